@@ -1,0 +1,1 @@
+"""What crosses a border: events in, views out, approvals between services."""

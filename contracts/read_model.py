@@ -1,0 +1,392 @@
+"""The views of one generation, as tables: the border between the projector and the API.
+
+The projector writes these tables and nobody else does; the API reads them through row-level
+security. Every generation has its own PostgreSQL schema holding one copy of all of them.
+
+Two kinds of table stand here. *Facts* keep the winning state of each entity, so that anything
+derived can be computed again from what is stored. *Views* are what a request reads. Most tables
+are both: an item is a fact and the timeline entry made of it.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON, UUID
+from sqlalchemy.types import TypeEngine
+
+VERSION: Final = 1
+"""Shape of these tables. A generation made with another version must be rebuilt."""
+
+CONTROL_SCHEMA: Final = "runfold"
+"""Schema of what belongs to no generation: the list of generations, the pointer, the workers."""
+
+WRITER_ROLE: Final = "runfold_writer"
+READER_ROLE: Final = "runfold_reader"
+
+PROJECTS_SETTING: Final = "runfold.projects"
+"""Transaction setting with the readable project ids, as the text of a PostgreSQL `text[]`."""
+
+ALL_PROJECTS_SETTING: Final = "runfold.all_projects"
+"""Transaction setting: `on` lets a reader see every project."""
+
+OPERATOR_SETTING: Final = "runfold.operator"
+"""Transaction setting: `on` lets a reader see what belongs to no project (dead letters)."""
+
+metadata = MetaData()
+
+
+def _text(name: str, *, key: bool = False, nullable: bool = False) -> Column[str]:
+    """Text compared by code point, as the contract compares ids."""
+    return Column(name, Text(collation="C"), primary_key=key, nullable=nullable)
+
+
+def _time(name: str, *, key: bool = False, nullable: bool = False) -> Column[object]:
+    kind: TypeEngine[object] = DateTime(timezone=True)  # type: ignore[assignment]
+    return Column(name, kind, primary_key=key, nullable=nullable)
+
+
+def _json(name: str, *, nullable: bool = False) -> Column[object]:
+    """JSON kept as its text: it was built once and is passed on as it stands."""
+    return Column(name, JSON, nullable=nullable)
+
+
+def _version() -> tuple[Column[int], Column[object], Column[str]]:
+    """What orders the events of one entity: the greatest triple is the entity's state."""
+    return Column("version", BigInteger, nullable=False), _time("event_time"), _text("event_id")
+
+
+def _entry() -> tuple[Column[str], ...]:
+    """One timeline entry, in both languages."""
+    return (
+        _text("title"),
+        _text("title_en"),
+        _text("status", nullable=True),
+        _text("summary", nullable=True),
+        _json("metadata", nullable=True),
+    )  # type: ignore[return-value]
+
+
+def _storable(column: str) -> CheckConstraint:
+    """Refuse JSON whose strings PostgreSQL could not hold as text (a NUL character)."""
+    return CheckConstraint(f"{column}::jsonb IS NOT NULL", name=f"{column}_storable")
+
+
+position = Table(
+    "position",
+    metadata,
+    _text("topic", key=True),
+    Column("partition", Integer, primary_key=True),
+    Column("first_offset", BigInteger, nullable=False),
+    Column("next_offset", BigInteger, nullable=False),
+    Column("applied", BigInteger, nullable=False, server_default="0"),
+    Column("dead", BigInteger, nullable=False, server_default="0"),
+    Column("tombstones", BigInteger, nullable=False, server_default="0"),
+    Column("gaps", BigInteger, nullable=False, server_default="0"),
+    Column("updated_at", DateTime(timezone=True), nullable=True),
+    comment="Next offset to read of every partition, moved with the rows its events made",
+)
+
+run_fact = Table(
+    "run_fact",
+    metadata,
+    Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _text("project_id"),
+    *_version(),
+    _text("state"),
+    _time("created_at"),
+    _time("started_at", nullable=True),
+    _time("completed_at", nullable=True),
+    _time("timeout_at", nullable=True),
+    _text("trigger_ref", nullable=True),
+    Column("trigger_event", UUID(as_uuid=False), nullable=True),
+    Column("incidents", ARRAY(Text), nullable=False),
+    _json("listing"),
+    _json("detail"),
+    _json("pending_action", nullable=True),
+    _storable("detail"),
+    comment="Winning snapshot of every run; trigger_ref only where an inbound event can match it",
+)
+Index(
+    "run_fact_trigger_ref",
+    run_fact.c.trigger_ref,
+    postgresql_where=run_fact.c.trigger_ref.is_not(None),
+)
+Index(
+    "run_fact_trigger_event",
+    run_fact.c.trigger_event,
+    postgresql_where=run_fact.c.trigger_event.is_not(None),
+)
+
+run_state = Table(
+    "run_state",
+    metadata,
+    Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _time("changed_at", key=True),
+    _text("state", key=True),
+    comment="Every (state, state_changed_at) any valid event of a run has named",
+)
+
+item = Table(
+    "item",
+    metadata,
+    Column("entity", UUID(as_uuid=False), primary_key=True),
+    Column("run_id", UUID(as_uuid=False), nullable=False),
+    _text("project_id"),
+    *_version(),
+    _time("ts"),
+    Column("rank", SmallInteger, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    _text("tie"),
+    _time("listed_at", nullable=True),
+    _text("kind"),
+    *_entry(),
+    Column("incidents", ARRAY(Text), nullable=True),
+    Column("run_version", BigInteger, nullable=True),
+    _json("detail"),
+    _storable("detail"),
+    comment="What belongs to one run by its run_id: steps (rank 4), gateway calls (5),"
+    " approval decisions (8), outbound messages (9)",
+)
+Index("item_timeline", item.c.run_id, item.c.ts, item.c.rank, item.c.seq, item.c.tie)
+Index("item_listed", item.c.run_id, item.c.rank, item.c.seq, item.c.listed_at, item.c.tie)
+
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("event_uuid", UUID(as_uuid=False), primary_key=True),
+    _text("project_id"),
+    *_version(),
+    Column("run_id", UUID(as_uuid=False), nullable=True),
+    _text("provider_event_id", nullable=True),
+    _text("channel_type"),
+    _time("received_at"),
+    *_entry(),
+    Column("incidents", ARRAY(Text), nullable=False),
+    _json("detail"),
+    _storable("detail"),
+    comment="Inbound channel events; one may belong to several runs",
+)
+Index(
+    "inbound_run",
+    inbound.c.run_id,
+    inbound.c.received_at,
+    inbound.c.event_uuid,
+    postgresql_where=inbound.c.run_id.is_not(None),
+)
+Index(
+    "inbound_provider",
+    inbound.c.provider_event_id,
+    inbound.c.received_at,
+    inbound.c.event_uuid,
+    postgresql_where=inbound.c.provider_event_id.is_not(None),
+)
+Index("inbound_newest", inbound.c.received_at, inbound.c.event_uuid)
+Index("inbound_project", inbound.c.project_id, inbound.c.received_at, inbound.c.event_uuid)
+Index(
+    "inbound_channel",
+    inbound.c.project_id,
+    inbound.c.channel_type,
+    inbound.c.received_at,
+    inbound.c.event_uuid,
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("entity", UUID(as_uuid=False), primary_key=True),
+    Column("rank", SmallInteger, nullable=False),
+    _text("id"),
+    _text("incident_id", nullable=True),
+    _text("project_id", nullable=True),
+    *_version(),
+    _time("created_at"),
+    Column("success", Boolean, nullable=True),
+    *_entry(),
+    _json("detail"),
+    _storable("detail"),
+    comment="What bears on an incident, once per incident: legacy MCP records (rank 6),"
+    " remediation items (rank 7)",
+)
+Index(
+    "evidence_incident",
+    evidence.c.incident_id,
+    evidence.c.rank,
+    evidence.c.created_at,
+    evidence.c.id,
+    postgresql_where=evidence.c.incident_id.is_not(None),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _text("project_id"),
+    _text("state"),
+    _text("status"),
+    _time("created_at"),
+    _time("timeout_at", nullable=True),
+    Column("version", BigInteger, nullable=False),
+    Column("incidents", ARRAY(Text), nullable=False),
+    _json("listing"),
+    _json("summary"),
+    _json("pending_action", nullable=True),
+    _json("decision", nullable=True),
+    comment="The run list: one row a run, with its remediation summary",
+)
+Index("run_newest", run.c.created_at, run.c.run_id, postgresql_include=["project_id"])
+Index("run_project", run.c.project_id, run.c.created_at, run.c.run_id)
+Index(
+    "run_status",
+    run.c.state,
+    run.c.status,
+    run.c.created_at,
+    run.c.run_id,
+    postgresql_include=["project_id"],
+)
+Index(
+    "run_project_status",
+    run.c.project_id,
+    run.c.state,
+    run.c.status,
+    run.c.created_at,
+    run.c.run_id,
+)
+Index(
+    "run_waiting",
+    run.c.created_at,
+    run.c.run_id,
+    postgresql_include=["project_id"],
+    postgresql_where=text("state = 'waiting_approval'"),
+)
+
+run_incident = Table(
+    "run_incident",
+    metadata,
+    _text("incident", key=True),
+    Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _text("project_id"),
+    _text("state"),
+    _text("status"),
+    _time("created_at"),
+    comment="Which runs mention which incident; a key over 200 characters stands as its digest",
+)
+Index(
+    "run_incident_newest",
+    run_incident.c.incident,
+    run_incident.c.created_at,
+    run_incident.c.run_id,
+    postgresql_include=["project_id", "state", "status"],
+)
+Index("run_incident_run", run_incident.c.run_id)
+
+run_counter = Table(
+    "run_counter",
+    metadata,
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    _time("bucket", key=True),
+    _text("project_id", key=True),
+    _text("state", key=True),
+    _text("status", key=True),
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("total", BigInteger, nullable=False),
+    comment="Exact numbers of runs: level 0 of all time, 1 per day, 2 per hour, 3 per minute"
+    " of created_at (UTC)",
+)
+
+incident_counter = Table(
+    "incident_counter",
+    metadata,
+    _text("incident", key=True),
+    _text("project_id", key=True),
+    _text("state", key=True),
+    _text("status", key=True),
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("total", BigInteger, nullable=False),
+    comment="Exact numbers of the runs that mention an incident",
+)
+
+project = Table(
+    "project",
+    metadata,
+    _text("project_id", key=True),
+    *_version(),
+    _json("detail"),
+    _storable("detail"),
+    comment="Projects",
+)
+
+contract_revision = Table(
+    "contract_revision",
+    metadata,
+    _text("revision_id", key=True),
+    _text("project_id"),
+    *_version(),
+    _text("lifecycle_status"),
+    _time("created_at"),
+    _json("detail"),
+    _storable("detail"),
+    comment="Contract revisions",
+)
+Index(
+    "contract_revision_newest",
+    contract_revision.c.created_at,
+    contract_revision.c.revision_id,
+    postgresql_include=["project_id"],
+)
+Index(
+    "contract_revision_project",
+    contract_revision.c.project_id,
+    contract_revision.c.created_at,
+    contract_revision.c.revision_id,
+)
+
+contract_counter = Table(
+    "contract_counter",
+    metadata,
+    _text("project_id", key=True),
+    _text("lifecycle_status", key=True),
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("total", BigInteger, nullable=False),
+    comment="Exact numbers of contract revisions",
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _text("topic"),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("key", LargeBinary, nullable=True),
+    _json("headers"),
+    Column("value", LargeBinary, nullable=False),
+    _text("reason"),
+    _text("message"),
+    Column("state", Text(collation="C"), nullable=False, server_default="parked"),
+    Column(
+        "created_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")
+    ),
+    _time("changed_at", nullable=True),
+    _text("changed_by", nullable=True),
+    UniqueConstraint("topic", "partition", "offset", name="dead_letter_record"),
+    CheckConstraint("state IN ('parked', 'retried', 'discarded')", name="dead_letter_state"),
+    comment="Records that could not be used, with the bytes they came as",
+)
+Index("dead_letter_state_reason", dead_letter.c.state, dead_letter.c.reason, dead_letter.c.id)

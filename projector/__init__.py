@@ -1,0 +1,1 @@
+"""Events to rows: the only writer of the views."""
