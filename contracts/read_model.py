@@ -381,7 +381,10 @@ dead_letter = Table(
     _text("message"),
     Column("state", Text(collation="C"), nullable=False, server_default="parked"),
     Column(
-        "created_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")
+        "created_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("clock_timestamp()"),
     ),
     _time("changed_at", nullable=True),
     _text("changed_by", nullable=True),

@@ -1,0 +1,107 @@
+"""Generations: one complete set of views, each in a schema of its own."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import asyncpg
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
+
+from contracts import read_model
+from contracts.read_model import (
+    ALL_PROJECTS_SETTING,
+    OPERATOR_SETTING,
+    PROJECTS_SETTING,
+    READER_ROLE,
+    WRITER_ROLE,
+)
+from projector.errors import GenerationOutdated, NotMigrated, UnknownGeneration
+
+NAME: Final = re.compile(r"[a-z0-9_]{1,40}")
+
+ALL_PROJECTS: Final = f"(SELECT current_setting('{ALL_PROJECTS_SETTING}', true) = 'on')"
+# A setting that was local to an earlier transaction comes back as '', not as NULL.
+OWN_PROJECT: Final = (
+    f"project_id = ANY ((SELECT nullif(current_setting('{PROJECTS_SETTING}', true), ''))::text[])"
+)
+BY_PROJECT: Final = f"{ALL_PROJECTS} OR {OWN_PROJECT}"
+
+READABLE: Final[dict[str, str]] = {
+    "position": "true",
+    "run_state": "EXISTS (SELECT FROM {schema}.run_fact f WHERE f.run_id = run_state.run_id)",
+    "evidence": f"project_id IS NULL OR {BY_PROJECT}",
+    "dead_letter": f"(SELECT current_setting('{OPERATOR_SETTING}', true) = 'on')",
+}
+"""Which rows a reader may see, where it is not simply those of its projects."""
+
+
+def schema_of(name: str) -> str:
+    """Return the schema that holds the views of the generation called `name`."""
+    return f"g_{name}"
+
+
+def creation(name: str) -> Iterator[str]:
+    """Yield the statements that create a generation, ready for rows and safe to read.
+
+    `name` must match `NAME`. Row-level security lets the reader role see the projects its
+    transaction names and nothing else (the API's "Who may see what"); only the writer writes.
+    """
+    if not NAME.fullmatch(name):
+        raise ValueError(f"generation name {name!r}: use 1 to 40 of a-z, 0-9 and _")
+    schema = schema_of(name)
+    yield f"CREATE SCHEMA {schema}"
+    yield f"GRANT USAGE ON SCHEMA {schema} TO {WRITER_ROLE}, {READER_ROLE}"
+    for table in read_model.metadata.sorted_tables:
+        yield from _table(schema, table)
+    yield (
+        "INSERT INTO runfold.generation (name, schema_name, read_model)"
+        f" VALUES ('{name}', '{schema}', {read_model.VERSION})"
+    )
+
+
+def _ddl(element: ExecutableDDLElement, schema: str) -> str:
+    compiled = element.compile(
+        dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
+        schema_translate_map={None: schema},
+        render_schema_translate=True,
+    )
+    return str(compiled)
+
+
+def _table(schema: str, table: Table) -> Iterator[str]:
+    target = f"{schema}.{table.name}"
+    yield _ddl(CreateTable(table), schema)
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        yield _ddl(CreateIndex(index), schema)
+    yield f"ALTER TABLE {target} ENABLE ROW LEVEL SECURITY"
+    yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {target} TO {WRITER_ROLE}"
+    yield f"CREATE POLICY writer ON {target} TO {WRITER_ROLE} USING (true) WITH CHECK (true)"
+    readable = READABLE.get(table.name, BY_PROJECT).replace("{schema}", schema)
+    yield f"GRANT SELECT ON {target} TO {READER_ROLE}"
+    yield f"CREATE POLICY reader ON {target} FOR SELECT TO {READER_ROLE} USING ({readable})"
+
+
+GENERATION: Final = """
+    SELECT g.name, g.read_model
+    FROM runfold.generation g
+    WHERE g.name = coalesce($1, (SELECT name FROM runfold.active_generation))
+"""
+
+
+async def resolve(connection: asyncpg.Connection, name: str | None = None) -> str:
+    """Return the name of the active generation, or `name` once it is known to be usable.
+
+    Raises `NotMigrated` on an empty database, `UnknownGeneration`, and `GenerationOutdated`
+    when the generation was made with another version of the read model.
+    """
+    try:
+        row = await connection.fetchrow(GENERATION, name)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise NotMigrated from error
+    if row is None:
+        raise UnknownGeneration(name) if name else NotMigrated
+    if row["read_model"] != read_model.VERSION:
+        raise GenerationOutdated(row["name"], row["read_model"], read_model.VERSION)
+    return str(row["name"])

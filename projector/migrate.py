@@ -1,0 +1,69 @@
+"""Bring a database to the current schema and make sure it has an active generation."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from contracts.read_model import CONTROL_SCHEMA
+from projector import generations
+from projector.errors import DatabaseTooOld
+
+FIRST_GENERATION: Final = "main"
+OLDEST_SERVER: Final = 18
+
+# Two migrations at once (several hosts of one deployment) take turns on this advisory lock.
+MIGRATION_LOCK: Final = 7_046_133_001
+
+
+def migrate(database_url: str) -> None:
+    """Create or upgrade the control schema, its roles, and the first generation.
+
+    Safe to call again and from several processes at once. Raises `DatabaseTooOld` below
+    PostgreSQL 18, `asyncpg.PostgresError` or `OSError` when the database is not to be had.
+    """
+    asyncio.run(_migrate(database_url))
+
+
+async def _migrate(database_url: str) -> None:
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=lambda: asyncpg.connect(database_url)
+    )
+    try:
+        async with engine.begin() as connection:
+            await _check_server(connection)
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"))
+            await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {CONTROL_SCHEMA}"))
+            await connection.run_sync(_upgrade)
+            await _first_generation(connection)
+    finally:
+        await engine.dispose()
+
+
+async def _check_server(connection: AsyncConnection) -> None:
+    version = await connection.scalar(text("SELECT current_setting('server_version_num')::int"))
+    if version // 10_000 < OLDEST_SERVER:
+        raise DatabaseTooOld(found=version // 10_000, needed=OLDEST_SERVER)
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+async def _first_generation(connection: AsyncConnection) -> None:
+    if await connection.scalar(text("SELECT count(*) FROM runfold.active_generation")):
+        return
+    for statement in generations.creation(FIRST_GENERATION):
+        await connection.exec_driver_sql(statement)
+    await connection.execute(
+        text("INSERT INTO runfold.active_generation (name) VALUES (:name)"),
+        {"name": FIRST_GENERATION},
+    )

@@ -1,0 +1,1 @@
+"""Alembic migrations of the control schema; a generation's tables come from the read model."""
