@@ -1,0 +1,51 @@
+"""The CloudEvents 1.0 envelope, in structured JSON mode: the record's value is the whole event."""
+
+from typing import Annotated, Any, Final, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from contracts.events.fields import Count, EventData, Id, OffsetTimestamp, Text
+
+CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
+"""Value of the `content-type` header of every record."""
+
+D_co = TypeVar("D_co", bound=EventData, covariant=True)
+
+
+def _zero_if_null(value: Any) -> Any:
+    # CloudEvents: an attribute that is null is an attribute that is not set.
+    return 0 if value is None else value
+
+
+class Event(BaseModel, Generic[D_co]):
+    """One event: what happened, when, to which version of its entity, and the payload.
+
+    Attributes that are not named here are ignored.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True
+    )
+
+    specversion: Literal["1.0"] = "1.0"
+    """Version of the CloudEvents specification."""
+    id: Id
+    """Unique per event; a redelivery or a producer's retry repeats it."""
+    source: Id
+    """Who emitted the event."""
+    type: str
+    """What kind of event it is; a topic carries one kind."""
+    time: OffsetTimestamp
+    """When it happened, in UTC."""
+    entityversion: Annotated[Count, BeforeValidator(_zero_if_null)] = 0
+    """Grows with every change of the entity; of two events the greater one says its state."""
+    subject: Text | None = None
+    """The entity's id."""
+    traceparent: Text | None = None
+    """W3C trace context of what caused the event."""
+    data: D_co
+    """The payload."""
+
+    def to_bytes(self) -> bytes:
+        """The event as UTF-8 JSON, ready to be a record's value; what is null is left out."""
+        return self.model_dump_json(exclude_none=True).encode()

@@ -1,0 +1,189 @@
+"""The field types that payloads and the envelope are made of, each with its bounds.
+
+They are strict: the text "5" is no integer, 1.0 is none either, and "true" is no boolean.
+"""
+
+import math
+import re
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, core_schema
+
+from contracts.times import as_utc
+
+INT64_MAX: Final = 2**63 - 1
+TEXT_LENGTH: Final = 8192
+ID_LENGTH: Final = 200
+MONEY_DIGITS: Final = 100
+"""Most significant digits, and farthest exponent, that an amount may have."""
+
+_DATE_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+_OFFSET = r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+_AMOUNT = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_AMOUNT_TEXT = re.compile(_AMOUNT)
+
+
+class EventData(BaseModel):
+    """What every payload has in common: it never changes, and fields it does not know are ignored
+    because a producer may be newer than its reader.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        strict=True,
+        extra="ignore",
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
+
+
+class _Rfc3339:
+    """Core schema of a timestamp: text of the given pattern (or, from Python, a datetime) -> UTC.
+
+    The pattern comes first because pydantic alone would also take a date, a time without seconds
+    or a count of seconds since 1970.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self.pattern = pattern
+
+    def __get_pydantic_core_schema__(
+        self, source: type[Any], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        text = core_schema.chain_schema(
+            [
+                core_schema.str_schema(pattern=self.pattern, strict=True),
+                core_schema.datetime_schema(microseconds_precision="truncate", strict=False),
+            ]
+        )
+        moment = core_schema.json_or_python_schema(
+            json_schema=text,
+            python_schema=core_schema.union_schema(
+                [core_schema.datetime_schema(strict=True), text]
+            ),
+        )
+        return core_schema.no_info_after_validator_function(as_utc, moment)
+
+
+def _amount(value: object) -> Decimal:
+    amount = _as_decimal(value)
+    if not amount.is_finite():
+        raise ValueError("should be a finite number")
+    if amount < 0:
+        raise ValueError("should be greater than or equal to 0")
+    _, digits, exponent = amount.as_tuple()
+    if len(digits) > MONEY_DIGITS or abs(int(exponent)) > MONEY_DIGITS:
+        raise ValueError(f"should have at most {MONEY_DIGITS} digits and an exponent within that")
+    return amount
+
+
+def _as_decimal(value: object) -> Decimal:
+    match value:
+        case Decimal():
+            return value
+        case str() if _AMOUNT_TEXT.fullmatch(value):
+            return Decimal(value)
+        case int() | float() if not isinstance(value, bool):
+            # The text of a float is the shortest that reads back as the same float.
+            return Decimal(str(value))
+    raise ValueError("should be a number or a decimal string")
+
+
+def _id_text(value: object) -> str:
+    match value:
+        case bool():
+            pass
+        case str() if 1 <= len(value) <= ID_LENGTH:
+            return value
+        case int() if abs(value) < 10 ** (ID_LENGTH - 1):
+            return str(value)
+    raise ValueError(f"should be a string or an integer of 1 to {ID_LENGTH} characters")
+
+
+def _is_finite(value: object) -> bool:
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_is_finite, value.values()))
+        case list():
+            return all(map(_is_finite, value))
+        case _:
+            return True
+
+
+def _finite_object(value: dict[str, Any]) -> dict[str, Any]:
+    # JSON allows 1e999, but it reads as infinity, which no JSON text can give back.
+    if not _is_finite(value):
+        raise ValueError("should hold no number beyond the range of a 64-bit float")
+    return value
+
+
+Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH)]
+"""Free text of at most 8,192 characters."""
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LENGTH)]
+"""An identifier of 1 to 200 characters."""
+
+ProjectId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+"""A project's identifier, 1 to 128 characters."""
+
+Uuid = Annotated[str, StringConstraints(pattern=_UUID, to_lower=True)]
+"""A UUID as 8-4-4-4-12 hexadecimal digits in any letter case, kept in lower case."""
+
+TextId = Annotated[
+    str,
+    PlainValidator(_id_text),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 200}, {"type": "integer"}]}
+    ),
+]
+"""An identifier that producers write as text or as an integer; kept as text."""
+
+State = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")]
+"""A run's state; one that is not known yet is as good as any other."""
+
+Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
+"""A whole number from 0 to the largest signed 64-bit integer."""
+
+Int64 = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
+"""A signed 64-bit integer."""
+
+Timestamp = Annotated[
+    datetime,
+    _Rfc3339(f"^{_DATE_TIME}{_OFFSET}?$"),
+    WithJsonSchema({"type": "string", "pattern": f"^{_DATE_TIME}{_OFFSET}?$"}),
+]
+"""RFC 3339 text; UTC when it has no offset. Digits beyond microseconds are cut off."""
+
+OffsetTimestamp = Annotated[
+    datetime,
+    _Rfc3339(f"^{_DATE_TIME}{_OFFSET}$"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""RFC 3339 text that says its offset. Digits beyond microseconds are cut off."""
+
+Money = Annotated[
+    Decimal,
+    PlainValidator(_amount),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_AMOUNT}$"}]}
+    ),
+]
+"""An amount of at least 0, from a JSON number or a decimal string, with all its digits."""
+
+JsonObject = Annotated[dict[str, Any], AfterValidator(_finite_object)]
+"""A JSON object of any shape."""
