@@ -1,0 +1,25 @@
+"""Settings of the projector and of the commands around it."""
+
+from pydantic import Field
+
+from contracts.settings import DatabaseSettings, KafkaSettings, LogSettings
+from contracts.topics import DEFAULT_PARTITIONS
+
+
+class TopicSettings(KafkaSettings, LogSettings):
+    """What is needed to create topics."""
+
+    partitions: int = Field(default=DEFAULT_PARTITIONS, ge=1, le=10_000)
+    """Partitions of a topic that is created; existing topics keep theirs."""
+
+
+class ProjectorSettings(DatabaseSettings, TopicSettings):
+    """What a worker needs."""
+
+    poll_max_records: int = Field(default=2_000, ge=1, le=100_000)
+    """Most records a worker takes in one poll, and so in one transaction."""
+    poll_max_bytes: int = Field(default=8 * 1_048_576, ge=65_536, le=1_073_741_824)
+    """Bytes of records a worker holds at most before it has written them: the bound of its
+    memory, whatever the backlog. A single larger record is still taken."""
+    shutdown_seconds: float = Field(default=30, gt=0, le=3_600)
+    """How long a worker that is asked to stop may take to finish the poll in hand."""
