@@ -1,0 +1,54 @@
+"""Incident ids: where they are found in text, and the key they are looked up by."""
+
+import hashlib
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+INCIDENT_ID: Final = re.compile(r"\bINC-\d{8}-[A-Z0-9]{4,}\b", re.ASCII)
+"""An incident id in free text; letters and digits next to it make it another word."""
+
+LONGEST_KEY: Final = 200
+"""Longest id that evidence may name, in characters, and so the longest worth an index entry."""
+
+
+def in_text(text: str | None) -> list[str]:
+    """Return the incident ids in free text, in order, as often as they stand there."""
+    if text is None or "INC-" not in text:
+        return []
+    return INCIDENT_ID.findall(text)
+
+
+def in_source_envelope(envelope: dict[str, Any] | None) -> list[str]:
+    """Return the ids an inbound event's `source_refs.incident_ids` names, taken as given.
+
+    It is a list or one value. Text is trimmed and dropped when nothing is left; a number counts
+    as the text it was written as; what is neither names no incident.
+    """
+    refs = envelope.get("source_refs") if envelope else None
+    named = refs.get("incident_ids") if isinstance(refs, dict) else None
+    entries = named if isinstance(named, list) else [named]
+    return [text for entry in entries if (text := _entry(entry))]
+
+
+def _entry(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def unique(ids: Iterable[str]) -> list[str]:
+    """Return the ids without repetitions, in order of first appearance."""
+    return list(dict.fromkeys(ids))
+
+
+def incident_key(incident_id: str) -> str:
+    """Return what an incident id is looked up by: itself, or its digest where it is too long.
+
+    Ids that producers or free text give may have any length; an index entry may not.
+    """
+    if len(incident_id) <= LONGEST_KEY:
+        return incident_id
+    return "#" + hashlib.blake2b(incident_id.encode(), digest_size=16).hexdigest()
