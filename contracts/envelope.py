@@ -27,7 +27,7 @@ class Event(BaseModel, Generic[D_co]):
         frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True
     )
 
-    specversion: Literal["1.0"] = "1.0"
+    specversion: Literal["1.0"]
     """Version of the CloudEvents specification."""
     id: Id
     """Unique per event; a redelivery or a producer's retry repeats it."""

@@ -64,4 +64,8 @@ def _rendering(log_format: LogFormat) -> list[Any]:
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ]
-    return [without_record, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    # The renderer's own tracebacks show local variables, secrets among them.
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    return [without_record, renderer]

@@ -8,6 +8,8 @@ def as_utc(moment: datetime) -> datetime:
 
     Raises ValueError when the moment, moved to UTC, falls outside the years 1 to 9999.
     """
+    if moment.tzinfo is UTC:
+        return moment
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:

@@ -29,8 +29,9 @@ ID_LENGTH: Final = 200
 MONEY_DIGITS: Final = 100
 """Most significant digits, and farthest exponent, that an amount may have."""
 
-_DATE_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-_OFFSET = r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+_HOUR_MINUTE = "([01][0-9]|2[0-3]):[0-5][0-9]"
+_DATE_TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_MINUTE}:[0-5][0-9](\.[0-9]+)?"
+_OFFSET = f"([Zz]|[+-]{_HOUR_MINUTE})"
 _UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 _AMOUNT = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _AMOUNT_TEXT = re.compile(_AMOUNT)
@@ -53,29 +54,34 @@ class EventData(BaseModel):
 class _Rfc3339:
     """Core schema of a timestamp: text of the given pattern (or, from Python, a datetime) -> UTC.
 
-    The pattern comes first because pydantic alone would also take a date, a time without seconds
-    or a count of seconds since 1970.
+    Other ISO 8601 texts are refused, and so are counts of seconds since 1970.
     """
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, problem: str) -> None:
         self.pattern = pattern
+        self.problem = problem
 
     def __get_pydantic_core_schema__(
         self, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        text = core_schema.chain_schema(
-            [
+        text = core_schema.no_info_after_validator_function(
+            _moment,
+            core_schema.custom_error_schema(
                 core_schema.str_schema(pattern=self.pattern, strict=True),
-                core_schema.datetime_schema(microseconds_precision="truncate", strict=False),
-            ]
-        )
-        moment = core_schema.json_or_python_schema(
-            json_schema=text,
-            python_schema=core_schema.union_schema(
-                [core_schema.datetime_schema(strict=True), text]
+                custom_error_type="timestamp",
+                custom_error_message=self.problem,
             ),
         )
-        return core_schema.no_info_after_validator_function(as_utc, moment)
+        moment = core_schema.no_info_after_validator_function(
+            as_utc, core_schema.datetime_schema(strict=True)
+        )
+        return core_schema.json_or_python_schema(
+            json_schema=text, python_schema=core_schema.union_schema([moment, text])
+        )
+
+
+def _moment(text: str) -> datetime:
+    return as_utc(datetime.fromisoformat(text.upper()))
 
 
 def _amount(value: object) -> Decimal:
@@ -164,14 +170,14 @@ Int64 = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
 
 Timestamp = Annotated[
     datetime,
-    _Rfc3339(f"^{_DATE_TIME}{_OFFSET}?$"),
+    _Rfc3339(f"^{_DATE_TIME}{_OFFSET}?$", "should be an RFC 3339 timestamp"),
     WithJsonSchema({"type": "string", "pattern": f"^{_DATE_TIME}{_OFFSET}?$"}),
 ]
 """RFC 3339 text; UTC when it has no offset. Digits beyond microseconds are cut off."""
 
 OffsetTimestamp = Annotated[
     datetime,
-    _Rfc3339(f"^{_DATE_TIME}{_OFFSET}$"),
+    _Rfc3339(f"^{_DATE_TIME}{_OFFSET}$", "should be an RFC 3339 timestamp with its offset"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """RFC 3339 text that says its offset. Digits beyond microseconds are cut off."""
