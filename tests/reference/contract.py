@@ -1,0 +1,212 @@
+"""The events' fields as tables: what a topic carries, its fields, and what makes an entity."""
+
+from typing import Any
+
+from tests.reference.fields import (
+    INT64,
+    Field,
+    boolean,
+    decimal,
+    defaults,
+    integer,
+    json_object,
+    may,
+    must,
+    one_of,
+    state,
+    text,
+    text_or_integer,
+    timestamp,
+    uuid,
+)
+
+words = text(0, 8192)
+ident = text(1, 200)
+project = text(1, 128)
+whole = integer(-INT64 - 1)
+natural = integer(0)
+
+PENDING_ACTION = (
+    must("tool_name", words),
+    may("summary", words),
+    may("arguments_sha256", words),
+    may("requested_by", words),
+)
+
+
+def pending_action(value: Any) -> dict[str, Any]:
+    """What a human is asked to allow: the four fields of the contract and no other."""
+    holder = json_object(value)
+    return {field.name: field.read(holder) for field in PENDING_ACTION}
+
+
+TYPES = {
+    "run-state": "awooop.run.state_changed.v1",
+    "step-journal": "awooop.run.step_recorded.v1",
+    "outbound-message": "awooop.channel.message_outbound.v1",
+    "conversation-event": "awooop.channel.event_received.v1",
+    "mcp-gateway-audit": "awooop.mcp.gateway_call_audited.v1",
+    "mcp-legacy-audit": "awooop.mcp.legacy_call_audited.v1",
+    "remediation-evidence": "awooop.remediation.evidence_recorded.v1",
+    "project": "awooop.project.upserted.v1",
+    "contract-revision": "awooop.contract.revision_upserted.v1",
+    "approval-command": "awooop.run.approval_decided.v1",
+}
+
+ENTITIES = {
+    "run-state": ("run_id",),
+    "step-journal": ("run_id", "step_id"),
+    "outbound-message": ("message_id",),
+    "conversation-event": ("event_id",),
+    "mcp-gateway-audit": ("call_id",),
+    "mcp-legacy-audit": ("id",),
+    "remediation-evidence": ("id",),
+    "project": ("project_id",),
+    "contract-revision": ("revision_id",),
+    "approval-command": ("command_id",),
+}
+
+FIELDS: dict[str, tuple[Field, ...]] = {
+    "run-state": (
+        must("run_id", uuid),
+        must("project_id", project),
+        must("agent_id", ident),
+        must("state", state),
+        must("state_changed_at", timestamp),
+        must("created_at", timestamp),
+        defaults("is_shadow", boolean, False),
+        may("trace_id", ident),
+        may("trigger_type", words),
+        may("trigger_ref", words),
+        may("worker_id", ident),
+        defaults("cost_usd", decimal, 0),
+        defaults("step_count", natural, 0),
+        defaults("attempt_count", natural, 0),
+        may("max_attempts", whole),
+        may("error_code", words),
+        may("error_detail", words),
+        may("started_at", timestamp),
+        may("completed_at", timestamp),
+        may("timeout_at", timestamp),
+        may("heartbeat_at", timestamp),
+        may("pending_action", pending_action),
+    ),
+    "step-journal": (
+        must("step_id", ident),
+        must("run_id", uuid),
+        must("project_id", project),
+        must("step_seq", natural),
+        must("tool_name", words),
+        must("result_status", words),
+        defaults("was_blocked", boolean, False),
+        may("block_reason", words),
+        may("error_code", words),
+        may("latency_ms", whole),
+        must("created_at", timestamp),
+        may("completed_at", timestamp),
+    ),
+    "outbound-message": (
+        must("message_id", ident),
+        must("run_id", uuid),
+        must("project_id", project),
+        must("channel_type", words),
+        must("message_type", words),
+        may("content_preview", words),
+        must("send_status", words),
+        may("send_error", words),
+        may("provider_message_id", ident),
+        must("queued_at", timestamp),
+        may("sent_at", timestamp),
+        may("triggered_by_state", words),
+    ),
+    "conversation-event": (
+        must("event_id", uuid),
+        must("project_id", project),
+        may("run_id", uuid),
+        must("channel_type", words),
+        may("provider_event_id", ident),
+        may("channel_chat_id", ident),
+        may("content_preview", words),
+        may("content_redacted", words),
+        may("source_envelope", json_object),
+        defaults("is_duplicate", boolean, False),
+        must("received_at", timestamp),
+    ),
+    "mcp-gateway-audit": (
+        must("call_id", ident),
+        must("run_id", uuid),
+        must("project_id", project),
+        may("agent_id", ident),
+        must("tool_name", words),
+        must("result_status", words),
+        may("block_gate", words),
+        may("block_reason", words),
+        may("latency_ms", whole),
+        must("created_at", timestamp),
+        may("gate_result", json_object),
+    ),
+    "mcp-legacy-audit": (
+        must("id", text_or_integer),
+        may("incident_id", ident),
+        may("project_id", project),
+        may("session_id", ident),
+        may("flywheel_node", words),
+        may("mcp_server", words),
+        may("tool_name", words),
+        may("duration_ms", whole),
+        may("success", boolean),
+        may("error_message", words),
+        may("agent_role", words),
+        must("created_at", timestamp),
+    ),
+    "remediation-evidence": (
+        must("id", text_or_integer),
+        must("incident_id", ident),
+        may("project_id", project),
+        may("work_item_id", ident),
+        may("agent_id", ident),
+        may("tool_name", words),
+        may("required_scope", words),
+        may("mode", words),
+        may("success", boolean),
+        may("allowed", boolean),
+        may("verification_result_preview", words),
+        may("writes_incident_state", boolean),
+        may("writes_auto_repair_result", boolean),
+        must("created_at", timestamp),
+    ),
+    "project": (
+        must("project_id", project),
+        must("display_name", words),
+        may("migration_mode", words),
+        may("budget_limit_usd", decimal),
+        defaults("is_active", boolean, True),
+        must("created_at", timestamp),
+    ),
+    "contract-revision": (
+        must("revision_id", ident),
+        must("contract_id", ident),
+        must("contract_family", words),
+        must("lifecycle_status", words),
+        must("body_hash", words),
+        must("version_major", natural),
+        must("version_minor", natural),
+        must("project_id", project),
+        must("created_at", timestamp),
+    ),
+    "approval-command": (
+        must("command_id", uuid),
+        must("run_id", uuid),
+        must("project_id", project),
+        must("decision", one_of("approve", "reject")),
+        must("approver_id", ident),
+        may("reason", words),
+        must("run_version", whole),
+        may("tool_name", words),
+        may("arguments_sha256", words),
+        may("approval_token", words),
+        may("approval_token_jti", words),
+        must("decided_at", timestamp),
+        must("new_state", one_of("running", "cancelled")),
+    ),
+}

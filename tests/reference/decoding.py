@@ -1,0 +1,140 @@
+"""One record's bytes to a valid event, or the reason why it is none.
+
+The envelope is judged before the type and the type before the payload; the first that fails
+names the reason. Where CloudEvents says so, a null attribute is the same as an absent one.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from tests.reference.contract import FIELDS, TYPES, natural
+from tests.reference.fields import (
+    Broken,
+    Check,
+    Field,
+    json_object,
+    may,
+    must,
+    require,
+    text,
+    timestamp_with_offset,
+)
+
+MAX_VALUE_BYTES = 1024 * 1024
+
+any_text: Check = text(0, MAX_VALUE_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A valid event; `data` holds every field of its contract, in the contract's order."""
+
+    topic: str
+    id: str
+    time: datetime
+    version: int
+    data: dict[str, Any]
+
+    @property
+    def precedence(self) -> tuple[int, datetime, str]:
+        """Among the events of one entity the greatest wins."""
+        return (self.version, self.time, self.id)
+
+
+class Unusable(Exception):
+    """The record is no valid event: it becomes a dead letter with this reason."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def decode(topic: str, value: bytes) -> Event:
+    """The event in a record's value; Unusable if there is none."""
+    if len(value) > MAX_VALUE_BYTES:
+        raise Unusable("too_large", f"{len(value)} bytes")
+    document = parse(value)
+    envelope = read_envelope(document)
+    if envelope["type"] != TYPES[topic]:
+        raise Unusable("unknown_type", f"{envelope['type']} is not carried by {topic}")
+    data = read_all(FIELDS[topic], envelope["data"], "payload")
+    # A database text cannot hold NUL, so a row with one is refused whatever the column.
+    if any("\0" in part for part in texts([envelope["id"], data])):
+        raise Unusable("rejected", "a text holds a NUL character")
+    return Event(topic, envelope["id"], envelope["time"], envelope["entityversion"] or 0, data)
+
+
+def parse(value: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(
+            value.decode("utf-8"), parse_float=number, parse_int=whole, parse_constant=refuse
+        )
+        for part in texts(document):
+            part.encode("utf-8")  # half a surrogate pair is no character
+    except (ValueError, RecursionError) as error:
+        raise Unusable("malformed", str(error)) from None
+    if not isinstance(document, dict):
+        raise Unusable("malformed", "not an object")
+    return document
+
+
+def number(literal: str) -> Decimal:
+    try:
+        return Decimal(literal)
+    except InvalidOperation:
+        return Decimal("Infinity")
+
+
+def whole(literal: str) -> int | Decimal:
+    # Python refuses to make integers of more digits than this; none of them is of use here.
+    return int(literal) if len(literal) <= 4300 else number(literal)
+
+
+def refuse(literal: str) -> None:
+    raise ValueError(f"{literal} is not JSON")
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Every string in a JSON value, names of fields among them."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts(inner)
+
+
+def specversion(value: Any) -> str:
+    require(value == "1.0", "not 1.0")
+    return "1.0"
+
+
+ENVELOPE = (
+    must("specversion", specversion),
+    must("id", text(1, 200)),
+    must("source", text(1, 200)),
+    must("type", any_text),
+    must("time", timestamp_with_offset),
+    may("entityversion", natural),
+    may("subject", any_text),
+    may("traceparent", any_text),
+    must("data", json_object),
+)
+
+
+def read_envelope(document: dict[str, Any]) -> dict[str, Any]:
+    return read_all(ENVELOPE, document, "envelope")
+
+
+def read_all(fields: tuple[Field, ...], holder: dict[str, Any], reason: str) -> dict[str, Any]:
+    try:
+        return {field.name: field.read(holder) for field in fields}
+    except Broken as broken:
+        raise Unusable(reason, str(broken)) from None

@@ -1,0 +1,183 @@
+"""The lists of the read API as rows, unpaged; a `project_ids` of None is a bearer of all."""
+
+from collections import Counter
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any
+
+from tests.reference.belonging import Row, decisions
+from tests.reference.decoding import Event
+from tests.reference.plain import pick, plain
+from tests.reference.platform import Platform
+from tests.reference.summary import remediation_summary
+
+Answer = list[dict[str, Any]]
+
+
+def wanted(value: str, among: Collection[str] | None) -> bool:
+    return among is None or value in among
+
+
+def run_list(
+    platform: Platform,
+    project_ids: Collection[str] | None = None,
+    *,
+    states: Collection[str] | None = None,
+    remediation_statuses: Collection[str] | None = None,
+    incident_id: str | None = None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
+) -> Answer:
+    """Every run that passes all filters, newest first; both ends of the range are outside it."""
+    runs = sorted(platform.winners["run-state"], key=age, reverse=True)
+    rows = [
+        run_row(platform, run)
+        for run in runs
+        if wanted(run.data["project_id"], project_ids)
+        and wanted(run.data["state"], states)
+        and (created_after is None or run.data["created_at"] > created_after)
+        and (created_before is None or run.data["created_at"] < created_before)
+    ]
+    return [
+        row
+        for row in rows
+        if wanted(row["remediation_summary"]["status"], remediation_statuses)
+        and (incident_id is None or incident_id in row["remediation_summary"]["incident_ids"])
+    ]
+
+
+def age(run: Event) -> tuple[datetime, str]:
+    return (run.data["created_at"], run.data["run_id"])
+
+
+def run_row(platform: Platform, run: Event) -> Row:
+    names = ("run_id", "project_id", "agent_id", "state", "is_shadow", "cost_usd", "step_count")
+    return {
+        **pick(run.data, *names, "created_at", "timeout_at"),
+        "remediation_summary": remediation_summary(platform, run),
+    }
+
+
+def counts(platform: Platform, project_ids: Collection[str] | None = None) -> Answer:
+    """How many runs there are of each project, state and remediation status, in that order."""
+    found = Counter(
+        (row["project_id"], row["state"], row["remediation_summary"]["status"])
+        for row in run_list(platform, project_ids)
+    )
+    return [
+        {"project_id": project, "state": state, "remediation_status": status, "total": total}
+        for (project, state, status), total in sorted(found.items())
+    ]
+
+
+def approvals(
+    platform: Platform,
+    project_ids: Collection[str] | None = None,
+    *,
+    run_id: str | None = None,
+    remediation_statuses: Collection[str] | None = None,
+    include_decided: bool = False,
+) -> Answer:
+    """The runs that wait for a human, oldest first."""
+    rows = [
+        approval_row(platform, run)
+        for run in sorted(platform.winners["run-state"], key=age)
+        if run.data["state"] == "waiting_approval"
+        and wanted(run.data["project_id"], project_ids)
+        and run_id in {None, run.data["run_id"]}
+    ]
+    return [
+        row
+        for row in rows
+        if wanted(row["remediation_summary"]["status"], remediation_statuses)
+        and (include_decided or row["decision"] is None)
+    ]
+
+
+def approval_row(platform: Platform, run: Event) -> Row:
+    return {
+        **pick(run.data, "run_id", "project_id", "agent_id", "created_at", "timeout_at"),
+        "run_version": run.version,
+        "pending_action": plain(run.data["pending_action"]),
+        "decision": decision_of(platform, run),
+        "remediation_summary": remediation_summary(platform, run),
+    }
+
+
+def decision_of(platform: Platform, run: Event) -> Row | None:
+    """The first decision on the version the run is at, as the topic tells it."""
+    for row in decisions(platform, run):
+        if row["run_version"] == run.version:
+            return {
+                **pick(row, "command_id", "decision", "approver_id", "decided_at"),
+                "status": "published",
+            }
+    return None
+
+
+def channel_events(
+    platform: Platform,
+    project_ids: Collection[str] | None = None,
+    *,
+    channel_type: str | None = None,
+    provider_prefix: str | None = None,
+    limit: int = 50,
+) -> Answer:
+    """Inbound events, newest first, at most `limit` and never more than 100."""
+    rows = sorted(
+        platform.rows("conversation-event"),
+        key=lambda row: (row["received_at"], row["event_id"]),
+        reverse=True,
+    )
+    found = [
+        pick(
+            row,
+            "event_id",
+            "project_id",
+            "channel_type",
+            "provider_event_id",
+            "channel_chat_id",
+            "content_preview",
+            "is_duplicate",
+            "received_at",
+        )
+        for row in rows
+        if wanted(row["project_id"], project_ids)
+        and channel_type in {None, row["channel_type"]}
+        and (row["provider_event_id"] or "").startswith(provider_prefix or "")
+    ]
+    return found[: min(limit, 100)]
+
+
+def projects(platform: Platform, project_ids: Collection[str] | None = None) -> Answer:
+    """The projects by their id."""
+    rows = sorted(platform.rows("project"), key=lambda row: row["project_id"])
+    return [plain(row) for row in rows if wanted(row["project_id"], project_ids)]
+
+
+def contracts(
+    platform: Platform,
+    project_ids: Collection[str] | None = None,
+    *,
+    lifecycle_status: str | None = None,
+) -> Answer:
+    """The contract revisions, newest first."""
+    rows = sorted(
+        platform.rows("contract-revision"),
+        key=lambda row: (row["created_at"], row["revision_id"]),
+        reverse=True,
+    )
+    return [
+        plain(row)
+        for row in rows
+        if wanted(row["project_id"], project_ids)
+        and lifecycle_status in {None, row["lifecycle_status"]}
+    ]
+
+
+def dead_letters(platform: Platform) -> Answer:
+    """`{topic, key, reason}` of every record that could not be used, in the order read."""
+    return [
+        {"topic": letter.record.topic, "key": letter.record.key, "reason": letter.reason}
+        for letter in platform.dead
+    ]

@@ -1,0 +1,68 @@
+"""Everything that is known after reading a set of records: the winners and the dead letters."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.reference.contract import ENTITIES
+from tests.reference.decoding import Event, Unusable, decode
+from tests.reference.records import Record
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that could not be used, and why."""
+
+    record: Record
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What a set of records tells: all valid events, per topic the event each entity takes its
+    state from, the dead letters in the order read, and how many tombstones there were.
+
+    The order and the number of times an event was read change nothing in the winners.
+    """
+
+    events: tuple[Event, ...]
+    winners: dict[str, list[Event]]
+    dead: tuple[DeadLetter, ...]
+    tombstones: int
+
+    def rows(self, topic: str) -> list[dict[str, Any]]:
+        """The data of the winners of this topic."""
+        return [event.data for event in self.winners[topic]]
+
+    def run(self, run_id: str) -> Event | None:
+        """The winning event of the run with this id in lower case, if there is one."""
+        found = [event for event in self.winners["run-state"] if event.data["run_id"] == run_id]
+        return found[0] if found else None
+
+
+def load(records: Iterable[Record]) -> Platform:
+    """Reads records in any order, each as often as it comes."""
+    events: list[Event] = []
+    dead: list[DeadLetter] = []
+    tombstones = 0
+    for record in records:
+        if record.value is None:
+            tombstones += 1
+            continue
+        try:
+            events.append(decode(record.topic, record.value))
+        except Unusable as unusable:
+            dead.append(DeadLetter(record, unusable.reason, str(unusable)))
+    winners = {topic: winners_of(topic, events) for topic in ENTITIES}
+    return Platform(tuple(events), winners, tuple(dead), tombstones)
+
+
+def winners_of(topic: str, events: list[Event]) -> list[Event]:
+    best: dict[tuple[str, ...], Event] = {}
+    for event in events:
+        if event.topic == topic:
+            entity = tuple(event.data[name] for name in ENTITIES[topic])
+            if entity not in best or best[entity].precedence < event.precedence:
+                best[entity] = event
+    return list(best.values())
