@@ -1,15 +1,13 @@
 """Incident ids: where they are found in text, and the key they are looked up by."""
 
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+from contracts.keys import index_key as incident_key
+
 INCIDENT_ID: Final = re.compile(r"\bINC-\d{8}-[A-Z0-9]{4,}\b", re.ASCII)
 """An incident id in free text; letters and digits next to it make it another word."""
-
-LONGEST_KEY: Final = 200
-"""Longest id that evidence may name, in characters, and so the longest worth an index entry."""
 
 
 def in_text(text: str | None) -> list[str]:
@@ -44,11 +42,4 @@ def unique(ids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def incident_key(incident_id: str) -> str:
-    """Return what an incident id is looked up by: itself, or its digest where it is too long.
-
-    Ids that producers or free text give may have any length; an index entry may not.
-    """
-    if len(incident_id) <= LONGEST_KEY:
-        return incident_id
-    return "#" + hashlib.blake2b(incident_id.encode(), digest_size=16).hexdigest()
+__all__ = ["INCIDENT_ID", "in_source_envelope", "in_text", "incident_key", "unique"]

@@ -1,0 +1,106 @@
+"""The remediation summary of a run, from what bears on its incidents."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from projector.projections import routes
+
+SCHEMA_VERSION = "awooop_run_remediation_summary_v1"
+GATE_STATE = "waiting_approval"
+
+
+class Evidence(NamedTuple):
+    """What bears on one incident within one project (or on every project), of one kind."""
+
+    total: int
+    success: int
+    failed: int
+    latest_key: tuple[datetime, str]
+    """(`created_at`, `id`) of the newest."""
+    latest: dict[str, Any]
+    """The newest one's contract fields, times as text."""
+
+
+def summarise(
+    incident_ids: Sequence[str],
+    state: str,
+    items: Iterable[Evidence],
+    records: Iterable[Evidence],
+) -> dict[str, Any]:
+    """Return the remediation summary; `items` and `records` are those that bear on the run."""
+    items, records = list(items), list(records)
+    latest, latest_mcp = _newest(items), _newest(records)
+    item: dict[str, Any] = latest or {}
+    record: dict[str, Any] = latest_mcp or {}
+    total, observed = _sum(items), _sum(records)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "source": _source(latest, latest_mcp),
+        "incident_ids": list(incident_ids),
+        "total": total,
+        "evidence_total": total + observed,
+        "status": _status(latest, latest_mcp),
+        "has_dry_run": latest is not None,
+        "has_mcp_investigation": latest_mcp is not None,
+        "is_read_only": latest is not None and _reads_only(latest),
+        "human_gate_open": state == GATE_STATE,
+        "latest_at": item.get("created_at"),
+        "latest_preview": item.get("verification_result_preview"),
+        "latest_mode": item.get("mode"),
+        "latest_route": _route(latest, latest_mcp),
+        "latest_agent_id": item.get("agent_id") or record.get("agent_role") or None,
+        "latest_tool_name": item.get("tool_name") or record.get("tool_name") or None,
+        "latest_required_scope": item.get("required_scope") or ("read" if latest_mcp else None),
+        "writes_incident_state": item.get("writes_incident_state"),
+        "writes_auto_repair_result": item.get("writes_auto_repair_result"),
+        "mcp_observation_total": observed,
+        "mcp_observation_success": sum(each.success for each in records),
+        "mcp_observation_failed": sum(each.failed for each in records),
+        "latest_mcp_server": record.get("mcp_server"),
+        "errors": [],
+    }
+
+
+def _sum(groups: Iterable[Evidence]) -> int:
+    return sum(group.total for group in groups)
+
+
+def _newest(groups: Sequence[Evidence]) -> dict[str, Any] | None:
+    if not groups:
+        return None
+    return max(groups, key=lambda group: group.latest_key).latest
+
+
+def _source(latest: dict[str, Any] | None, latest_mcp: dict[str, Any] | None) -> str:
+    if latest is not None:
+        return "alert_operation_log"
+    return "mcp_audit_log" if latest_mcp is not None else "none"
+
+
+def _reads_only(latest: dict[str, Any]) -> bool:
+    return (
+        latest["required_scope"] == "read"
+        and latest["writes_incident_state"] is False
+        and latest["writes_auto_repair_result"] is False
+    )
+
+
+def _status(latest: dict[str, Any] | None, latest_mcp: dict[str, Any] | None) -> str:
+    if latest is None:
+        return "no_evidence" if latest_mcp is None else "mcp_observed"
+    if latest["success"] is False or latest["allowed"] is False:
+        return "blocked"
+    if latest["writes_incident_state"] or latest["writes_auto_repair_result"]:
+        return "write_observed"
+    return "read_only_dry_run" if _reads_only(latest) else "observed"
+
+
+def _route(latest: dict[str, Any] | None, latest_mcp: dict[str, Any] | None) -> str:
+    if latest is not None:
+        return routes.of_item(latest["agent_id"], latest["tool_name"], latest["required_scope"])
+    if latest_mcp is not None:
+        return routes.of_record(
+            latest_mcp["agent_role"], latest_mcp["mcp_server"], latest_mcp["tool_name"]
+        )
+    return routes.NO_ROUTE

@@ -1,0 +1,56 @@
+"""JSON and text as the views carry them."""
+
+import hashlib
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import orjson
+
+SUMMARY_LENGTH: Final = 500
+"""Longest summary of what bears on an incident, in characters."""
+
+
+def dumps(value: Any) -> str:
+    """Return JSON text: times in UTC with `Z`, decimals as numbers with all their digits."""
+    try:
+        return orjson.dumps(value, default=_exact, option=orjson.OPT_UTC_Z).decode()
+    except TypeError:
+        # an object a producer filled may hold integers beyond 64 bits, which orjson refuses
+        return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
+
+
+def _exact(value: Any) -> orjson.Fragment:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, datetime):
+        return orjson.loads(orjson.dumps(value, option=orjson.OPT_UTC_Z))
+    return value
+
+
+def literal(value: Any) -> str:
+    """Return how a JSON value reads in a sentence: text as itself, else its JSON literal."""
+    return value if isinstance(value, str) else dumps(value)
+
+
+def or_dashes(value: Any) -> str:
+    """Return the value as text, `--` where it is missing."""
+    return "--" if value is None or value == "" else str(value)
+
+
+def entity_id(kind: str, *parts: str) -> str:
+    """Return the 16-byte key of an entity, as the text of a UUID.
+
+    Ids of one kind never meet those of another, and all keys have one small size.
+    """
+    digest = hashlib.blake2b("\x1f".join((kind, *parts)).encode(), digest_size=16).hexdigest()
+    return digest
