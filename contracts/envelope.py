@@ -1,10 +1,13 @@
 """The CloudEvents 1.0 envelope, in structured JSON mode: the record's value is the whole event."""
 
+import builtins
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
-from contracts.events.fields import Count, EventData, Id, OffsetTimestamp, Text
+from contracts.events.fields import Contract, Count, EventData, Id, OffsetTimestamp, Text
 
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 """Value of the `content-type` header of every record."""
@@ -17,15 +20,11 @@ def _zero_if_null(value: Any) -> Any:
     return 0 if value is None else value
 
 
-class Event(BaseModel, Generic[D_co]):
+class Event(Contract, Generic[D_co]):
     """One event: what happened, when, to which version of its entity, and the payload.
 
     Attributes that are not named here are ignored.
     """
-
-    model_config = ConfigDict(
-        frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True
-    )
 
     specversion: Literal["1.0"]
     """Version of the CloudEvents specification."""
@@ -36,7 +35,7 @@ class Event(BaseModel, Generic[D_co]):
     type: str
     """What kind of event it is; a topic carries one kind."""
     time: OffsetTimestamp
-    """When it happened, in UTC."""
+    """When it happened."""
     entityversion: Annotated[Count, BeforeValidator(_zero_if_null)] = 0
     """Grows with every change of the entity; of two events the greater one says its state."""
     subject: Text | None = None
@@ -49,3 +48,20 @@ class Event(BaseModel, Generic[D_co]):
     def to_bytes(self) -> bytes:
         """The event as UTF-8 JSON, ready to be a record's value; what is null is left out."""
         return self.model_dump_json(exclude_none=True).encode()
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Name of the model of one kind of event, made for use as a key in schema documents."""
+        return f"{getattr(params[0], '__name__', 'Any')}Event"
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        # Validation takes any type, so that decoding can tell a strange event from a broken one;
+        # a producer has to know the one type that is right.
+        written = handler.resolve_ref_schema(handler(schema))
+        data = cls.model_fields["data"].annotation
+        if isinstance(data, builtins.type) and issubclass(data, EventData):
+            written["properties"]["type"]["const"] = data.event_type
+        return written

@@ -19,7 +19,9 @@ from contracts.events import (
 )
 
 DEFAULT_PREFIX: Final = "awooop."
+"""What the names of the topics begin with unless settings say otherwise."""
 DEFAULT_PARTITIONS: Final = 6
+"""Partitions of a topic unless settings say otherwise."""
 MAX_MESSAGE_BYTES: Final = 2 * 1_048_576 + 65_536
 """What a topic takes. More than an event may have: a record that is too large for an event has to
 come through, or it could not be parked."""
@@ -31,16 +33,19 @@ class Topic:
 
     suffix: str
     """Name without the prefix."""
-    type: str
-    """CloudEvents type of its events."""
     model: builtins.type[Payload]
     """Model of its events' payload."""
     key: str
-    """The record's key, in words: which payload field it is."""
+    """The record's key, in words: the payload field it is made of."""
     compacted: bool = False
     """Whether the broker keeps only the newest record of each key."""
     direction: Literal["input", "output"] = "input"
     """`input`: producers write it. `output`: runfold writes it, and reads it back."""
+
+    @property
+    def type(self) -> str:
+        """CloudEvents type of its events."""
+        return self.model.event_type
 
     @property
     def config(self) -> dict[str, str]:
@@ -56,43 +61,16 @@ class Topic:
 
 
 TOPICS: Final = (
-    Topic("run-state", "awooop.run.state_changed.v1", RunStateChanged, "run_id"),
-    Topic("step-journal", "awooop.run.step_recorded.v1", StepRecorded, "run_id"),
-    Topic("outbound-message", "awooop.channel.message_outbound.v1", MessageOutbound, "run_id"),
-    Topic(
-        "conversation-event",
-        "awooop.channel.event_received.v1",
-        EventReceived,
-        "run_id, or provider_event_id where there is none",
-    ),
-    Topic("mcp-gateway-audit", "awooop.mcp.gateway_call_audited.v1", GatewayCallAudited, "run_id"),
-    Topic(
-        "mcp-legacy-audit",
-        "awooop.mcp.legacy_call_audited.v1",
-        LegacyCallAudited,
-        "incident_id, or id where there is none",
-    ),
-    Topic(
-        "remediation-evidence",
-        "awooop.remediation.evidence_recorded.v1",
-        EvidenceRecorded,
-        "incident_id",
-    ),
-    Topic("project", "awooop.project.upserted.v1", ProjectUpserted, "project_id", compacted=True),
-    Topic(
-        "contract-revision",
-        "awooop.contract.revision_upserted.v1",
-        RevisionUpserted,
-        "revision_id",
-        compacted=True,
-    ),
-    Topic(
-        "approval-command",
-        "awooop.run.approval_decided.v1",
-        ApprovalDecided,
-        "run_id",
-        direction="output",
-    ),
+    Topic("run-state", RunStateChanged, "run_id"),
+    Topic("step-journal", StepRecorded, "run_id"),
+    Topic("outbound-message", MessageOutbound, "run_id"),
+    Topic("conversation-event", EventReceived, "run_id, else provider_event_id"),
+    Topic("mcp-gateway-audit", GatewayCallAudited, "run_id"),
+    Topic("mcp-legacy-audit", LegacyCallAudited, "incident_id, else id"),
+    Topic("remediation-evidence", EvidenceRecorded, "incident_id"),
+    Topic("project", ProjectUpserted, "project_id", compacted=True),
+    Topic("contract-revision", RevisionUpserted, "revision_id", compacted=True),
+    Topic("approval-command", ApprovalDecided, "run_id", direction="output"),
 )
 """Every topic, inputs first."""
 

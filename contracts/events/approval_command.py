@@ -8,6 +8,8 @@ from contracts.events.fields import EventData, Id, Int64, ProjectId, Text, Times
 class ApprovalDecided(EventData):
     """One decision on a run that waits for approval. Entity: the decision, `command_id`."""
 
+    event_type = "awooop.run.approval_decided.v1"
+
     command_id: Uuid
     """The decision, and the id of its event."""
     run_id: Uuid

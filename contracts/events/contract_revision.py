@@ -6,6 +6,8 @@ from contracts.events.fields import Count, EventData, Id, ProjectId, Text, Times
 class RevisionUpserted(EventData):
     """A revision of a contract as it is now. Entity: the revision, `revision_id`."""
 
+    event_type = "awooop.contract.revision_upserted.v1"
+
     revision_id: Id
     """The revision."""
     contract_id: Id

@@ -6,6 +6,8 @@ from contracts.events.fields import EventData, Id, JsonObject, ProjectId, Text, 
 class EventReceived(EventData):
     """One inbound event of a channel. Entity: the inbound event, `event_id`."""
 
+    event_type = "awooop.channel.event_received.v1"
+
     event_id: Uuid
     """The inbound event."""
     project_id: ProjectId

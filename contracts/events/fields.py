@@ -7,7 +7,7 @@ import math
 import re
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 from pydantic import (
     AfterValidator,
@@ -37,18 +37,21 @@ _AMOUNT = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _AMOUNT_TEXT = re.compile(_AMOUNT)
 
 
-class EventData(BaseModel):
-    """What every payload has in common: it never changes, and fields it does not know are ignored
-    because a producer may be newer than its reader.
+class Contract(BaseModel):
+    """What all contracts have in common: they never change once read, and fields they do not know
+    are ignored, because a producer may be newer than its reader.
     """
 
     model_config = ConfigDict(
-        frozen=True,
-        strict=True,
-        extra="ignore",
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
+        frozen=True, strict=True, extra="ignore", use_attribute_docstrings=True
     )
+
+
+class EventData(Contract):
+    """The payload of one kind of event."""
+
+    event_type: ClassVar[str]
+    """CloudEvents type of the events that carry it."""
 
 
 class _Rfc3339:

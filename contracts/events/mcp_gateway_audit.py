@@ -15,6 +15,8 @@ from contracts.events.fields import (
 class GatewayCallAudited(EventData):
     """One tool call as the gateway saw it. Entity: the call, `call_id`."""
 
+    event_type = "awooop.mcp.gateway_call_audited.v1"
+
     call_id: Id
     """The call."""
     run_id: Uuid

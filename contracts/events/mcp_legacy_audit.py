@@ -6,6 +6,8 @@ from contracts.events.fields import EventData, Id, Int64, ProjectId, Text, TextI
 class LegacyCallAudited(EventData):
     """One tool call of the older audit log. Entity: the record, `id`."""
 
+    event_type = "awooop.mcp.legacy_call_audited.v1"
+
     id: TextId
     """The record; text or integer, kept as text."""
     incident_id: Id | None = None

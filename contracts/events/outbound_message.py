@@ -6,6 +6,8 @@ from contracts.events.fields import EventData, Id, ProjectId, Text, Timestamp, U
 class MessageOutbound(EventData):
     """One message from a run to people. Entity: the message, `message_id`."""
 
+    event_type = "awooop.channel.message_outbound.v1"
+
     message_id: Id
     """The message."""
     run_id: Uuid

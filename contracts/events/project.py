@@ -6,6 +6,8 @@ from contracts.events.fields import EventData, Money, ProjectId, Text, Timestamp
 class ProjectUpserted(EventData):
     """A project as it is now. Entity: the project, `project_id`."""
 
+    event_type = "awooop.project.upserted.v1"
+
     project_id: ProjectId
     """The project."""
     display_name: Text

@@ -6,6 +6,8 @@ from contracts.events.fields import EventData, Id, ProjectId, Text, TextId, Time
 class EvidenceRecorded(EventData):
     """One item of the evidence on an incident. Entity: the item, `id`."""
 
+    event_type = "awooop.remediation.evidence_recorded.v1"
+
     id: TextId
     """The item; text or integer, kept as text."""
     incident_id: Id

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from contracts.events.fields import (
+    Contract,
     Count,
     EventData,
     Id,
@@ -16,7 +17,7 @@ from contracts.events.fields import (
 )
 
 
-class PendingAction(EventData):
+class PendingAction(Contract):
     """What a run that waits for approval asks a human to allow."""
 
     tool_name: Text
@@ -31,6 +32,8 @@ class PendingAction(EventData):
 
 class RunStateChanged(EventData):
     """A full snapshot of a run. Entity: the run, `run_id`."""
+
+    event_type = "awooop.run.state_changed.v1"
 
     run_id: Uuid
     """The run."""

@@ -6,6 +6,8 @@ from contracts.events.fields import Count, EventData, Id, Int64, ProjectId, Text
 class StepRecorded(EventData):
     """One step of a run. Entity: the step, `run_id` and `step_id`."""
 
+    event_type = "awooop.run.step_recorded.v1"
+
     step_id: Id
     """The step, unique within its run."""
     run_id: Uuid
