@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, NoReturn, cast
+from typing import Final, NamedTuple, NoReturn
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
@@ -32,9 +32,8 @@ class _Reader(NamedTuple):
 
 
 def _reader(topic: Topic) -> _Reader:
-    model = cast(type[Event[Payload]], Event.__class_getitem__(topic.model))
     field = _AMOUNTS.get(topic.suffix)
-    return _Reader(model, topic.type, re.compile(b'("%b"' % field + _LONG) if field else None)
+    return _Reader(topic.event, topic.type, re.compile(b'("%b"' % field + _LONG) if field else None)
 
 
 _AMOUNTS: Final = {"run-state": b"cost_usd", "project": b"budget_limit_usd"}
@@ -87,7 +86,7 @@ def decode(suffix: str, value: bytes) -> Event[Payload] | Undecodable:
     # The validator reads NaN and Infinity as numbers, which JSON does not have.
     if (b"NaN" in value or b"Infinity" in value) and not _is_json(value):
         return _undecodable(Reason.MALFORMED, "not JSON in UTF-8: NaN or Infinity for a number")
-    if reader.long_amount:
+    if reader.long_amount and reader.long_amount.search(value):
         value = reader.long_amount.sub(rb'\1"\2"', value)
     try:
         event = reader.model.model_validate_json(value)
