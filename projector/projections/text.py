@@ -52,5 +52,4 @@ def entity_id(kind: str, *parts: str) -> str:
 
     Ids of one kind never meet those of another, and all keys have one small size.
     """
-    digest = hashlib.blake2b("\x1f".join((kind, *parts)).encode(), digest_size=16).hexdigest()
-    return digest
+    return hashlib.blake2b("\x1f".join((kind, *parts)).encode(), digest_size=16).hexdigest()

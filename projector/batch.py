@@ -1,0 +1,164 @@
+"""Fold a slice of a poll: one winner per entity, the states seen, what is parked, the positions.
+
+Pure: the same records, expected positions and rejections always give the same batch.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import NamedTuple, Protocol, cast
+
+from contracts.decoding import Reason, Undecodable, decode
+from contracts.envelope import Event
+from contracts.events import Payload, RunStateChanged
+from projector.projections import run
+from projector.projections.registry import BY_SUFFIX, version
+from projector.projections.rows import Row, StateRow
+
+
+class Partition(NamedTuple):
+    """A partition of a topic, by the topic's full name."""
+
+    topic: str
+    partition: int
+
+
+class Record(Protocol):
+    """What is read of a Kafka record."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+@dataclass(slots=True)
+class Move:
+    """How far one partition goes with this batch, and what became of its records."""
+
+    start: int
+    """Position the batch expects the partition to have."""
+    next: int
+    """Position after it."""
+    applied: int = 0
+    dead: int = 0
+    tombstones: int = 0
+    gaps: int = 0
+    """Offsets the broker did not deliver: compacted away, or a transaction's markers."""
+
+
+class DeadLetter(NamedTuple):
+    """A record to be parked, and why."""
+
+    record: Record
+    why: Undecodable
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that one transaction will write."""
+
+    moves: dict[Partition, Move] = field(default_factory=dict)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
+    states: list[StateRow] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+
+
+Rejections = Mapping[tuple[str, int, int], str]
+"""Records the database has refused, by (topic, partition, offset), and what it said."""
+
+
+def fold(
+    records: Iterable[Record],
+    positions: Mapping[Partition, int],
+    prefix: str,
+    rejections: Rejections,
+) -> Batch:
+    """Return the batch these records make, each partition's in the order of its offsets.
+
+    `positions` are where the partitions stood when the records were fetched. A record before
+    its partition's position has been applied already and is passed over.
+    """
+    batch = Batch()
+    contest = _Contest()
+    for record in records:
+        partition = Partition(record.topic, record.partition)
+        move = _advance(batch.moves, partition, record.offset, positions[partition])
+        if move is None:
+            continue
+        suffix = record.topic.removeprefix(prefix)
+        outcome = _read(suffix, record, rejections)
+        if outcome is None:
+            move.tombstones += 1
+        elif isinstance(outcome, Undecodable):
+            move.dead += 1
+            batch.dead.append(DeadLetter(record, outcome))
+        else:
+            move.applied += 1
+            contest.enter(suffix, outcome)
+    contest.settle(batch)
+    return batch
+
+
+def of_event(suffix: str, event: Event[Payload]) -> Batch:
+    """Return the batch of one event that has no place in a partition (a dead letter's retry)."""
+    batch = Batch()
+    contest = _Contest()
+    contest.enter(suffix, event)
+    contest.settle(batch)
+    return batch
+
+
+class _Contest:
+    """Which of the events seen so far is each entity's state."""
+
+    def __init__(self) -> None:
+        self._winners: dict[tuple[str, tuple[str, ...]], Event[Payload]] = {}
+        self._states: set[StateRow] = set()
+
+    def enter(self, suffix: str, event: Event[Payload]) -> None:
+        entity = suffix, BY_SUFFIX[suffix].entity(event.data)
+        standing = self._winners.get(entity)
+        if standing is None or version(event) > version(standing):
+            self._winners[entity] = event
+        if isinstance(event.data, RunStateChanged):
+            self._states.add(run.state(cast(Event[RunStateChanged], event)))
+
+    def settle(self, batch: Batch) -> None:
+        """Put the winners' rows into the batch, in key order: two workers never lock crosswise."""
+        rows: dict[str, list[Row]] = defaultdict(list)
+        for (suffix, _), event in self._winners.items():
+            projection = BY_SUFFIX[suffix]
+            rows[projection.table].append(projection.row(event))
+        for table, each in rows.items():
+            batch.rows[table] = sorted(each, key=itemgetter(0))
+        batch.states = sorted(self._states)
+
+
+def _advance(
+    moves: dict[Partition, Move], partition: Partition, offset: int, position: int
+) -> Move | None:
+    """Move the partition past `offset`, or return None when it already is."""
+    move = moves.get(partition)
+    if offset < (position if move is None else move.next):
+        return None
+    if move is None:
+        move = moves[partition] = Move(start=position, next=position)
+    move.gaps += offset - move.next
+    move.next = offset + 1
+    return move
+
+
+def _read(
+    suffix: str, record: Record, rejections: Rejections
+) -> Event[Payload] | Undecodable | None:
+    if record.value is None:
+        return None
+    if rejections:
+        said = rejections.get((record.topic, record.partition, record.offset))
+        if said is not None:
+            return Undecodable(Reason.REJECTED, said)
+    return decode(suffix, record.value)

@@ -1,0 +1,105 @@
+"""Exact totals, moved by the difference between what was and what is."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+
+from contracts.incidents import incident_key
+from projector.statements import columns
+from projector.touched import Changed
+from projector.views import RunView
+
+SLOTS: Final = 8
+"""Rows a total is spread over, so that workers do not queue for one of them."""
+
+MOVE_RUNS: Final = """
+    INSERT INTO run_counter AS stored (level, bucket, project_id, state, status, slot, total)
+    SELECT
+        level, CASE WHEN level = 0 THEN '-infinity' ELSE bucket END,
+        project_id, state, status, $1, change
+    FROM unnest($2::smallint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+        AS given (level, bucket, project_id, state, status, change)
+    ON CONFLICT (level, bucket, project_id, state, status, slot) DO UPDATE
+    SET total = stored.total + excluded.total
+"""
+
+MOVE_INCIDENTS: Final = """
+    INSERT INTO incident_counter AS stored (incident, project_id, state, status, slot, total)
+    SELECT incident, project_id, state, status, $1, change
+    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
+        AS given (incident, project_id, state, status, change)
+    ON CONFLICT (incident, project_id, state, status, slot) DO UPDATE
+    SET total = stored.total + excluded.total
+"""
+
+MOVE_CONTRACTS: Final = """
+    INSERT INTO contract_counter AS stored (project_id, lifecycle_status, slot, total)
+    SELECT project_id, lifecycle_status, $1, change
+    FROM unnest($2::text[], $3::text[], $4::bigint[])
+        AS given (project_id, lifecycle_status, change)
+    ON CONFLICT (project_id, lifecycle_status, slot) DO UPDATE
+    SET total = stored.total + excluded.total
+"""
+
+
+async def count_runs(
+    connection: asyncpg.Connection,
+    was: Mapping[str, RunView],
+    now: Mapping[str, RunView],
+    slot: int,
+) -> None:
+    """Move the totals of runs, by time and by incident, from what was to what is."""
+    runs: Counter[tuple[int, datetime, str, str, str]] = Counter()
+    incidents: Counter[tuple[str, str, str, str]] = Counter()
+    for run_id, view in now.items():
+        old = was.get(run_id)
+        if old == view:
+            continue
+        runs.update(_run_keys(view))
+        incidents.update(_incident_keys(view))
+        if old is not None:
+            runs.subtract(_run_keys(old))
+            incidents.subtract(_incident_keys(old))
+    await _move(connection, MOVE_RUNS, runs, slot)
+    await _move(connection, MOVE_INCIDENTS, incidents, slot)
+
+
+async def count_contracts(
+    connection: asyncpg.Connection, changed: Iterable[Changed], slot: int
+) -> None:
+    """Move the totals of contract revisions by the rows that storing them has changed."""
+    totals: Counter[tuple[str, str]] = Counter()
+    for row in changed:
+        totals[row["project_id"], row["lifecycle_status"]] += 1
+        if row["was_project_id"] is not None:
+            totals[row["was_project_id"], row["was_lifecycle_status"]] -= 1
+    await _move(connection, MOVE_CONTRACTS, totals, slot)
+
+
+async def _move(
+    connection: asyncpg.Connection, statement: str, totals: Counter[Any], slot: int
+) -> None:
+    rows = [(*key, change) for key, change in sorted(totals.items()) if change]
+    if rows:
+        await connection.execute(statement, slot, *columns(rows))
+
+
+def _run_keys(view: RunView) -> Iterator[tuple[int, datetime, str, str, str]]:
+    of = view.project_id, view.state, view.status
+    minute = view.created_at.replace(second=0, microsecond=0)
+    hour = minute.replace(minute=0)
+    yield 0, EPOCH, *of
+    yield 1, hour.replace(hour=0), *of
+    yield 2, hour, *of
+    yield 3, minute, *of
+
+
+EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
+
+
+def _incident_keys(view: RunView) -> Iterator[tuple[str, str, str, str]]:
+    for key in {incident_key(incident) for incident in view.incidents}:
+        yield key, view.project_id, view.state, view.status

@@ -1,0 +1,37 @@
+"""Whose fault an error is: the data's, the moment's, or the infrastructure's."""
+
+from enum import Enum
+from typing import Final
+
+import asyncpg
+
+
+class Fault(Enum):
+    """What to do about an error that came up while a batch was written."""
+
+    DATA = "data"
+    """This very data is refused and always will be: isolate the record and park it."""
+    TRANSIENT = "transient"
+    """Two transactions got in each other's way: do it again, at once."""
+    INFRASTRUCTURE = "infrastructure"
+    """The database is away, full, or not as it should be: wait, then do it again."""
+
+
+# Data exceptions, integrity constraint violations, an index row that is too large
+DATA_CLASSES: Final = ("22", "23", "54")
+ROLLBACK_CLASS: Final = "40"
+
+
+def of(error: Exception) -> Fault | None:
+    """Return whose fault `error` is, or None when it is neither PostgreSQL's nor the network's.
+
+    None means a defect of our own, which must stop the worker rather than pass for a bad record.
+    """
+    if isinstance(error, asyncpg.PostgresError):
+        state = error.sqlstate or ""
+        if state[:2] in DATA_CLASSES:
+            return Fault.DATA
+        return Fault.TRANSIENT if state[:2] == ROLLBACK_CLASS else Fault.INFRASTRUCTURE
+    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError):
+        return Fault.INFRASTRUCTURE
+    return None

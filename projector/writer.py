@@ -1,0 +1,91 @@
+"""One transaction for one batch: positions, facts, what follows from them, dead letters."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any, Final
+
+import asyncpg
+
+from projector import counters, positions, statements
+from projector.batch import Batch, DeadLetter
+from projector.projections.text import dumps
+from projector.recompute import recompute
+from projector.touched import Touched
+
+STATES: Final = """
+    INSERT INTO run_state (run_id, changed_at, state)
+    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[])
+    ON CONFLICT (run_id, changed_at, state) DO NOTHING
+"""
+
+PARK: Final = """
+    INSERT INTO dead_letter (topic, partition, "offset", key, headers, value, reason, message)
+    SELECT * FROM unnest(
+        $1::text[], $2::int[], $3::bigint[], $4::bytea[],
+        $5::json[], $6::bytea[], $7::text[], $8::text[]
+    )
+"""
+
+
+async def write(connection: asyncpg.Connection, batch: Batch, slot: int) -> None:
+    """Write a batch, all of it or nothing.
+
+    Raises `PositionConflict` when a partition is not where the batch started, and what
+    PostgreSQL says otherwise; `projector.faults` tells which of that is the data's fault.
+    """
+    async with connection.transaction():
+        await positions.claim(connection, batch.moves)
+        await apply(connection, batch, slot)
+        await _park(connection, batch.dead)
+        await positions.advance(connection, batch.moves)
+
+
+async def apply(connection: asyncpg.Connection, batch: Batch, slot: int) -> None:
+    """Write the rows of a batch and whatever follows from them, in the caller's transaction."""
+    touched = Touched()
+    touched.by_runs(await _upsert(connection, "run_fact", batch))
+    await _states(connection, batch)
+    touched.by_items(await _upsert(connection, "item", batch))
+    touched.by_inbound(await _upsert(connection, "inbound", batch))
+    touched.by_evidence(await _upsert(connection, "evidence", batch))
+    await _upsert(connection, "project", batch)
+    revisions = await _upsert(connection, "contract_revision", batch)
+    await recompute(connection, touched, slot)
+    await counters.count_contracts(connection, revisions, slot)
+
+
+async def _upsert(
+    connection: asyncpg.Connection, table: str, batch: Batch
+) -> Sequence[asyncpg.Record]:
+    rows = batch.rows.get(table)
+    if not rows:
+        return []
+    return await connection.fetch(statements.upsert(table), *statements.columns(rows))
+
+
+async def _states(connection: asyncpg.Connection, batch: Batch) -> None:
+    if batch.states:
+        await connection.execute(STATES, *statements.columns(batch.states))
+
+
+async def _park(connection: asyncpg.Connection, dead: Sequence[DeadLetter]) -> None:
+    if dead:
+        await connection.execute(PARK, *statements.columns([_parked(letter) for letter in dead]))
+
+
+def _parked(letter: DeadLetter) -> tuple[Any, ...]:
+    record, why = letter
+    headers = [
+        [name, None if value is None else base64.b64encode(value).decode()]
+        for name, value in record.headers
+    ]
+    return (
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        dumps(headers),
+        record.value or b"",
+        why.reason.value,
+        why.message,
+    )
