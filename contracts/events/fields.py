@@ -33,7 +33,7 @@ _HOUR_MINUTE = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_MINUTE}:[0-5][0-9](\.[0-9]+)?"
 _OFFSET = f"([Zz]|[+-]{_HOUR_MINUTE})"
 _UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-_AMOUNT = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_AMOUNT = r"[+-]?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][+-]?[0-9]{1,3})?"
 _AMOUNT_TEXT = re.compile(_AMOUNT)
 
 
@@ -95,7 +95,7 @@ def _amount(value: object) -> Decimal:
         raise ValueError("should be greater than or equal to 0")
     _, digits, exponent = amount.as_tuple()
     if len(digits) > MONEY_DIGITS or abs(int(exponent)) > MONEY_DIGITS:
-        raise ValueError(f"should have at most {MONEY_DIGITS} digits and an exponent within that")
+        raise ValueError(f"should have {MONEY_DIGITS} digits at most")
     return amount
 
 
@@ -108,7 +108,7 @@ def _as_decimal(value: object) -> Decimal:
         case int() | float() if not isinstance(value, bool):
             # The text of a float is the shortest that reads back as the same float.
             return Decimal(str(value))
-    raise ValueError("should be a number or a decimal string")
+    raise ValueError(f"should be a number or a decimal text of {MONEY_DIGITS} digits at most")
 
 
 def _id_text(value: object) -> str:
