@@ -19,7 +19,7 @@ from tests.reference.belonging import (
     steps,
 )
 from tests.reference.decoding import Event
-from tests.reference.plain import pick, plain
+from tests.reference.plain import jsonable, pick, plain
 from tests.reference.platform import Platform
 from tests.reference.summary import item_route
 
@@ -217,4 +217,4 @@ def shown(value: Any) -> str:
 
 def literal(value: Any) -> str:
     """A string as it is, anything else as JSON writes it."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(jsonable(value), ensure_ascii=False)

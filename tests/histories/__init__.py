@@ -1,0 +1,33 @@
+"""Random histories of a small platform, to hold the product against the reference model.
+
+    records = history(seed, bad=True)             # fast: for thousands of seeds
+    polls = schedule(records, seed, workers=3)    # per worker, polls of deliveries with offsets
+    for worker, poll in interleaved(polls, seed): # or each worker's polls in a task of its own
+        ...
+    views == load(records)                        # tests.reference
+
+`strategies.histories` gives the same to Hypothesis, so that a failure shrinks. Few of everything
+exist (2 or 3 projects, up to 5 runs, 2 to 4 incidents, 18 instants) and ids are shared on
+purpose: versions, times and ids tie, entities move between runs and projects, and each thing
+comes before or after what it belongs to. `bad.KINDS` lists every way a record can be unusable.
+"""
+
+from tests.histories.generator import history
+from tests.histories.schedules import (
+    Delivery,
+    Poll,
+    deliveries,
+    interleaved,
+    partition_of,
+    schedule,
+)
+
+__all__ = [
+    "Delivery",
+    "Poll",
+    "deliveries",
+    "history",
+    "interleaved",
+    "partition_of",
+    "schedule",
+]

@@ -1,0 +1,233 @@
+"""Records that cannot be used: every reason of the contract, each in several kinds.
+
+A kind takes an event that would win its entity and spoils one thing, so that a record which is
+applied all the same shows in the views.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tests.histories.events import draft, written
+from tests.histories.world import World
+from tests.reference.records import Record
+
+Event = dict[str, Any]
+Spoil = Callable[[Event], bytes]
+
+WINNING_VERSION = 9
+MAX_VALUE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way to be unusable, the reason it gets, and the topic it needs, if it needs one."""
+
+    name: str
+    reason: str
+    spoil: Spoil
+    topic: str | None = None
+
+    def record(self, world: World) -> Record:
+        made = draft(world, self.topic)
+        made.event["entityversion"] = WINNING_VERSION
+        return Record(made.topic, made.key, self.spoil(made.event))
+
+
+def value(content: bytes) -> Spoil:
+    """A value that is nothing but this."""
+    return lambda event: content
+
+
+def bytes_of(change: Callable[[bytes], bytes]) -> Spoil:
+    """A change to the event's bytes."""
+    return lambda event: change(written(event))
+
+
+def attribute(name: str, content: Any) -> Spoil:
+    """An envelope attribute that is this."""
+    return lambda event: written(event | {name: content})
+
+
+def no_attribute(name: str) -> Spoil:
+    return lambda event: written({key: event[key] for key in event if key != name})
+
+
+def field(name: str, content: Any) -> Spoil:
+    """A field of `data` that is this."""
+    return lambda event: written(event | {"data": event["data"] | {name: content}})
+
+
+def no_field(name: str) -> Spoil:
+    return lambda event: written(
+        event | {"data": {key: event["data"][key] for key in event["data"] if key != name}}
+    )
+
+
+def padded(event: Event) -> bytes:
+    """The event, sound in itself, with blanks that make it one byte too long."""
+    return written(event).ljust(MAX_VALUE_BYTES + 1)
+
+
+MALFORMED = {
+    "empty value": value(b""),
+    "word": value(b"hello"),
+    "null": value(b"null"),
+    "text": value(b'"text"'),
+    "number": value(b"1"),
+    "list": bytes_of(lambda event: b"[" + event + b"]"),
+    "deeply nested": value(b"[" * 50_000),
+    "cut short": bytes_of(lambda event: event[:-1]),
+    "two documents": bytes_of(lambda event: event + event),
+    "byte order mark": bytes_of(lambda event: b"\xef\xbb\xbf" + event),
+    "not UTF-8": bytes_of(lambda event: event.replace(b'"/engine"', b'"/engine\xff"')),
+    "UTF-16": bytes_of(lambda event: event.decode().encode("utf-16")),
+    "raw control character": bytes_of(lambda event: event.replace(b'"/engine"', b'"/\x01"')),
+    "half a surrogate pair": bytes_of(lambda event: event.replace(b"/engine", rb"\ud83d")),
+    "not a number": bytes_of(lambda event: event.replace(b'"entityversion":9', b'"x":NaN')),
+    "trailing comma": bytes_of(lambda event: event[:-1] + b",}"),
+}
+
+ENVELOPE = {
+    "no specversion": no_attribute("specversion"),
+    "other specversion": attribute("specversion", "0.3"),
+    "specversion as number": attribute("specversion", 1.0),
+    "no id": no_attribute("id"),
+    "empty id": attribute("id", ""),
+    "long id": attribute("id", "x" * 201),
+    "id as number": attribute("id", 7),
+    "no source": no_attribute("source"),
+    "empty source": attribute("source", ""),
+    "no type": no_attribute("type"),
+    "type as list": attribute("type", []),
+    "no time": no_attribute("time"),
+    "time without offset": attribute("time", "2026-05-18T06:00:00"),
+    "time as number": attribute("time", 1779084000),
+    "time as number in text": attribute("time", "1779084000"),
+    "time on no day": attribute("time", "2026-02-30T06:00:00Z"),
+    "negative version": attribute("entityversion", -1),
+    "version as text": attribute("entityversion", "9"),
+    "version with fraction": attribute("entityversion", 9.5),
+    "version as flag": attribute("entityversion", True),
+    "version beyond 64 bits": attribute("entityversion", 2**63),
+    "subject as number": attribute("subject", 7),
+    "no data": no_attribute("data"),
+    "data null": attribute("data", None),
+    "data as list": attribute("data", []),
+    "data as text": attribute("data", "{}"),
+}
+
+UNKNOWN_TYPE = {
+    "later version of a type": attribute("type", "awooop.run.state_changed.v2"),
+    "foreign type": attribute("type", "com.example.thing"),
+    "empty type": attribute("type", ""),
+    "type in capitals": attribute("type", "AWOOOP.RUN.STATE_CHANGED.V1"),
+}
+
+# (topic, field, content)
+PAYLOAD: tuple[tuple[str, str, Any], ...] = (
+    ("run-state", "run_id", "00000000000000000000000000000000"),
+    ("run-state", "run_id", "{00000000-0000-0000-0000-000000000000}"),
+    ("run-state", "run_id", None),
+    ("run-state", "project_id", ""),
+    ("run-state", "project_id", "p" * 129),
+    ("run-state", "agent_id", "a" * 201),
+    ("run-state", "state", "Running"),
+    ("run-state", "state", ""),
+    ("run-state", "state", "running\n"),
+    ("run-state", "state", "a" * 33),
+    ("run-state", "created_at", "2026-05-18"),
+    ("run-state", "created_at", "2026-05-18T06:00"),
+    ("run-state", "created_at", "1779084000"),
+    ("run-state", "created_at", "2026-05-18T06:00:00+24:00"),
+    ("run-state", "started_at", "2026-13-01T00:00:00Z"),
+    ("run-state", "started_at", ""),
+    ("run-state", "heartbeat_at", "0001-01-01T00:00:00+00:01"),
+    ("run-state", "is_shadow", "false"),
+    ("run-state", "is_shadow", None),
+    ("run-state", "cost_usd", -0.01),
+    ("run-state", "cost_usd", "NaN"),
+    ("run-state", "cost_usd", "much"),
+    ("run-state", "cost_usd", True),
+    ("run-state", "cost_usd", None),
+    ("run-state", "step_count", -1),
+    ("run-state", "step_count", 1.5),
+    ("run-state", "step_count", "1"),
+    ("run-state", "max_attempts", 2**63),
+    ("run-state", "error_detail", "x" * 8193),
+    ("run-state", "trace_id", ""),
+    ("run-state", "pending_action", []),
+    ("run-state", "pending_action", {"summary": "no tool"}),
+    ("step-journal", "step_id", 7),
+    ("step-journal", "step_seq", True),
+    ("outbound-message", "send_status", None),
+    ("conversation-event", "source_envelope", "{}"),
+    ("conversation-event", "provider_event_id", ""),
+    ("conversation-event", "run_id", "run-1"),
+    ("mcp-gateway-audit", "gate_result", []),
+    ("mcp-legacy-audit", "id", 1.5),
+    ("mcp-legacy-audit", "id", True),
+    ("mcp-legacy-audit", "success", "yes"),
+    ("remediation-evidence", "id", ""),
+    ("remediation-evidence", "incident_id", None),
+    ("project", "budget_limit_usd", "-1"),
+    ("contract-revision", "version_major", -1),
+    ("approval-command", "decision", "maybe"),
+    ("approval-command", "new_state", "completed"),
+)
+
+# Fields whose text is shown, so that every design has to store it.
+REJECTED = (
+    ("run-state", "error_detail"),
+    ("run-state", "agent_id"),
+    ("run-state", "trigger_ref"),
+    ("step-journal", "step_id"),
+    ("step-journal", "block_reason"),
+    ("outbound-message", "content_preview"),
+    ("conversation-event", "channel_chat_id"),
+    ("mcp-gateway-audit", "tool_name"),
+    ("mcp-legacy-audit", "error_message"),
+    ("remediation-evidence", "verification_result_preview"),
+    ("project", "display_name"),
+    ("contract-revision", "contract_family"),
+    ("approval-command", "reason"),
+)
+
+KINDS = (
+    *(Kind(name, "malformed", spoil) for name, spoil in MALFORMED.items()),
+    *(Kind(name, "envelope", spoil) for name, spoil in ENVELOPE.items()),
+    *(Kind(name, "unknown_type", spoil) for name, spoil in UNKNOWN_TYPE.items()),
+    Kind(
+        "type of another topic",
+        "unknown_type",
+        attribute("type", "awooop.run.step_recorded.v1"),
+        "run-state",
+    ),
+    Kind("no project_id", "payload", no_field("project_id"), "step-journal"),
+    *(
+        Kind(f"{topic} {name} {content!r:.40}", "payload", field(name, content), topic)
+        for topic, name, content in PAYLOAD
+    ),
+    *(
+        Kind(f"NUL in {topic} {name}", "rejected", field(name, "a\0b"), topic)
+        for topic, name in REJECTED
+    ),
+    Kind(
+        "NUL in gate_result",
+        "rejected",
+        field("gate_result", {"rules": ["a\0b"]}),
+        "mcp-gateway-audit",
+    ),
+    Kind("one byte over the limit", "too_large", padded),
+)
+BY_REASON = {
+    reason: tuple(kind for kind in KINDS if kind.reason == reason)
+    for reason in dict.fromkeys(kind.reason for kind in KINDS)
+}
+# Records over the limit are few, because they are long.
+REASONS = tuple(reason for reason in BY_REASON if reason != "too_large") * 6 + ("too_large",)
+
+
+def bad_record(world: World) -> Record:
+    """A record that becomes a dead letter, whatever the reason."""
+    return world.pick(BY_REASON[world.pick(REASONS)]).record(world)

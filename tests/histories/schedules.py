@@ -1,0 +1,100 @@
+"""How a history reaches the workers: laid out on partitions, in offsets, cut into polls."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from random import Random
+from zlib import crc32
+
+from tests.reference.records import Record
+
+PARTITIONS = 3
+REPEATED = 0.1
+LONGEST_POLL = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A record at its place in the log. `topic` is the suffix, as in the record."""
+
+    topic: str
+    partition: int
+    offset: int
+    record: Record
+
+
+Poll = list[Delivery]
+
+
+def partition_of(record: Record, partitions: int) -> int:
+    """The partition a record lies in: records of one topic and key lie together."""
+    return crc32((record.key or "").encode()) % partitions
+
+
+def schedule(
+    records: list[Record], seed: int, workers: int, partitions: int = PARTITIONS
+) -> list[list[Poll]]:
+    """The polls of each worker, in the order the worker gets them.
+
+    The records come in another order, some of them a second time further on, as a producer that
+    retries writes them. Offsets count from 0 in each partition; a partition is one worker's and
+    its offsets come in order, between those of the worker's other partitions as chance has it.
+    A worker without a partition has no polls.
+
+    The views are those of `load(records)`. Dead letters are one per bad *delivery*: compare them
+    with `load(delivery.record for ...)` over `deliveries(polls)`.
+    """
+    rng = Random(seed)
+    log = [*records, *(record for record in records if rng.random() < REPEATED)]
+    rng.shuffle(log)
+    placed = list(place(log, partitions))
+    lots = sorted({(delivery.topic, delivery.partition) for delivery in placed})
+    owner = {lot: rng.randrange(workers) for lot in lots}
+    polls: list[list[Poll]] = []
+    for worker in range(workers):
+        own = [item for item in placed if owner[item.topic, item.partition] == worker]
+        polls.append(list(cut(own, rng)))
+    return polls
+
+
+def place(log: list[Record], partitions: int) -> Iterator[Delivery]:
+    """The records at their places, each partition's filled in the order of the log."""
+    ends: dict[tuple[str, int], int] = {}
+    for record in log:
+        partition = partition_of(record, partitions)
+        offset = ends.get((record.topic, partition), 0)
+        ends[record.topic, partition] = offset + 1
+        yield Delivery(record.topic, partition, offset, record)
+
+
+def cut(own: list[Delivery], rng: Random) -> Iterator[Poll]:
+    """The deliveries in polls of 1 to a dozen."""
+    start = 0
+    while start < len(own):
+        end = start + rng.randint(1, LONGEST_POLL)
+        yield own[start:end]
+        start = end
+
+
+def deliveries(polls: list[list[Poll]]) -> list[Delivery]:
+    """All deliveries of a schedule, worker after worker."""
+    return [delivery for worker in polls for poll in worker for delivery in poll]
+
+
+def interleaved(polls: list[list[Poll]], seed: int) -> list[tuple[int, Poll]]:
+    """The workers' polls as one sequence of (worker, poll), each worker's in their order."""
+    rng = Random(seed)
+    turns = [worker for worker, own in enumerate(polls) for _ in own]
+    rng.shuffle(turns)
+    waiting = [iter(own) for own in polls]
+    return [(worker, next(waiting[worker])) for worker in turns]
+
+
+def ranges(poll: Poll) -> dict[tuple[str, int], tuple[int, int]]:
+    """Per (topic, partition) of a poll its first offset and the position after its last."""
+    lots = sorted(poll, key=lambda item: (item.topic, item.partition, item.offset))
+    found: dict[tuple[str, int], tuple[int, int]] = {}
+    for lot, group in groupby(lots, key=lambda item: (item.topic, item.partition)):
+        offsets = [item.offset for item in group]
+        found[lot] = (offsets[0], offsets[-1] + 1)
+    return found
