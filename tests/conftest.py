@@ -12,6 +12,9 @@ import pytest
 
 from projector.demo.broker import EmbeddedBroker
 from projector.demo.postgres import EmbeddedPostgres
+from tests.kafka.containers import engine_answers, kafka_container
+from tests.kafka.jars import missing_tools
+from tests.kafka.server import KafkaServer
 from tests.stack import databases
 
 
@@ -53,3 +56,34 @@ async def database_url(postgres: EmbeddedPostgres, database_template: str) -> As
 def topic_prefix() -> str:
     """A prefix no other test's topics have, on a broker all tests share."""
     return f"test-{uuid4().hex[:12]}."
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """The run's Apache Kafka, to be stopped, killed and paused; whoever does brings it back."""
+    missing = missing_tools()
+    if missing:
+        pytest.skip(f"APACHE KAFKA NOT TESTED: no {' and no '.join(missing)} on the path")
+    with KafkaServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(request: pytest.FixtureRequest) -> Iterator[str]:
+    """An Apache Kafka: in a container where an engine answers, else run from its jars."""
+    if engine_answers():
+        with kafka_container() as bootstrap:
+            yield bootstrap
+    else:
+        server: KafkaServer = request.getfixturevalue("kafka")
+        yield server.bootstrap
+
+
+@pytest.fixture(params=["embedded", pytest.param("apache", marks=pytest.mark.kafka)])
+def bootstrap(request: pytest.FixtureRequest) -> str:
+    """The embedded broker and, where the marker `kafka` is selected, Apache Kafka: for what
+    both must do."""
+    if request.param == "apache":
+        return str(request.getfixturevalue("kafka_bootstrap"))
+    embedded: EmbeddedBroker = request.getfixturevalue("broker")
+    return embedded.bootstrap

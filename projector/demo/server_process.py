@@ -1,8 +1,7 @@
-"""One server run as a child process: started on a loopback port, awaited, stopped, killed."""
+"""One server run as a child process: awaited, stopped, killed."""
 
 import contextlib
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -14,7 +13,6 @@ import psutil
 from contracts.errors import OperationError
 from projector.demo.lifeline import Lifeline
 
-LOOPBACK = "127.0.0.1"
 _POLL_S = 0.02
 _LOG_TAIL_BYTES = 4096
 
@@ -118,9 +116,10 @@ class ServerProcess:
         psutil.Process(self.pid).resume()
 
     def close(self) -> None:
-        """Kill what still runs and remove the directory."""
-        self.kill()
-        self._lifeline.close()
+        """Kill what still runs and remove the directory; closing again does nothing."""
+        if not self._lifeline.closed:
+            self.kill()
+            self._lifeline.close()
 
     def listens_on(self, port: int) -> bool:
         """Whether this very process (and no stranger) listens on the TCP port."""
@@ -144,40 +143,3 @@ def _alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 nobody listens on at this moment; another process may take it."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_free(port: int) -> bool:
-    """Whether the TCP port of 127.0.0.1 can be bound."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
-
-
-def start_on_free_port(start: Callable[[int], None], attempts: int = 5) -> int:
-    """Start a server on a free port and return the port.
-
-    Between finding a port and binding it another process may take it: then the next port is
-    tried. A start that fails for any other reason is not repeated.
-    """
-    for attempt in range(1, attempts + 1):
-        port = free_port()
-        try:
-            start(port)
-        except ServerError:
-            if attempt == attempts or is_free(port):
-                raise
-        else:
-            return port
-    raise AssertionError("unreachable: the last attempt returns or raises")

@@ -1,0 +1,1 @@
+"""Apache Kafka itself, run from its jars, for what the embedded broker cannot show."""
