@@ -15,13 +15,14 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    PlainSerializer,
     PlainValidator,
     StringConstraints,
     WithJsonSchema,
 )
 from pydantic_core import CoreSchema, core_schema
 
-from contracts.times import as_utc
+from contracts.times import as_utc, rfc3339
 
 INT64_MAX: Final = 2**63 - 1
 TEXT_LENGTH: Final = 8192
@@ -79,7 +80,11 @@ class _Rfc3339:
             as_utc, core_schema.datetime_schema(strict=True)
         )
         return core_schema.json_or_python_schema(
-            json_schema=text, python_schema=core_schema.union_schema([moment, text])
+            json_schema=text,
+            python_schema=core_schema.union_schema([moment, text]),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                rfc3339, when_used="json"
+            ),
         )
 
 
@@ -188,6 +193,7 @@ OffsetTimestamp = Annotated[
 Money = Annotated[
     Decimal,
     PlainValidator(_amount),
+    PlainSerializer(str, when_used="json"),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_AMOUNT}$"}]}
     ),
