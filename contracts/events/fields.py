@@ -186,7 +186,9 @@ Timestamp = Annotated[
 OffsetTimestamp = Annotated[
     datetime,
     _Rfc3339(f"^{_DATE_TIME}{_OFFSET}$", "should be an RFC 3339 timestamp with its offset"),
-    WithJsonSchema({"type": "string", "format": "date-time"}),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "pattern": f"^{_DATE_TIME}{_OFFSET}$"}
+    ),
 ]
 """RFC 3339 text that says its offset. Digits beyond microseconds are cut off."""
 
