@@ -240,6 +240,7 @@ def assert_answers(suffix: str, value: bytes) -> None:
         assert decode(suffix, answer.to_bytes()) == answer
 
 
+@settings(deadline=None)
 @given(suffix=st.sampled_from(SUFFIXES), value=st.binary(max_size=200))
 def test_any_bytes_get_an_answer(suffix: str, value: bytes) -> None:
     assert_answers(suffix, value)
@@ -258,7 +259,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, bytes]:
     return suffix, bytes(value)
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(damaged())
 def test_a_damaged_event_gets_an_answer(record: tuple[str, bytes]) -> None:
     assert_answers(*record)
@@ -285,7 +286,7 @@ def altered(draw: st.DrawFn) -> tuple[str, bytes]:
     )
 
 
-@settings(max_examples=500)
+@settings(max_examples=500, deadline=None)
 @given(altered())
 def test_an_altered_event_gets_an_answer(record: tuple[str, bytes]) -> None:
     assert_answers(*record)
