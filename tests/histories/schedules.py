@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from random import Random
 from zlib import crc32
 
@@ -88,13 +87,3 @@ def interleaved(polls: list[list[Poll]], seed: int) -> list[tuple[int, Poll]]:
     rng.shuffle(turns)
     waiting = [iter(own) for own in polls]
     return [(worker, next(waiting[worker])) for worker in turns]
-
-
-def ranges(poll: Poll) -> dict[tuple[str, int], tuple[int, int]]:
-    """Per (topic, partition) of a poll its first offset and the position after its last."""
-    lots = sorted(poll, key=lambda item: (item.topic, item.partition, item.offset))
-    found: dict[tuple[str, int], tuple[int, int]] = {}
-    for lot, group in groupby(lots, key=lambda item: (item.topic, item.partition)):
-        offsets = [item.offset for item in group]
-        found[lot] = (offsets[0], offsets[-1] + 1)
-    return found

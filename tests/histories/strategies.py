@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from tests.histories.generator import history
 from tests.reference.records import Record
 
+seeds = st.integers(0, 2**32 - 1)
+
 
 def histories(size: int = 60, *, bad: bool = False) -> st.SearchStrategy[list[Record]]:
     """Histories of at most `size` records.
@@ -18,7 +20,4 @@ def histories(size: int = 60, *, bad: bool = False) -> st.SearchStrategy[list[Re
         found = history(seed, size, bad=bad)
         return [record for record, wanted in zip(found, keep, strict=True) if wanted]
 
-    return st.builds(thinned, st.integers(0, 2**32 - 1), kept)
-
-
-seeds = st.integers(0, 2**32 - 1)
+    return st.builds(thinned, seeds, kept)

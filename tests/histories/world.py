@@ -11,6 +11,7 @@ T = TypeVar("T")
 
 # By code point these stand in this order; by the rules of a language, or of UTF-16, in another.
 LEADS = ("10", "9", "B", "Z", "a", "b", "é", "專", "～", "🚨")
+EVENT_LEADS = (*LEADS, *("B", "Z", "a") * 3)
 
 PROJECTS = ("Beta", "alpha", "élan", "專案")
 INCIDENTS = ("INC-20260518-ABCD", "INC-20260518-ABCDE", "INC-20250101-0000", "INC-99999999-Z9Z9Z9")
@@ -80,13 +81,14 @@ class World:
         return self.pick(FAR_AWAY) if self.chance(0.1) else self.time()
 
     def event_time(self) -> str:
-        """A timestamp for the envelope, which needs an offset."""
-        return self.pick(WITH_OFFSET[self.instant()])
+        """A timestamp for the envelope, which needs an offset; half of them are of two instants."""
+        instant = int(self.rng.random() * 2) if self.chance(0.5) else self.instant()
+        return self.pick(WITH_OFFSET[instant])
 
     def event_id(self) -> str:
         """A new id; which of two comes first is up to chance."""
         self.serial += 1
-        return f"{self.pick(LEADS)}{self.serial}"
+        return f"{self.pick(EVENT_LEADS)}{self.serial}"
 
     def entity_id(self, kinds: int = 4) -> str:
         """One of a few ids that runs and projects share."""
