@@ -79,14 +79,18 @@ def fold(
 ) -> Batch:
     """Return the batch these records make, each partition's in the order of its offsets.
 
-    `positions` are where the partitions stood when the records were fetched. A record before
-    its partition's position has been applied already and is passed over.
+    `positions` are where this worker's partitions stand. A record before its partition's
+    position has been applied already, one of another worker's partition is not ours: both are
+    passed over.
     """
     batch = Batch()
     contest = _Contest()
     for record in records:
         partition = Partition(record.topic, record.partition)
-        move = _advance(batch.moves, partition, record.offset, positions[partition])
+        position = positions.get(partition)
+        if position is None:
+            continue
+        move = _advance(batch.moves, partition, record.offset, position)
         if move is None:
             continue
         suffix = record.topic.removeprefix(prefix)

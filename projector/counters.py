@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import asyncpg
-
 from contracts.incidents import incident_key
+from projector.dependencies import Connection
 from projector.statements import columns
 from projector.touched import Changed
 from projector.views import RunView
@@ -46,7 +45,7 @@ MOVE_CONTRACTS: Final = """
 
 
 async def count_runs(
-    connection: asyncpg.Connection,
+    connection: Connection,
     was: Mapping[str, RunView],
     now: Mapping[str, RunView],
     slot: int,
@@ -67,9 +66,7 @@ async def count_runs(
     await _move(connection, MOVE_INCIDENTS, incidents, slot)
 
 
-async def count_contracts(
-    connection: asyncpg.Connection, changed: Iterable[Changed], slot: int
-) -> None:
+async def count_contracts(connection: Connection, changed: Iterable[Changed], slot: int) -> None:
     """Move the totals of contract revisions by the rows that storing them has changed."""
     totals: Counter[tuple[str, str]] = Counter()
     for row in changed:
@@ -79,9 +76,7 @@ async def count_contracts(
     await _move(connection, MOVE_CONTRACTS, totals, slot)
 
 
-async def _move(
-    connection: asyncpg.Connection, statement: str, totals: Counter[Any], slot: int
-) -> None:
+async def _move(connection: Connection, statement: str, totals: Counter[Any], slot: int) -> None:
     rows = [(*key, change) for key, change in sorted(totals.items()) if change]
     if rows:
         await connection.execute(statement, slot, *columns(rows))

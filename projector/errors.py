@@ -57,8 +57,8 @@ class PositionConflict(OperationError):
 class PositionBeyondLog(OperationError):
     """The broker's partition ends before the stored position: it is not the same log."""
 
-    def __init__(self, topic: str, partition: int, stored: int, end: int) -> None:
+    def __init__(self, topic: str, partition: int, stored: int) -> None:
         super().__init__(
-            f"{topic}[{partition}] ends at {end}, before the stored position {stored}:"
-            " the topic was made anew; rebuild the views or restore the topic"
+            f"{topic}[{partition}] ends before the stored position {stored}: the topic was made"
+            " anew; rebuild the views or restore the topic"
         )

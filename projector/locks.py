@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from typing import Final
 
-import asyncpg
+from projector.dependencies import Connection
 
 STRIPES: Final = 128
 
@@ -30,7 +30,7 @@ class Kind(IntEnum):
     INCIDENT = 0x72756E03
 
 
-async def lock(connection: asyncpg.Connection, kind: Kind, keys: Iterable[str]) -> None:
+async def lock(connection: Connection, kind: Kind, keys: Iterable[str]) -> None:
     """Hold the locks of these keys until the transaction ends."""
     stripes = sorted({zlib.crc32(key.encode()) % STRIPES for key in keys})
     if stripes:

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-import asyncpg
-
 from projector.batch import Move, Partition
+from projector.dependencies import Connection
 from projector.errors import PositionConflict
 from projector.statements import columns
 
@@ -51,7 +50,7 @@ SKIP: Final = """
 """
 
 
-async def claim(connection: asyncpg.Connection, moves: Mapping[Partition, Move]) -> None:
+async def claim(connection: Connection, moves: Mapping[Partition, Move]) -> None:
     """Hold the partitions' positions until the transaction ends, if they are where we started.
 
     This is the compare of the compare-and-set: it comes first, so that a worker that lost a
@@ -64,7 +63,7 @@ async def claim(connection: asyncpg.Connection, moves: Mapping[Partition, Move])
             raise PositionConflict(*partition, move.start, found.get(partition))
 
 
-async def advance(connection: asyncpg.Connection, moves: Mapping[Partition, Move]) -> None:
+async def advance(connection: Connection, moves: Mapping[Partition, Move]) -> None:
     """Set the positions that `claim` holds: last in the transaction, so that `as_of` is honest."""
     rows = [
         (*partition, move.next, move.applied, move.dead, move.tombstones, move.gaps)
@@ -73,21 +72,17 @@ async def advance(connection: asyncpg.Connection, moves: Mapping[Partition, Move
     await connection.execute(ADVANCE, *columns(rows))
 
 
-async def begin(connection: asyncpg.Connection, first: Mapping[Partition, int]) -> None:
+async def begin(connection: Connection, first: Mapping[Partition, int]) -> None:
     """Give a position to partitions that have none: their first offset that the broker holds."""
     await connection.execute(BEGIN, *columns([(*p, offset) for p, offset in sorted(first.items())]))
 
 
-async def read(
-    connection: asyncpg.Connection, partitions: Iterable[Partition]
-) -> dict[Partition, int]:
+async def read(connection: Connection, partitions: Iterable[Partition]) -> dict[Partition, int]:
     """Return the stored positions of those partitions that have one."""
     rows = await connection.fetch(READ, *columns(sorted(partitions)))
     return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
-async def skip_gap(
-    connection: asyncpg.Connection, partition: Partition, stored: int, first: int
-) -> None:
+async def skip_gap(connection: Connection, partition: Partition, stored: int, first: int) -> None:
     """Move over offsets the broker no longer holds, and count them as a gap."""
     await connection.execute(SKIP, *partition, stored, first)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-import asyncpg
 import orjson
 
 from contracts.incidents import incident_key, unique
 from projector import counters, locks, views
+from projector.dependencies import Connection
 from projector.projections.ranks import Rank
 from projector.projections.summary import Evidence, summarise
 from projector.projections.text import dumps
@@ -100,7 +100,7 @@ class Inputs(NamedTuple):
     incidents: list[str]
 
 
-async def recompute(connection: asyncpg.Connection, touched: Touched, slot: int) -> None:
+async def recompute(connection: Connection, touched: Touched, slot: int) -> None:
     """Bring every run that the touched keys reach to what the stored facts say.
 
     Belongs into the transaction that stored the facts, after them. `slot` is the worker's own
@@ -119,7 +119,7 @@ async def recompute(connection: asyncpg.Connection, touched: Touched, slot: int)
 
 
 async def _rewrite(
-    connection: asyncpg.Connection, inputs: Mapping[str, Inputs], reached: set[str], slot: int
+    connection: Connection, inputs: Mapping[str, Inputs], reached: set[str], slot: int
 ) -> None:
     """Write the runs in `inputs` whole, and the summaries of others that were `reached`."""
     was = await views.lock_runs(connection, inputs.keys() | reached)
@@ -167,7 +167,7 @@ def _of(bearing: Bearing, run: Inputs, rank: Rank) -> Iterable[Evidence]:
                 yield found
 
 
-async def _runs_of(connection: asyncpg.Connection, references: set[Reference]) -> set[str]:
+async def _runs_of(connection: Connection, references: set[Reference]) -> set[str]:
     """Return the runs triggered by what these references name."""
     if not references:
         return set()
@@ -183,7 +183,7 @@ async def _runs_of(connection: asyncpg.Connection, references: set[Reference]) -
     return {str(row["run_id"]) for row in rows}
 
 
-async def _inputs(connection: asyncpg.Connection, runs: set[str]) -> dict[str, Inputs]:
+async def _inputs(connection: Connection, runs: set[str]) -> dict[str, Inputs]:
     """Return what the stored facts say of these runs; one that has none yet is left out."""
     if not runs:
         return {}
@@ -195,7 +195,7 @@ async def _inputs(connection: asyncpg.Connection, runs: set[str]) -> dict[str, I
     }
 
 
-async def _bearing(connection: asyncpg.Connection, incidents: set[str]) -> Bearing:
+async def _bearing(connection: Connection, incidents: set[str]) -> Bearing:
     if not incidents:
         return {}
     bearing: dict[tuple[str, str | None, int], Evidence] = {}

@@ -4,9 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Final, NamedTuple
 
-import asyncpg
-
 from contracts.incidents import incident_key
+from projector.dependencies import Connection
 from projector.projections.ranks import Rank
 from projector.statements import columns
 
@@ -93,7 +92,7 @@ LINK: Final = """
 """
 
 
-async def runs_of_incidents(connection: asyncpg.Connection, incidents: Iterable[str]) -> set[str]:
+async def runs_of_incidents(connection: Connection, incidents: Iterable[str]) -> set[str]:
     """Return the runs that mention any of these incidents."""
     keys = [*incidents]
     if not keys:
@@ -101,7 +100,7 @@ async def runs_of_incidents(connection: asyncpg.Connection, incidents: Iterable[
     return {str(row["run_id"]) for row in await connection.fetch(RUNS_OF_INCIDENTS, keys)}
 
 
-async def lock_runs(connection: asyncpg.Connection, runs: Collection[str]) -> dict[str, RunView]:
+async def lock_runs(connection: Connection, runs: Collection[str]) -> dict[str, RunView]:
     """Return the runs' rows as they stand, held until the transaction ends.
 
     Two transactions that reach one run through different incidents take turns here; the second
@@ -117,7 +116,7 @@ async def lock_runs(connection: asyncpg.Connection, runs: Collection[str]) -> di
 
 
 async def store(
-    connection: asyncpg.Connection, views: Mapping[str, RunView], summaries: Mapping[str, str]
+    connection: Connection, views: Mapping[str, RunView], summaries: Mapping[str, str]
 ) -> None:
     """Write whole rows, from the runs' stored facts and what was computed of them."""
     if views:
@@ -129,7 +128,7 @@ async def store(
 
 
 async def refresh(
-    connection: asyncpg.Connection, views: Mapping[str, RunView], summaries: Mapping[str, str]
+    connection: Connection, views: Mapping[str, RunView], summaries: Mapping[str, str]
 ) -> None:
     """Write the summaries of runs of which nothing else has changed."""
     if views:
@@ -138,7 +137,7 @@ async def refresh(
 
 
 async def link(
-    connection: asyncpg.Connection, was: Mapping[str, RunView], now: Mapping[str, RunView]
+    connection: Connection, was: Mapping[str, RunView], now: Mapping[str, RunView]
 ) -> None:
     """Make the runs' links to incidents say what their rows say."""
     gone: list[tuple[str, str]] = []

@@ -8,6 +8,7 @@ import asyncpg
 
 from projector import counters, positions, statements
 from projector.batch import Batch, DeadLetter
+from projector.dependencies import Connection
 from projector.projections.text import dumps
 from projector.recompute import recompute
 from projector.touched import Touched
@@ -27,7 +28,7 @@ PARK: Final = """
 """
 
 
-async def write(connection: asyncpg.Connection, batch: Batch, slot: int) -> None:
+async def write(connection: Connection, batch: Batch, slot: int) -> None:
     """Write a batch, all of it or nothing.
 
     Raises `PositionConflict` when a partition is not where the batch started, and what
@@ -40,7 +41,7 @@ async def write(connection: asyncpg.Connection, batch: Batch, slot: int) -> None
         await positions.advance(connection, batch.moves)
 
 
-async def apply(connection: asyncpg.Connection, batch: Batch, slot: int) -> None:
+async def apply(connection: Connection, batch: Batch, slot: int) -> None:
     """Write the rows of a batch and whatever follows from them, in the caller's transaction."""
     touched = Touched()
     touched.by_runs(await _upsert(connection, "run_fact", batch))
@@ -54,21 +55,19 @@ async def apply(connection: asyncpg.Connection, batch: Batch, slot: int) -> None
     await counters.count_contracts(connection, revisions, slot)
 
 
-async def _upsert(
-    connection: asyncpg.Connection, table: str, batch: Batch
-) -> Sequence[asyncpg.Record]:
+async def _upsert(connection: Connection, table: str, batch: Batch) -> Sequence[asyncpg.Record]:
     rows = batch.rows.get(table)
     if not rows:
         return []
     return await connection.fetch(statements.upsert(table), *statements.columns(rows))
 
 
-async def _states(connection: asyncpg.Connection, batch: Batch) -> None:
+async def _states(connection: Connection, batch: Batch) -> None:
     if batch.states:
         await connection.execute(STATES, *statements.columns(batch.states))
 
 
-async def _park(connection: asyncpg.Connection, dead: Sequence[DeadLetter]) -> None:
+async def _park(connection: Connection, dead: Sequence[DeadLetter]) -> None:
     if dead:
         await connection.execute(PARK, *statements.columns([_parked(letter) for letter in dead]))
 

@@ -1,0 +1,99 @@
+"""Get records applied, whatever comes: wait for the database, isolate what it refuses."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import asyncpg
+
+from projector import faults, writer
+from projector.batch import Batch, Partition, Record, Rejections, fold
+from projector.dependencies import Dependencies
+from projector.faults import Fault
+
+
+class Observer(Protocol):
+    """Who wants to know what was committed."""
+
+    def committed(self, batch: Batch) -> None:
+        """Take note of a batch that is durable now."""
+
+
+class Applier:
+    """Applies records to one generation and knows how far each partition has come."""
+
+    def __init__(
+        self, dependencies: Dependencies, prefix: str, slot: int, observer: Observer
+    ) -> None:
+        self.positions: dict[Partition, int] = {}
+        """Next offset of each partition this worker has, as last read or written."""
+        self._dependencies = dependencies
+        self._prefix = prefix
+        self._slot = slot
+        self._observer = observer
+
+    async def apply(self, records: Sequence[Record], rejections: Rejections | None = None) -> None:
+        """Apply records in one transaction, or in several when the database refuses one of them.
+
+        A refused batch is halved until the record at fault stands alone, which is then parked as
+        `rejected`; the halves are transactions of their own, in order. Waits as long as the
+        database is away. Raises `PositionConflict` when a partition has moved meanwhile,
+        `Stopping`, and whatever is neither the data's nor the infrastructure's fault.
+        """
+        rejections = rejections or {}
+        refused = await self._write(records, rejections)
+        if refused is None:
+            return
+        if len(records) > 1:
+            middle = len(records) // 2
+            await self.apply(records[:middle], rejections)
+            await self.apply(records[middle:], rejections)
+            return
+        record = records[0]
+        place = record.topic, record.partition, record.offset
+        if place in rejections:
+            raise refused  # refused even as a dead letter: not the record's fault
+        await self.apply(records, {place: _said(refused)})
+
+    async def _write(
+        self, records: Sequence[Record], rejections: Rejections
+    ) -> asyncpg.PostgresError | None:
+        """Write one batch; return the error when its data is refused."""
+        batch = fold(records, self.positions, self._prefix, rejections)
+        if not batch.moves:
+            return None
+        while True:
+            try:
+                async with self._dependencies.pool.acquire() as connection:
+                    await writer.write(connection, batch, self._slot)
+            except Exception as error:
+                fault = faults.of(error)
+                if fault is None:
+                    raise
+                if fault is Fault.DATA and isinstance(error, asyncpg.PostgresError):
+                    return error
+                if fault is Fault.INFRASTRUCTURE:
+                    await self._dependencies.wait_for(self._dependencies.database, error)
+            else:
+                self._dependencies.database.over()
+                self.positions |= {p: move.next for p, move in batch.moves.items()}
+                self._observer.committed(batch)
+                return None
+
+
+def _said(error: asyncpg.PostgresError) -> str:
+    """Return one printable line of what the database said of a record."""
+    text = f"{error.sqlstate}: {error}".splitlines()[0]
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def slices(records: Sequence[Record], most_bytes: int) -> Iterator[Sequence[Record]]:
+    """Yield the records in runs of at most `most_bytes` of values, a larger one alone."""
+    start = held = 0
+    for index, record in enumerate(records):
+        size = len(record.value or b"")
+        if index > start and held + size > most_bytes:
+            yield records[start:index]
+            start, held = index, 0
+        held += size
+    if start < len(records):
+        yield records[start:]

@@ -1,0 +1,126 @@
+"""The composition root: puts a worker together and runs it until it is asked to stop."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import zlib
+
+import asyncpg
+import structlog
+from aiokafka.errors import KafkaError
+
+from contracts.read_model import WRITER_ROLE
+from projector import generations
+from projector.applying import Applier
+from projector.consumer import Consumer
+from projector.counters import SLOTS
+from projector.dependencies import Dependencies
+from projector.errors import NotMigrated
+from projector.faults import Fault, of
+from projector.outage import BrokerLog, Outage
+from projector.reporting import Reporter
+from projector.seeking import Seeker
+from projector.settings import ProjectorSettings
+
+CONNECTIONS = 3
+"""One writes, one reads positions on assignment, one reports."""
+
+
+async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None = None) -> None:
+    """Run one worker until SIGTERM or SIGINT (or until `stopping` is set).
+
+    Waits for a database or a broker that is away. Finishes the poll in hand and leaves the group
+    before it returns. Raises `GenerationOutdated`, `PositionBeyondLog`, or whatever defect ended
+    the worker.
+    """
+    stopping = stopping or _asked_to_stop()
+    database = Outage("database")
+    generation = await _generation(settings, database, stopping)
+    if generation is None:
+        return
+    async with _pool(settings, generation) as pool:
+        dependencies = Dependencies(pool, stopping, database)
+        BrokerLog(dependencies.broker).attach()
+        await _work(settings, dependencies, generation)
+
+
+async def _work(settings: ProjectorSettings, dependencies: Dependencies, generation: str) -> None:
+    worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    reporter = Reporter(dependencies, worker_id, generation)
+    slot = zlib.crc32(worker_id.encode()) % SLOTS
+    applier = Applier(dependencies, settings.topic_prefix, slot, reporter)
+    consumer = await _joined(settings, applier, dependencies)
+    if consumer is None:
+        return
+    structlog.get_logger("runfold").info("worker started", generation=generation)
+    await reporter.run(consumer.kafka)
+    await consumer.stop()
+    if consumer.failure is not None:
+        raise consumer.failure
+
+
+def _asked_to_stop() -> asyncio.Event:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
+
+
+async def _generation(
+    settings: ProjectorSettings, database: Outage, stopping: asyncio.Event
+) -> str | None:
+    """Return the active generation, waiting for the database and for its first migration."""
+    while not stopping.is_set():
+        try:
+            connection = await asyncpg.connect(settings.database_url)
+            try:
+                found = await generations.resolve(connection)
+            finally:
+                await connection.close()
+        except NotMigrated as error:
+            database.failed(error)
+        except Exception as error:
+            if of(error) is not Fault.INFRASTRUCTURE:
+                raise
+            database.failed(error)
+        else:
+            database.over()
+            return found
+        await database.wait(stopping)
+    return None
+
+
+def _pool(settings: ProjectorSettings, generation: str) -> asyncpg.Pool:
+    return asyncpg.create_pool(
+        settings.database_url,
+        min_size=0,
+        max_size=CONNECTIONS,
+        max_inactive_connection_lifetime=0,
+        server_settings={
+            "application_name": "runfold projector",
+            "role": WRITER_ROLE,
+            "search_path": generations.schema_of(generation),
+            "TimeZone": "UTC",
+            "jit": "off",
+        },
+    )
+
+
+async def _joined(
+    settings: ProjectorSettings, applier: Applier, dependencies: Dependencies
+) -> Consumer | None:
+    """Return a consumer that has joined the group, waiting for the broker."""
+    seeker = Seeker(dependencies)
+    while not dependencies.stopping.is_set():
+        consumer = Consumer(settings, applier, seeker, dependencies)
+        try:
+            await consumer.start()
+        except KafkaError as error:
+            dependencies.broker.failed(error)
+            await consumer.stop()
+            await dependencies.broker.wait(dependencies.stopping)
+        else:
+            return consumer
+    return None

@@ -1,0 +1,240 @@
+"""The worker's Kafka side: one batch subscriber over all topics, sought to stored positions.
+
+FastStream runs the loop. What it would do about a failure is decided here instead: it would go
+on with the next poll, we go back to the stored positions.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+
+from contracts.settings import kafka_connection
+from contracts.topics import TOPICS, topic_name
+from projector.applying import Applier, slices
+from projector.batch import Partition, Record
+from projector.dependencies import Dependencies, Stopping
+from projector.errors import PositionBeyondLog, PositionConflict
+from projector.outage import FrameworkLog
+from projector.seeking import Seeker
+from projector.settings import ProjectorSettings
+
+POLL_TIMEOUT_MS: Final = 10
+REVOCATION_SECONDS: Final = 5.0
+COMMIT_SECONDS: Final = 1.0
+METADATA_MS: Final = 10_000
+
+
+class Consumer:
+    """One worker's subscription: hands every poll to the applier, in turn."""
+
+    def __init__(
+        self,
+        settings: ProjectorSettings,
+        applier: Applier,
+        seeker: Seeker,
+        dependencies: Dependencies,
+    ) -> None:
+        self.failure: Exception | None = None
+        """What ended the worker, when it was neither a record nor a dependency."""
+        self._settings = settings
+        self._applier = applier
+        self._seeker = seeker
+        self._dependencies = dependencies
+        self._turn = asyncio.Lock()
+        self._log = structlog.get_logger("runfold")
+        self._commits: asyncio.Task[None] | None = None
+        self._sought_again: asyncio.Task[None] | None = None
+        self._commit_due = 0.0
+        self._broker, self._subscriber = self._subscribe()
+
+    @property
+    def kafka(self) -> AIOKafkaConsumer:
+        """The client below the subscription; only while it runs."""
+        return self._subscriber.consumer
+
+    async def start(self) -> None:
+        """Join the group and begin to poll. Raises KafkaError when the broker is away."""
+        await self._broker.start()
+
+    async def stop(self) -> None:
+        """Finish the poll in hand and leave the group."""
+        if self._commits is not None:
+            await asyncio.wait({self._commits}, timeout=COMMIT_SECONDS)
+        if self.kafka is not None:
+            await self._commit()
+        await self._broker.stop()
+
+    def _subscribe(self) -> tuple[KafkaBroker, BatchSubscriber]:
+        settings = self._settings
+        broker = KafkaBroker(
+            settings.kafka_bootstrap,
+            client_id="runfold",
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            apply_types=False,
+            graceful_timeout=settings.shutdown_seconds,
+            metadata_max_age_ms=METADATA_MS,
+            logger=FrameworkLog(self._dependencies.broker, self._out_of_range),
+            security=_security(settings),
+        )
+        subscriber = broker.subscriber(
+            *(topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS),
+            batch=True,
+            group_id=settings.group_id,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="none",
+            batch_timeout_ms=POLL_TIMEOUT_MS,
+            max_records=settings.poll_max_records,
+            fetch_max_bytes=settings.poll_max_bytes,
+            max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
+            fetch_max_wait_ms=100,
+            listener=_Listener(self),
+            parser=_unparsed,
+            decoder=_undecoded,
+        )
+        subscriber(self.handle)
+        return broker, subscriber
+
+    async def handle(self, message: KafkaMessage) -> None:
+        """Apply one poll; afterwards every record of it is durable or will be fetched again."""
+        records: Sequence[Record] = message.raw_message
+        async with self._turn:
+            try:
+                await self._apply(records)
+            except Stopping:
+                return
+            except PositionConflict as conflict:
+                self._log.info("partitions are sought again", reason=str(conflict))
+                await self._seek({Partition(each.topic, each.partition) for each in records})
+            except Exception as error:
+                # FastStream would swallow it and go on behind the records of this poll
+                self._fail(error)
+                raise
+
+    async def _apply(self, records: Sequence[Record]) -> None:
+        astray = self._seeker.astray(records, self._applier.positions)
+        if astray:
+            await self._seek(astray)
+            records = [r for r in records if Partition(r.topic, r.partition) not in astray]
+        for part in slices(records, self._settings.poll_max_bytes):
+            await self._applier.apply(part)
+        self._dependencies.broker.over()
+        self._commit_soon()
+
+    def _out_of_range(self, partitions: Iterable[Any]) -> None:
+        self._sought_again = asyncio.create_task(
+            self._seek_lost({Partition(*each) for each in partitions})
+        )
+
+    async def _seek_lost(self, partitions: set[Partition]) -> None:
+        """Find the way back after the broker said that it does not hold our position."""
+        async with self._turn:
+            before = dict(self._applier.positions)
+            await self._seek(partitions)
+            for partition in partitions & before.keys():
+                if self._applier.positions.get(partition) == before[partition]:
+                    self._fail(PositionBeyondLog(*partition, before[partition]))
+
+    def _fail(self, error: Exception) -> None:
+        """End the worker."""
+        self.failure = error
+        self._applier.positions.clear()
+        self._dependencies.stopping.set()
+
+    async def _seek(self, partitions: Iterable[Partition]) -> None:
+        """Go to the stored positions of those partitions that are ours, whatever we believed."""
+        assigned = {Partition(*each) for each in self.kafka.assignment()}
+        ours = assigned.intersection(partitions)
+        self._applier.positions |= await self._seeker.seek(self.kafka, ours)
+
+    async def assigned(self, partitions: set[Partition]) -> None:
+        """Take over partitions."""
+        async with self._turn:
+            found = await self._seeker.seek(self.kafka, partitions)
+            self._applier.positions = found
+        self._log.info("partitions assigned", partitions=len(partitions))
+
+    async def revoked(self, partitions: set[Partition]) -> None:
+        """Give partitions up: after the poll in hand, if that does not take too long.
+
+        A poll that is written later all the same is written only if nobody else has moved the
+        partition, so that waiting here spares a conflict and guards nothing.
+        """
+        try:
+            async with asyncio.timeout(REVOCATION_SECONDS), self._turn:
+                if self.kafka is not None and partitions:
+                    await self._commit()
+        except TimeoutError:
+            self._log.info("partitions are given up with a poll in hand")
+        for partition in partitions:
+            self._applier.positions.pop(partition, None)
+
+    def _commit_soon(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._commit_due and (self._commits is None or self._commits.done()):
+            self._commit_due = now + COMMIT_SECONDS
+            self._commits = asyncio.create_task(self._commit())
+
+    async def _commit(self) -> None:
+        """Tell Kafka how far we are, for lag tools: nothing of ours reads it."""
+        assigned = self.kafka.assignment()
+        offsets = {
+            TopicPartition(*partition): position
+            for partition, position in self._applier.positions.items()
+            if TopicPartition(*partition) in assigned
+        }
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await self.kafka.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
+            self._log.debug("offsets were not committed to Kafka", error=str(error))
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Passes the group's decisions on."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    async def on_partitions_assigned(self, assigned: set[Any]) -> None:
+        await self._consumer.assigned({Partition(*each) for each in assigned})
+
+    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
+        await self._consumer.revoked({Partition(*each) for each in revoked})
+
+
+async def _unparsed(records: Any) -> KafkaMessage:
+    # FastStream's own parser reads headers as text and fails on those that are none
+    return KafkaMessage(raw_message=records, body=b"", consumer=FAKE_CONSUMER)
+
+
+async def _undecoded(message: KafkaMessage) -> KafkaMessage:
+    return message
+
+
+def _security(settings: ProjectorSettings) -> BaseSecurity:
+    """Return the settings' way of reaching the broker in FastStream's terms."""
+    connection = kafka_connection(settings)
+    use_ssl = settings.kafka_security_protocol.endswith("SSL")
+    if not settings.kafka_security_protocol.startswith("SASL_"):
+        return BaseSecurity(ssl_context=connection["ssl_context"], use_ssl=use_ssl)
+    mechanism = {
+        "PLAIN": SASLPlaintext,
+        "SCRAM-SHA-256": SASLScram256,
+        "SCRAM-SHA-512": SASLScram512,
+    }[settings.kafka_sasl_mechanism]
+    return mechanism(
+        username=connection["sasl_plain_username"] or "",
+        password=connection["sasl_plain_password"] or "",
+        ssl_context=connection["ssl_context"],
+        use_ssl=use_ssl,
+    )

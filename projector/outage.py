@@ -1,0 +1,102 @@
+"""One line when a dependency goes away and one when it is back, however often it was tried."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import structlog
+from aiokafka.errors import OffsetOutOfRangeError
+
+FIRST_PAUSE: Final = 0.1
+LONGEST_PAUSE: Final = 5.0
+
+NO_OUTAGE: Final = ("rebalanc", "generation id", "member_id", "will rejoin", "finallization")
+"""Words in aiokafka's warnings that tell of the group's ordinary life."""
+
+
+class Outage:
+    """Whether one dependency (`database`, `broker`) is away, and since when."""
+
+    def __init__(self, dependency: str) -> None:
+        self._dependency = dependency
+        self._log = structlog.get_logger("runfold")
+        self._since: float | None = None
+        self._attempts = 0
+        self.last_error: str | None = None
+        """What the newest failure said; kept after recovery, for `status`."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the dependency is away as far as we know."""
+        return self._since is not None
+
+    def failed(self, error: object) -> None:
+        """Take note of a failed attempt; the first of an outage is told."""
+        self._attempts += 1
+        self.last_error = str(error) or type(error).__name__
+        if self._since is None:
+            self._since = time.monotonic()
+            self._log.warning(
+                f"{self._dependency} is away; waiting for it and trying again",
+                error=self.last_error,
+            )
+
+    def over(self) -> None:
+        """Take note that it works; the end of an outage is told."""
+        if self._since is not None:
+            away = time.monotonic() - self._since
+            self._log.info(f"{self._dependency} is back", away_seconds=round(away, 1))
+        self._since = None
+        self._attempts = 0
+
+    async def wait(self, stopping: asyncio.Event) -> None:
+        """Wait before the next attempt, longer each time and unevenly, or until `stopping`."""
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._attempts, 10))
+        # unevenly, so that workers do not come back all at once
+        await pause(stopping, longest * random.uniform(0.5, 1.0))  # noqa: S311
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until `stopping` is set."""
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+class BrokerLog(logging.Handler):
+    """Takes aiokafka's warnings, which come once per retry, as signs of one outage."""
+
+    def __init__(self, outage: Outage) -> None:
+        super().__init__(logging.WARNING)
+        self._outage = outage
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a warning towards the outage unless it is about the group's ordinary life."""
+        message = record.getMessage()
+        if not any(words in message for words in NO_OUTAGE):
+            self._outage.failed(message)
+
+    def attach(self) -> None:
+        """Take the place of aiokafka's way to the log."""
+        aiokafka = logging.getLogger("aiokafka")
+        aiokafka.handlers = [self]
+        aiokafka.propagate = False
+
+
+class FrameworkLog:
+    """What FastStream logs: errors of the consumer are the broker's, the rest is not for people."""
+
+    def __init__(self, outage: Outage, out_of_range: Callable[[Iterable[Any]], None]) -> None:
+        self._outage = outage
+        self._out_of_range = out_of_range
+
+    def log(self, level: int, message: Any, /, *_: Any, exc_info: Any = None, **__: Any) -> None:
+        """Count an error towards the outage, or tell which positions the broker does not hold."""
+        if isinstance(exc_info, OffsetOutOfRangeError):
+            self._out_of_range(exc_info.args[0])
+        elif level >= logging.ERROR:
+            self._outage.failed(exc_info or message)

@@ -1,0 +1,101 @@
+"""Where to read on: the stored position of a partition, or the first offset the broker holds."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from projector import faults, positions
+from projector.batch import Partition, Record
+from projector.dependencies import Connection, Dependencies
+
+
+class Seeker:
+    """Seeks partitions to their stored positions."""
+
+    def __init__(self, dependencies: Dependencies) -> None:
+        self._dependencies = dependencies
+        self._log = structlog.get_logger("runfold")
+        self._sought: dict[Partition, int] = {}
+
+    async def seek(
+        self, kafka: AIOKafkaConsumer, partitions: Iterable[Partition]
+    ) -> dict[Partition, int]:
+        """Seek these partitions and return their positions, waiting for broker and database.
+
+        A partition without a position gets one at the first offset the broker holds. Where the
+        broker no longer holds a stored position, the missing offsets are counted as a gap and
+        told. Raises `Stopping`.
+        """
+        wanted = sorted(partitions)
+        if not wanted:
+            return {}
+        first = await self._first_offsets(kafka, wanted)
+        found = await self._stored(first)
+        assigned = kafka.assignment()
+        for partition, position in found.items():
+            if TopicPartition(*partition) in assigned:
+                kafka.seek(TopicPartition(*partition), position)
+                self._sought[partition] = position
+        return found
+
+    def astray(
+        self, records: Sequence[Record], positions: Mapping[Partition, int]
+    ) -> set[Partition]:
+        """Return the partitions whose records do not follow on from their position.
+
+        A hole is the broker's (compaction, a transaction's markers) when it is there right after
+        a seek to it; otherwise something went past us, and the partition has to be sought again.
+        """
+        seen: dict[Partition, int] = {}
+        for record in records:
+            seen.setdefault(Partition(record.topic, record.partition), record.offset)
+        astray = set()
+        for partition, offset in seen.items():
+            position = positions.get(partition)
+            hole = position is None or offset > position
+            if hole and self._sought.get(partition, -1) != position:
+                astray.add(partition)
+        return astray
+
+    async def _first_offsets(
+        self, kafka: AIOKafkaConsumer, partitions: Sequence[Partition]
+    ) -> dict[Partition, int]:
+        while True:
+            try:
+                first = await kafka.beginning_offsets([TopicPartition(*p) for p in partitions])
+            except KafkaError as error:
+                await self._dependencies.wait_for(self._dependencies.broker, error)
+            else:
+                return {Partition(*each): offset for each, offset in first.items()}
+
+    async def _stored(self, first: Mapping[Partition, int]) -> dict[Partition, int]:
+        while True:
+            try:
+                async with self._dependencies.pool.acquire() as connection:
+                    return await self._read(connection, first)
+            except Exception as error:
+                if faults.of(error) is None:
+                    raise
+                await self._dependencies.wait_for(self._dependencies.database, error)
+
+    async def _read(
+        self, connection: Connection, first: Mapping[Partition, int]
+    ) -> dict[Partition, int]:
+        await positions.begin(connection, first)
+        stored = await positions.read(connection, first)
+        self._dependencies.database.over()
+        for partition, position in stored.items():
+            if position < first[partition]:
+                await positions.skip_gap(connection, partition, position, first[partition])
+                stored[partition] = first[partition]
+                self._log.error(
+                    "the broker has dropped records that were never read: raise the topic's"
+                    " retention, then rebuild from a file that has them",
+                    topic=partition.topic,
+                    partition=partition.partition,
+                    from_offset=position,
+                    to_offset=first[partition],
+                )
+        return stored
