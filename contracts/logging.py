@@ -45,6 +45,11 @@ def configure(log_format: LogFormat | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+def quiet() -> None:
+    """Say nothing of what libraries log: for commands whose one error line says it all."""
+    logging.getLogger().handlers = [logging.NullHandler()]
+
+
 def _handler(log_format: LogFormat) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

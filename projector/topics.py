@@ -41,11 +41,9 @@ class TopicReport:
     differences: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return ": ".join((self.name, self.state, *([", ".join(self.differences)] * self._differs)))
-
-    @property
-    def _differs(self) -> bool:
-        return self.state is TopicState.DIFFERS
+        if not self.differences:
+            return f"{self.name}: {self.state}"
+        return f"{self.name}: {self.state}: {', '.join(self.differences)}"
 
 
 async def create_topics(
@@ -65,13 +63,24 @@ async def create_topics(
         return [
             TopicReport(name, TopicState.CREATED)
             if name in created
-            else _compared(name, topic, partitions, *found[name])
+            else _compared(name, topic, partitions, found.get(name))
             for name, topic in names.items()
         ]
 
 
+async def partition_counts(settings: KafkaSettings) -> dict[str, int]:
+    """Number of partitions of all topics on the broker, by full name.
+
+    Raises `OperationError` when it does not answer.
+    """
+    async with _admin(settings, wait_seconds=0) as admin:
+        return await _partition_counts(admin)
+
+
 @asynccontextmanager
-async def _admin(settings: KafkaSettings, wait_seconds: float) -> AsyncIterator[Any]:
+async def _admin(
+    settings: KafkaSettings, wait_seconds: float
+) -> AsyncIterator[AIOKafkaAdminClient]:
     client = AIOKafkaAdminClient(**kafka_connection(settings))
     try:
         await _connect(client, settings.kafka_bootstrap, wait_seconds)
@@ -87,12 +96,14 @@ async def _connect(client: AIOKafkaAdminClient, bootstrap: str, wait_seconds: fl
     told = False
     while True:
         try:
-            return await client.start()
+            await client.start()
         except (KafkaError, OSError, TimeoutError) as error:
             if time.monotonic() > give_up:
                 raise OperationError(
                     f"the broker at {bootstrap} does not answer: see RUNFOLD_KAFKA_BOOTSTRAP"
                 ) from error
+        else:
+            return
         if not told:
             log.warning("waiting for the broker", bootstrap=bootstrap, at_most_s=wait_seconds)
             told = True
@@ -124,17 +135,22 @@ async def _create(
 async def _found(
     admin: AIOKafkaAdminClient, names: list[str]
 ) -> dict[str, tuple[int, dict[str, str]]]:
-    """Number of partitions and configuration of topics that exist."""
+    """Number of partitions and configuration of those topics that the broker shows by now."""
     if not names:
         return {}
-    topics = {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
+    topics = await _partition_counts(admin)
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
     configs = {
         resource["resource_name"]: _entries(resource["config_entries"])
         for response in await admin.describe_configs(resources)
         for resource in response.to_object()["resources"]
     }
-    return {name: (topics[name], configs[name]) for name in names}
+    return {name: (topics[name], configs[name]) for name in names if name in topics}
+
+
+async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    # All topics are asked for: the embedded broker would make a topic that is named and missing.
+    return {topic["topic"]: len(topic["partitions"]) for topic in await admin.describe_topics()}
 
 
 def _entries(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
@@ -142,15 +158,19 @@ def _entries(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
 
 
 def _compared(
-    name: str, topic: Topic, partitions: int, found_partitions: int, found: dict[str, str]
+    name: str, topic: Topic, partitions: int, found: tuple[int, dict[str, str]] | None
 ) -> TopicReport:
+    if found is None:
+        # Another host has made it this very moment, to the same configuration.
+        return TopicReport(name, TopicState.EXISTS)
+    found_partitions, config = found
     differences = []
     if found_partitions != partitions:
         differences.append(f"{found_partitions} partitions where {partitions} are asked for")
     differences += [
-        f"{key} is {found.get(key, 'not set')} where {value} is needed"
+        f"{key} is {config.get(key, 'not set')} where {value} is needed"
         for key, value in topic.config.items()
-        if found.get(key) != value
+        if config.get(key) != value
     ]
     state = TopicState.DIFFERS if differences else TopicState.EXISTS
     return TopicReport(name, state, tuple(differences))
