@@ -1,8 +1,11 @@
 """The embedded servers themselves: they start, stop, crash and never outlive their owner."""
 
 import asyncio
+import os
+import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 from projector.demo.broker import EmbeddedBroker
 from projector.demo.ports import start_on_free_port
 from projector.demo.postgres import EmbeddedPostgres
+from projector.demo.postgres_binaries import wheel_binaries
 from projector.demo.server_process import ServerError, ServerProcess
 from tests.stack.topics import Record, create_topic, read, send
 from tests.stack.waiting import until
@@ -71,6 +75,21 @@ async def test_postgres_orders_text_by_code_point(postgres: EmbeddedPostgres) ->
         postgres.url, "SELECT string_agg(t, '' ORDER BY t) FROM unnest('{b,Ä,a,B}'::text[]) t"
     )
     assert ordered == "BabÄ"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as somebody else")
+async def test_root_runs_postgres_from_a_directory_closed_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    shutil.copytree(wheel_binaries().parent, closed / "pginstall", symlinks=True)
+    closed.chmod(0o700)
+    monkeypatch.setattr(
+        "projector.demo.postgres.wheel_binaries", lambda: closed / "pginstall" / "bin"
+    )
+    with EmbeddedPostgres(durable=False) as postgres:
+        assert await _query(postgres.url, "SELECT 1") == 1
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
 
 
 async def test_each_test_has_a_migrated_database_of_its_own(

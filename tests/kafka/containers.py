@@ -11,7 +11,17 @@ def engine_answers() -> bool:
     docker = shutil.which("docker")
     if docker is None:
         return False
-    return subprocess.run([docker, "info"], check=False, capture_output=True).returncode == 0
+    asked = subprocess.run(
+        [docker, "version", "--format", "{{.Server.Version}}"], check=False, capture_output=True
+    )
+    return asked.returncode == 0
+
+
+# What the broker run from its jars is told as well, see `tests.kafka.server`.
+_ENVIRONMENT = {
+    "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+    "KAFKA_GROUP_MIN_SESSION_TIMEOUT_MS": "1000",
+}
 
 
 @contextmanager
@@ -19,5 +29,5 @@ def kafka_container() -> Iterator[str]:
     """A broker in a container while the block runs; yields its bootstrap address."""
     from testcontainers.community.kafka import KafkaContainer
 
-    with KafkaContainer().with_kraft() as kafka:
+    with KafkaContainer().with_kraft().with_envs(**_ENVIRONMENT) as kafka:
         yield kafka.get_bootstrap_server()
