@@ -67,14 +67,24 @@ def runnable_by(user: str, binaries: Path, directory: Path) -> Path:
 
     A checkout in root's home is closed to other users, and opening it is not ours to do.
     """
-    if _can_run(binaries / "postgres", user):
+    # Of all the binaries initdb needs the most libraries.
+    if _can_run(binaries / "initdb", user):
         return binaries
-    copy = directory / "pginstall"
-    shutil.copytree(binaries.parent, copy, symlinks=True)
+    wheel = binaries.parents[1]
+    copy = directory / wheel.name
+    shutil.copytree(wheel, copy, symlinks=True)
+    # The libraries a wheel brings lie beside it, and the binaries look for them there.
+    libraries = wheel.with_name(f"{wheel.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, directory / libraries.name, symlinks=True)
+    _give(user, directory)
+    return copy / binaries.relative_to(wheel)
+
+
+def _give(user: str, directory: Path) -> None:
     owner = pwd.getpwnam(user)
-    for path in (copy, *copy.rglob("*")):
+    for path in (directory, *directory.rglob("*")):
         os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
-    return copy / "bin"
 
 
 def _can_run(program: Path, user: str) -> bool:

