@@ -22,7 +22,7 @@ from contracts.topics import TOPICS, topic_name
 from projector.applying import Applier, slices
 from projector.batch import Partition, Record
 from projector.dependencies import Dependencies, Stopping
-from projector.errors import PositionBeyondLog, PositionConflict
+from projector.errors import PositionConflict
 from projector.outage import FrameworkLog
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
@@ -52,7 +52,6 @@ class Consumer:
         self._turn = asyncio.Lock()
         self._log = structlog.get_logger("runfold")
         self._commits: asyncio.Task[None] | None = None
-        self._sought_again: asyncio.Task[None] | None = None
         self._commit_due = 0.0
         self._broker, self._subscriber = self._subscribe()
 
@@ -83,7 +82,7 @@ class Consumer:
             apply_types=False,
             graceful_timeout=settings.shutdown_seconds,
             metadata_max_age_ms=METADATA_MS,
-            logger=FrameworkLog(self._dependencies.broker, self._out_of_range),
+            logger=FrameworkLog(self._dependencies.broker),
             security=_security(settings),
         )
         subscriber = broker.subscriber(
@@ -91,7 +90,8 @@ class Consumer:
             batch=True,
             group_id=settings.group_id,
             ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="none",
+            # where we read is sought; this only says what is fetched before we have sought it
+            auto_offset_reset="earliest",
             batch_timeout_ms=POLL_TIMEOUT_MS,
             max_records=settings.poll_max_records,
             fetch_max_bytes=settings.poll_max_bytes,
@@ -121,6 +121,7 @@ class Consumer:
                 raise
 
     async def _apply(self, records: Sequence[Record]) -> None:
+        self._seeker.check_log(self.kafka, records, self._applier.positions)
         astray = self._seeker.astray(records, self._applier.positions)
         if astray:
             await self._seek(astray)
@@ -129,20 +130,6 @@ class Consumer:
             await self._applier.apply(part)
         self._dependencies.broker.over()
         self._commit_soon()
-
-    def _out_of_range(self, partitions: Iterable[Any]) -> None:
-        self._sought_again = asyncio.create_task(
-            self._seek_lost({Partition(*each) for each in partitions})
-        )
-
-    async def _seek_lost(self, partitions: set[Partition]) -> None:
-        """Find the way back after the broker said that it does not hold our position."""
-        async with self._turn:
-            before = dict(self._applier.positions)
-            await self._seek(partitions)
-            for partition in partitions & before.keys():
-                if self._applier.positions.get(partition) == before[partition]:
-                    self._fail(PositionBeyondLog(*partition, before[partition]))
 
     def _fail(self, error: Exception) -> None:
         """End the worker."""

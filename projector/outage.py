@@ -4,11 +4,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import structlog
-from aiokafka.errors import OffsetOutOfRangeError
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
@@ -90,13 +88,10 @@ class BrokerLog(logging.Handler):
 class FrameworkLog:
     """What FastStream logs: errors of the consumer are the broker's, the rest is not for people."""
 
-    def __init__(self, outage: Outage, out_of_range: Callable[[Iterable[Any]], None]) -> None:
+    def __init__(self, outage: Outage) -> None:
         self._outage = outage
-        self._out_of_range = out_of_range
 
     def log(self, level: int, message: Any, /, *_: Any, exc_info: Any = None, **__: Any) -> None:
-        """Count an error towards the outage, or tell which positions the broker does not hold."""
-        if isinstance(exc_info, OffsetOutOfRangeError):
-            self._out_of_range(exc_info.args[0])
-        elif level >= logging.ERROR:
+        """Count an error towards the outage."""
+        if level >= logging.ERROR:
             self._outage.failed(exc_info or message)

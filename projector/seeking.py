@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from projector import faults, positions
 from projector.batch import Partition, Record
 from projector.dependencies import Connection, Dependencies
+from projector.errors import PositionBeyondLog
 
 
 class Seeker:
@@ -58,6 +59,20 @@ class Seeker:
             if hole and self._sought.get(partition, -1) != position:
                 astray.add(partition)
         return astray
+
+    @staticmethod
+    def check_log(
+        kafka: AIOKafkaConsumer, records: Sequence[Record], positions: Mapping[Partition, int]
+    ) -> None:
+        """Raise `PositionBeyondLog` where the broker's log ends before what we have read of it.
+
+        The broker then delivers the new log from its start, all of which seems to be known.
+        """
+        for record in records:
+            partition = Partition(record.topic, record.partition)
+            position = positions.get(partition, 0)
+            if record.offset < position and kafka.highwater(TopicPartition(*partition)) < position:
+                raise PositionBeyondLog(*partition, position)
 
     async def _first_offsets(
         self, kafka: AIOKafkaConsumer, partitions: Sequence[Partition]
