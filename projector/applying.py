@@ -52,7 +52,7 @@ class Applier:
         place = record.topic, record.partition, record.offset
         if place in rejections:
             raise refused  # refused even as a dead letter: not the record's fault
-        await self.apply(records, {place: _said(refused)})
+        await self.apply(records, {place: faults.said(refused)})
 
     async def _write(
         self, records: Sequence[Record], rejections: Rejections
@@ -78,12 +78,6 @@ class Applier:
                 self.positions |= {p: move.next for p, move in batch.moves.items()}
                 self._observer.committed(batch)
                 return None
-
-
-def _said(error: asyncpg.PostgresError) -> str:
-    """Return one printable line of what the database said of a record."""
-    text = f"{error.sqlstate}: {error}".splitlines()[0]
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def slices(records: Sequence[Record], most_bytes: int) -> Iterator[Sequence[Record]]:

@@ -35,3 +35,9 @@ def of(error: Exception) -> Fault | None:
     if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError):
         return Fault.INFRASTRUCTURE
     return None
+
+
+def said(error: asyncpg.PostgresError) -> str:
+    """Return one printable line of what the database says."""
+    text = f"{error.sqlstate}: {error}".splitlines()[0]
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
