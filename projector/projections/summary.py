@@ -46,8 +46,8 @@ def summarise(
         "is_read_only": latest is not None and _reads_only(latest),
         "human_gate_open": state == GATE_STATE,
         "latest_at": item.get("created_at"),
-        "latest_preview": item.get("verification_result_preview"),
-        "latest_mode": item.get("mode"),
+        "latest_preview": item.get("verification_result_preview") or None,
+        "latest_mode": item.get("mode") or None,
         "latest_route": _route(latest, latest_mcp),
         "latest_agent_id": item.get("agent_id") or record.get("agent_role") or None,
         "latest_tool_name": item.get("tool_name") or record.get("tool_name") or None,
@@ -57,7 +57,7 @@ def summarise(
         "mcp_observation_total": observed,
         "mcp_observation_success": sum(each.success for each in records),
         "mcp_observation_failed": sum(each.failed for each in records),
-        "latest_mcp_server": record.get("mcp_server"),
+        "latest_mcp_server": record.get("mcp_server") or None,
         "errors": [],
     }
 
