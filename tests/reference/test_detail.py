@@ -3,7 +3,15 @@
 from decimal import Decimal
 
 from tests.reference import load, run_detail
-from tests.reference.given import RUN, at, detail, event, run_with_incident
+from tests.reference.given import (
+    INBOUND,
+    OTHER_RUN,
+    RUN,
+    at,
+    detail,
+    event,
+    run_with_incident,
+)
 
 
 def test_lists_are_cut_and_totals_exact() -> None:
@@ -61,3 +69,30 @@ def test_fields_of_the_detail() -> None:
 
 def test_no_such_run() -> None:
     assert run_detail(load([event("step-journal")]), RUN) is None
+
+
+def test_inbound_events_by_time_then_id() -> None:
+    ids = (OTHER_RUN, RUN, INBOUND)
+    seconds = (2, 2, 1)
+    told = detail(
+        event("run-state"),
+        *(
+            event("conversation-event", run_id=RUN, event_id=id_, received_at=at(second))
+            for id_, second in zip(ids, seconds, strict=True)
+        ),
+    )
+    assert [row["event_id"] for row in told["inbound_events"]] == [INBOUND, RUN, OTHER_RUN]
+
+
+def test_legacy_calls_by_server_and_tool() -> None:
+    pairs = [("b", "t"), (None, "t"), ("a", None), ("a", "t"), ("B", "t"), ("b", "t")]
+    told = detail(
+        run_with_incident(),
+        *(
+            event("mcp-legacy-audit", id=n, mcp_server=server, tool_name=tool, success=n > 2)
+            for n, (server, tool) in enumerate(pairs)
+        ),
+    )["mcp_legacy"]["summary"]
+    found = [(row["mcp_server"], row["tool_name"]) for row in told["by_server_tool"]]
+    assert found == [("b", "t"), (None, "t"), ("B", "t"), ("a", None), ("a", "t")]
+    assert (told["success"], told["failed"]) == (3, 3)

@@ -83,3 +83,24 @@ def test_projects_and_contracts() -> None:
     assert [row["project_id"] for row in projects(platform)] == ["B", "a", "é"]
     assert [row["revision_id"] for row in contracts(platform)] == ["é", "a", "B"]
     assert contracts(platform, lifecycle_status="active") == []
+
+
+def test_approvals_are_oldest_first() -> None:
+    waiting = [
+        event("run-state", run_id=run_id, state="waiting_approval", created_at=at(second))
+        for run_id, second in ((COMMAND, 1), (OTHER_RUN, 1), (RUN, 2))
+    ]
+    assert [row["run_id"] for row in approvals(load(waiting))] == [OTHER_RUN, COMMAND, RUN]
+
+
+def test_a_decision_on_a_version_to_come_is_not_on_this_one() -> None:
+    records = [event("run-state", state="waiting_approval"), event("approval-command")]
+    assert approvals(load(records)) == []
+    ahead = [records[0], event("approval-command", run_version=1)]
+    assert len(approvals(load(ahead))) == 1
+
+
+def test_channel_events_are_a_hundred_at_most() -> None:
+    many = [event("conversation-event", event_id=f"{RUN[:-3]}{n:03}") for n in range(101)]
+    assert len(channel_events(load(many))) == 50
+    assert len(channel_events(load(many), limit=1000)) == 100

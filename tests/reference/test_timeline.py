@@ -113,3 +113,9 @@ def test_console_steps_are_approvals() -> None:
     assert (told["kind"], told["title"]) == ("approval", "人工審批 0: 拒絕")
     other = last_item("step-journal", tool_name="operator_console.note")
     assert (other["kind"], other["title"]) == ("approval", "Step 0: operator_console.note")
+
+
+def test_inbound_items_tell_duplicates() -> None:
+    told = last_item("conversation-event", run_id=RUN, is_duplicate=True, content_preview="x")
+    assert (told["status"], told["summary"]) == ("duplicate", "x")
+    assert last_item("conversation-event", run_id=RUN)["status"] == "received"

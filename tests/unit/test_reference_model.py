@@ -162,3 +162,29 @@ def test_plain_values() -> None:
     )
     shown = jsonable({"a": [Decimal("5.00"), Decimal("2.5")], "b": "x"})
     assert json.dumps(shown) == '{"a": [5, 2.5], "b": "x"}'
+
+
+@pytest.mark.parametrize(
+    ("cost", "told"),
+    [
+        ("12.50", Decimal("12.5")),
+        ("1e3", 1000),
+        ("1e-101", None),
+        ("1e101", None),
+        ("1" * 101, None),
+        ("-1", None),
+        (" 1", None),
+        ("Infinity", None),
+        (True, None),
+    ],
+)
+def test_decimals(cost: Any, told: Decimal | None) -> None:
+    found = [row["cost_usd"] for row in run_list(load([event("run-state", cost_usd=cost)]))]
+    assert found == ([] if told is None else [told])
+
+
+def test_an_attribute_of_null_is_absent() -> None:
+    document = json.loads(event("run-state").value or b"") | {"entityversion": None}
+    unversioned = Record("run-state", None, json.dumps(document).encode())
+    later = event("run-state", second=1, state="failed")
+    assert [row["state"] for row in run_list(load([unversioned, later]))] == ["failed"]
