@@ -2,8 +2,8 @@
 
 What it does as Apache Kafka does: topics with several partitions and stored configurations,
 record keys, headers, tombstones and timestamps, gzip batches, consumer groups with several
-members (a leaving member's partitions move at once, a dead one's after its session timeout),
-committed offsets, long polls.
+members (partitions of a member that leaves are taken over, of a dead one after its session
+timeout), committed offsets (refused from a member of an older generation), long polls.
 
 What it does not do, and what a test must therefore show on Apache Kafka:
 

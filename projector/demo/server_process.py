@@ -47,10 +47,8 @@ class ServerProcess:
             raise RuntimeError(f"{self.name} is not running")
         return self._child.pid
 
-    def spawn(
-        self, command: Sequence[str | Path], *, user: str | None = None, cwd: Path | None = None
-    ) -> None:
-        """Run the command, its output appended to the log; OSError when it cannot be run."""
+    def spawn(self, command: Sequence[str | Path], *, user: str | None = None) -> None:
+        """Run the command, as `user` if given, its output appended to the log; OSError when it cannot be run."""
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
         with self.log.open("ab") as log:
@@ -59,7 +57,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=cwd or self.directory,
+                cwd=self.directory,
                 user=user,
                 group=user,
                 extra_groups=None if user is None else [],
