@@ -3,8 +3,8 @@
     records = history(seed, bad=True)             # fast: for thousands of seeds
     polls = schedule(records, seed, workers=3)    # per worker, polls of deliveries with offsets
     for worker, poll in interleaved(polls, seed): # or each worker's polls in a task of its own
-        ...
-    views == load(records)                        # tests.reference
+        ...                                       # apply the poll
+    platform = load(records)                      # what the views must say: tests.reference
 
 `strategies.histories` gives the same to Hypothesis, so that a failure shrinks. Few of everything
 exist (2 or 3 projects, up to 5 runs, 2 to 4 incidents, 18 instants) and ids are shared on
