@@ -1,0 +1,141 @@
+"""Who is asking: bearer tokens, verified, and the roles they carry.
+
+The API's "Who may see what": a JWT with pinned algorithms; no token or a bad one is 401, a role
+that does not suffice is 403.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import jwt
+
+from api.keys import Keys
+from api.problems import Problem
+
+REQUIRED_CLAIMS: Final = ["exp", "iss", "aud", "sub"]
+REALM: Final = 'Bearer realm="runfold"'
+
+# What PostgreSQL's text can hold: neither NUL nor half of a surrogate pair.
+_STORABLE: Final = re.compile(r"[^\0\ud800-\udfff]*")
+
+
+class Role(StrEnum):
+    """What a bearer may do."""
+
+    VIEWER = "viewer"
+    """Read."""
+    APPROVER = "approver"
+    """Read, and decide on runs that wait for approval."""
+    OPERATOR = "operator"
+    """Everything, the operations endpoints too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """Who holds a verified token, and what it lets them see."""
+
+    subject: str
+    projects: tuple[str, ...] | None
+    """Projects that exist for the bearer; None is every project."""
+    roles: frozenset[Role]
+
+    def among(self, asked: Sequence[str] | None) -> list[str] | None:
+        """Return which of the projects asked for exist for the bearer; None is every project."""
+        if asked is None:
+            return None if self.projects is None else list(self.projects)
+        seen = asked if self.projects is None else set(asked).intersection(self.projects)
+        return sorted(set(seen))
+
+
+class Unauthenticated(Problem):
+    """There is no token, or it does not verify. Which check failed is said; no key ever is."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        # Without any token the challenge names no error (RFC 6750, section 3).
+        error = f', error="{code}", error_description="{detail}"' if code == INVALID else ""
+        super().__init__(401, code, detail, headers={"WWW-Authenticate": REALM + error})
+
+
+class Forbidden(Problem):
+    """The token is good and its roles do not suffice."""
+
+    def __init__(self, needed: Sequence[Role]) -> None:
+        super().__init__(403, "forbidden", f"this needs the role {' or '.join(needed)}")
+
+
+MISSING: Final = "missing_token"
+INVALID: Final = "invalid_token"
+
+_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
+    (jwt.ExpiredSignatureError, "the token has expired"),
+    (jwt.ImmatureSignatureError, "the token is not valid yet"),
+    (jwt.InvalidIssuerError, "the token is from another issuer"),
+    (jwt.InvalidAudienceError, "the token is for another audience"),
+    (jwt.MissingRequiredClaimError, "the token lacks a claim: exp, iss, aud, sub are needed"),
+    (jwt.InvalidAlgorithmError, "the token is signed with an algorithm that is not accepted"),
+    (jwt.InvalidSignatureError, "the token's signature is not right"),
+)
+
+
+class Verifier:
+    """Turns a token into its bearer."""
+
+    def __init__(self, keys: Keys, issuer: str, audience: str) -> None:
+        self._keys, self._issuer, self._audience = keys, issuer, audience
+
+    async def bearer(self, token: str | None) -> Bearer:
+        """Return who holds the token. Raises `Unauthenticated`."""
+        if token is None:
+            raise Unauthenticated(MISSING, "a bearer token is needed")
+        try:
+            return _bearer(await self._claims(token))
+        except jwt.PyJWTError as error:
+            raise Unauthenticated(INVALID, _reason(error)) from None
+        except RecursionError:
+            raise Unauthenticated(INVALID, "the token cannot be read") from None
+
+    async def _claims(self, token: str) -> dict[str, Any]:
+        header = jwt.get_unverified_header(token)
+        key = await self._keys.find(header.get("kid"))
+        if key is None:
+            raise jwt.InvalidKeyError("unknown key")
+        return jwt.decode(
+            token,
+            key.material,
+            # The key says which algorithm it is for; what the token says of itself decides nothing.
+            algorithms=[key.algorithm],
+            issuer=self._issuer,
+            audience=self._audience,
+            options={"require": REQUIRED_CLAIMS},
+        )
+
+
+def _bearer(claims: dict[str, Any]) -> Bearer:
+    projects, roles = claims.get("projects", []), claims.get("roles", [])
+    if projects != "*" and not _is_texts(projects):
+        raise jwt.InvalidTokenError("projects")
+    if not _is_texts(roles):
+        raise jwt.InvalidTokenError("roles")
+    if not _is_texts([claims["sub"]]) or not claims["sub"]:
+        raise jwt.InvalidTokenError("sub")
+    return Bearer(
+        subject=claims["sub"],
+        projects=None if projects == "*" else tuple(sorted(set(projects))),
+        roles=frozenset(Role(role) for role in roles if role in set(Role)),
+    )
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(each, str) and _STORABLE.fullmatch(each) for each in value
+    )
+
+
+def _reason(error: Exception) -> str:
+    for kind, reason in _REASONS:
+        if isinstance(error, kind):
+            return reason
+    return "the token cannot be accepted"

@@ -1,0 +1,79 @@
+"""Cursors: where a page ended, so that the next one starts there whatever has come in between.
+
+A cursor is opaque to its client and bound to the list and the filter it was made with. It gives
+away nothing: it names a row its bearer has just been shown, and reading on from any row shows
+no more than the bearer may see.
+"""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, Final, Generic, TypeVar
+
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from api.problems import BadParameter
+
+Filter = Mapping[str, Any]
+
+DIGEST_BYTES: Final = 9
+_TEXT: Final = re.compile(r"[A-Za-z0-9_-]{1,8192}")
+
+K = TypeVar("K")
+
+
+class BadCursor(BadParameter):
+    """The cursor was not made by this list, for this filter."""
+
+    def __init__(self) -> None:
+        wrong = "this list has not handed out such a cursor for this filter"
+        super().__init__({"cursor": wrong}, code="bad_cursor")
+
+
+class Cursors(Generic[K]):
+    """The cursors of one list, whose rows are in the order of a key of type `K`."""
+
+    def __init__(self, name: str, key: TypeAdapter[K]) -> None:
+        self._name = name
+        self._key = key
+
+    def after(self, key: K, where: Filter) -> str:
+        """Return the cursor that goes on after the row with this key, for this filter."""
+        payload = self._key.dump_json(key)
+        text = base64.urlsafe_b64encode(self._digest(payload, where) + payload)
+        return text.decode().rstrip("=")
+
+    def key(self, cursor: str, where: Filter) -> K:
+        """Return the key of the row a cursor goes on after. Raises `BadCursor`."""
+        raw = _bytes(cursor)
+        digest, payload = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
+        if digest != self._digest(payload, where):
+            raise BadCursor
+        try:
+            return self._key.validate_json(payload)
+        except ValidationError:
+            raise BadCursor from None
+
+    def _digest(self, payload: bytes, where: Filter) -> bytes:
+        bound = orjson.dumps([self._name, where], option=orjson.OPT_SORT_KEYS)
+        return hashlib.blake2b(payload, digest_size=DIGEST_BYTES, key=_short(bound)).digest()
+
+
+def _short(text: bytes) -> bytes:
+    return hashlib.blake2b(text, digest_size=32).digest()
+
+
+def _bytes(cursor: str) -> bytes:
+    if not _TEXT.fullmatch(cursor):
+        raise BadCursor
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+    except binascii.Error:
+        raise BadCursor from None
+    # The last character has bits to spare: only one way of writing them is ours.
+    if base64.urlsafe_b64encode(raw).decode().rstrip("=") != cursor:
+        raise BadCursor
+    return raw

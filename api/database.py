@@ -1,0 +1,110 @@
+"""The way to PostgreSQL: a pool of connections that can read the views and nothing else."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+
+from api.problems import Unavailable
+from contracts.read_model import READER_ROLE
+
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+MAX_CONNECTIONS: Final = 10
+CONNECT_TIMEOUT_S: Final = 5.0
+ACQUIRE_TIMEOUT_S: Final = 5.0
+STATEMENT_TIMEOUT_S: Final = 10
+# A server that has gone without a word must not hold a request for ever.
+COMMAND_TIMEOUT_S: Final = STATEMENT_TIMEOUT_S + 5
+
+SESSION: Final = {
+    # As part of the login this is what `RESET ROLE` goes back to.
+    "role": READER_ROLE,
+    "application_name": "runfold-api",
+    "timezone": "UTC",
+    "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+    "idle_in_transaction_session_timeout": f"{COMMAND_TIMEOUT_S}s",
+    "default_transaction_read_only": "on",
+    # Requests are short and many: compiling or parallel workers would cost more than they save.
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+
+logger = structlog.stdlib.get_logger("api.database")
+
+AWAY: Final = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+"""What is raised when the database is not to be had just now, or not with these settings."""
+
+EMPTY: Final = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
+"""What is raised when the tables are not there."""
+
+
+class NotMigrated(Unavailable):
+    """The database has no views, or those of another version."""
+
+    def __init__(self) -> None:
+        detail = "the database has no views of this version: run `runfold migrate`"
+        super().__init__("not_migrated", detail, retry_after=10)
+
+
+def open_pool(database_url: str) -> Pool:
+    """Return a pool that connects when it is first needed, and again after an outage."""
+    return asyncpg.create_pool(
+        database_url,
+        min_size=0,
+        max_size=MAX_CONNECTIONS,
+        connect=_connect,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        reset=_keep,
+        server_settings=SESSION,
+    )
+
+
+async def _connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
+    try:
+        return await asyncpg.connect(*arguments, **options)
+    except asyncpg.InvalidParameterValueError:
+        # The only session setting a server may refuse is the role, which a migration creates.
+        raise NotMigrated from None
+
+
+async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Reset nothing: whatever a request sets is local to its transaction."""
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn what an absent or empty database raises into a 503 that says so.
+
+    Raises `Unavailable`: `database_unavailable`, `query_timeout`, or `NotMigrated`.
+    """
+    try:
+        yield
+    except asyncpg.QueryCanceledError:
+        raise Unavailable("query_timeout", "the database took too long to answer") from None
+    except EMPTY:
+        raise NotMigrated from None
+    except AWAY as error:
+        raise _away(error) from None
+    except asyncpg.InterfaceError as error:
+        # A closed connection is known by this class alone; a wrong argument has one of its own.
+        if isinstance(error, asyncpg.DataError):
+            raise
+        raise _away(error) from None
+
+
+def _away(error: Exception) -> Unavailable:
+    logger.warning("the database cannot be reached", error=str(error) or type(error).__name__)
+    return Unavailable("database_unavailable", "the database cannot be reached")

@@ -1,0 +1,137 @@
+"""Query parameters: what the endpoints have in common, and the kinds of value they take.
+
+Everything is checked before a statement runs: digits are ASCII digits, numbers fit the columns
+they are compared with, and no text holds a NUL character, which PostgreSQL could not read.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_origin
+
+from fastapi import Request
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from api.problems import BadParameter
+from contracts.events.fields import Timestamp
+
+LONGEST_TEXT: Final = 8192
+MAX_PAGE_SIZE: Final = 500
+WAIT_DEFAULT_S: Final = 2.0
+WAIT_MAX_S: Final = 10.0
+
+_DIGITS: Final = re.compile(r"[0-9]{1,18}")
+_UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+_WAIT: Final = r"^[A-Za-z0-9._-]{1,249}:[0-9]{1,10}:[0-9]{1,19}$"
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise ValueError("it should be a whole number of at most 18 digits")
+    return value
+
+
+def _boolean(value: Any) -> Any:
+    match value:
+        case "true":
+            return True
+        case "false":
+            return False
+        case str():
+            raise ValueError("it should be true or false")
+        case _:
+            return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A whole number, not negative."""
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+"""`true` or `false`, and nothing else that might mean one of them."""
+
+Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=r"^[^\x00]*$")]
+"""Free text."""
+
+ProjectId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
+
+Uuid = Annotated[
+    str,
+    StringConstraints(pattern=_UUID, to_lower=True),
+    WithJsonSchema({"type": "string", "format": "uuid"}),
+]
+"""A UUID as 8-4-4-4-12 hexadecimal digits in any letter case."""
+
+Moment = Annotated[Timestamp, WithJsonSchema({"type": "string", "format": "date-time"})]
+"""RFC 3339 text; UTC when it has no offset."""
+
+State = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")]
+
+IncidentId = Annotated[
+    str, StringConstraints(max_length=LONGEST_TEXT, pattern=r"^INC-[0-9]{8}-[A-Z0-9]{4,}$")
+]
+
+RemediationStatus = Literal[
+    "no_evidence", "mcp_observed", "blocked", "write_observed", "read_only_dry_run", "observed"
+]
+
+
+class WaitFor(NamedTuple):
+    """A record the view must contain."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+def _wait_for(value: Any) -> WaitFor:
+    if not re.fullmatch(_WAIT, str(value)):
+        raise ValueError("it should be <topic>:<partition>:<offset>")
+    topic, partition, offset = str(value).split(":")
+    if int(partition) >= 2**31 or int(offset) >= 2**63:
+        raise ValueError("there is no such partition or offset: the number is too big")
+    return WaitFor(topic, int(partition), int(offset))
+
+
+Waiting = Annotated[
+    WaitFor, PlainValidator(_wait_for), WithJsonSchema({"type": "string", "pattern": _WAIT})
+]
+
+
+class Parameters(BaseModel):
+    """What every endpoint that reads a view takes; a parameter it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    wait_for: Annotated[list[Waiting], Field(max_length=100)] = []
+    """`<topic>:<partition>:<offset>`: hold the answer until the view contains this record."""
+    wait_timeout: Annotated[float, Field(ge=0, le=WAIT_MAX_S, allow_inf_nan=False)] = WAIT_DEFAULT_S
+    """How long to hold it, in seconds; then the answer is 503 `not_yet`."""
+
+
+def once(model: type[Parameters]) -> Callable[[Request], Awaitable[None]]:
+    """Return a dependency that refuses a parameter given twice where one value is taken.
+
+    Which of two values counted would be a guess.
+    """
+    repeatable = {name for name, field in model.model_fields.items() if _is_list(field.annotation)}
+
+    async def check(request: Request) -> None:
+        given = Counter(name for name, _ in request.query_params.multi_items())
+        twice = [name for name, times in given.items() if times > 1 and name not in repeatable]
+        if twice:
+            raise BadParameter(dict.fromkeys(twice, "it may be given once"))
+
+    return check
+
+
+def _is_list(annotation: Any) -> bool:
+    options = getattr(annotation, "__args__", ())
+    return get_origin(annotation) is list or any(get_origin(each) is list for each in options)

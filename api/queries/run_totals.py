@@ -1,0 +1,89 @@
+"""How many runs a filter finds, exactly, without counting them: from the stored counts."""
+
+from typing import Final
+
+from api.queries.arguments import Arguments, every
+from api.queries.run_filter import RunFilter
+from api.queries.windows import BEGINNING, END, Edge, Window, cover
+
+OF_ALL_TIME: Final = ["c.level = 0", "c.bucket = '-infinity'"]
+
+NONE: Final = "0::bigint"
+
+
+def combinations(bind: Arguments, where: RunFilter) -> str:
+    """Return the statement for the (project, state, status) there are, and how many of each.
+
+    A slot may be below zero and another above it: only their sum tells.
+    """
+    return f"""
+        SELECT c.project_id, c.state, c.status, sum(c.total)::bigint AS total
+        FROM run_counter c WHERE {every([*OF_ALL_TIME, *where.chosen(bind, "c")])}
+        GROUP BY c.project_id, c.state, c.status HAVING sum(c.total) > 0
+    """
+
+
+def total(bind: Arguments, where: RunFilter, combination: str) -> str:
+    """Return the expression for the number of runs that `where` finds.
+
+    `combination` is the name under which the statement has the combinations of all time.
+    """
+    if where.incident is not None:
+        return _of_incident(bind, where)
+    if where.is_ranged:
+        return _of_range(bind, where)
+    return f"(SELECT coalesce(sum(total), 0)::bigint FROM {combination})"
+
+
+def _of_incident(bind: Arguments, where: RunFilter) -> str:
+    conditions = [f"c.incident = {bind.bind(where.incident, 'text')}", *where.chosen(bind, "c")]
+    if where.is_ranged:
+        # The runs of one incident are few enough for its own index to count them.
+        conditions += where.ranged(bind, "c")
+        return f"(SELECT count(*) FROM run_incident c WHERE {every(conditions)})"
+    return (
+        "(SELECT coalesce(sum(c.total), 0)::bigint FROM incident_counter c"
+        f" WHERE {every(conditions)})"
+    )
+
+
+def _of_range(bind: Arguments, where: RunFilter) -> str:
+    windows, edges = cover(where.after or BEGINNING, where.before or END)
+    whole = _buckets(bind, where, windows) if windows else NONE
+    rest = _edges(bind, where, edges) if edges else NONE
+    return f"({whole} + {rest})"
+
+
+def _buckets(bind: Arguments, where: RunFilter, windows: list[Window]) -> str:
+    levels, starts, ends = zip(*windows, strict=True)
+    conditions = [
+        "c.level = w.level",
+        "c.bucket >= w.start",
+        'c.bucket < w."end"',
+        *where.chosen(bind, "c"),
+    ]
+    return f"""
+        (SELECT coalesce(sum(part.total), 0)::bigint
+        FROM unnest(
+            {bind.bind(levels, "smallint[]")},
+            {bind.bind(starts, "timestamptz[]")},
+            {bind.bind(ends, "timestamptz[]")}
+        ) AS w (level, start, "end")
+        CROSS JOIN LATERAL (
+            SELECT sum(c.total) AS total FROM run_counter c WHERE {every(conditions)}
+        ) AS part)
+    """
+
+
+def _edges(bind: Arguments, where: RunFilter, edges: list[Edge]) -> str:
+    starts, ends = zip(*edges, strict=True)
+    conditions = ["r.created_at >= e.start", 'r.created_at < e."end"', *where.chosen(bind, "r")]
+    return f"""
+        (SELECT coalesce(sum(part.total), 0)::bigint
+        FROM unnest(
+            {bind.bind(starts, "timestamptz[]")}, {bind.bind(ends, "timestamptz[]")}
+        ) AS e (start, "end")
+        CROSS JOIN LATERAL (
+            SELECT count(*) AS total FROM run r WHERE {every(conditions)}
+        ) AS part)
+    """

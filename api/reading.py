@@ -1,0 +1,133 @@
+"""One request, one snapshot: how every question is put to the views.
+
+A request reads in a single transaction of one snapshot, so what it is told is of one generation
+and of one instant. The first statement names the projects the bearer may see, which row-level
+security goes by, and finds the active generation; the question follows; nothing else.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import asyncpg
+
+from api.auth import Bearer, Role
+from api.database import ACQUIRE_TIMEOUT_S, Connection, NotMigrated, Pool, reachable
+from api.parameters import Parameters, WaitFor
+from api.problems import Unavailable
+from contracts.read_model import (
+    ALL_PROJECTS_SETTING,
+    OPERATOR_SETTING,
+    PROJECTS_SETTING,
+    VERSION,
+)
+
+T = TypeVar("T")
+
+# The search path makes the unqualified tables of a statement those of the active generation.
+BEGIN: Final = f"""
+    SELECT g.name, g.read_model,
+        set_config('{PROJECTS_SETTING}', $1::text[]::text, true),
+        set_config('{ALL_PROJECTS_SETTING}', $2, true),
+        set_config('{OPERATOR_SETTING}', $3, true),
+        set_config('search_path', quote_ident(g.schema_name), true)
+    FROM runfold.active_generation a JOIN runfold.generation g ON g.name = a.name
+"""
+
+CONTAINS: Final = """
+    SELECT count(*) = cardinality($1::text[])
+    FROM unnest($1::text[], $2::integer[], $3::bigint[]) AS wanted (topic, partition, "offset")
+    JOIN position p ON p.topic = wanted.topic AND p.partition = wanted.partition
+    WHERE p.next_offset > wanted."offset"
+"""
+
+# Every answer says how new the view is that it was read from.
+AS_OF: Final = """
+    SELECT question.*, (SELECT runfold.rfc3339(max(updated_at)) FROM position) AS as_of
+    FROM ({question}) AS question
+"""
+
+FIRST_PAUSE_S: Final = 0.02
+LONGEST_PAUSE_S: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The views of one generation at one instant, as far as one bearer may see them."""
+
+    connection: Connection
+    generation: str
+
+    async def one(self, question: str, *arguments: object) -> asyncpg.Record:
+        """Return the row of a question that always has one, with `as_of` besides."""
+        row = await self.row(question, *arguments)
+        if row is None:
+            raise AssertionError(f"no row: {question}")
+        return row
+
+    async def row(self, question: str, *arguments: object) -> asyncpg.Record | None:
+        """Return the question's only row, with `as_of` besides; None when it has none."""
+        # Placing by replacement: the braces of a question's own JSON stay what they are.
+        return await self.connection.fetchrow(AS_OF.replace("{question}", question), *arguments)
+
+
+class Views:
+    """Where requests read."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def read(
+        self,
+        bearer: Bearer,
+        parameters: Parameters,
+        question: Callable[[Snapshot], Awaitable[T]],
+    ) -> T:
+        """Return the answer to `question`, once the view contains what is to be waited for.
+
+        Raises `Unavailable`: `not_yet` when it does not in time, else what `reachable` raises.
+        No connection is held while waiting.
+        """
+        deadline = time.monotonic() + parameters.wait_timeout
+        pause = FIRST_PAUSE_S
+        while True:
+            async with self.snapshot(bearer) as snapshot:
+                if await _contains(snapshot, parameters.wait_for):
+                    return await question(snapshot)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise Unavailable("not_yet", "the view does not contain that record yet")
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE_S)
+
+    @asynccontextmanager
+    async def snapshot(self, bearer: Bearer) -> AsyncIterator[Snapshot]:
+        """Open a transaction in which the bearer's projects are all there is."""
+        with reachable():
+            async with (
+                self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                yield Snapshot(connection, await _generation(connection, bearer))
+
+
+async def _generation(connection: Connection, bearer: Bearer) -> str:
+    row = await connection.fetchrow(
+        BEGIN,
+        list(bearer.projects or ()),
+        "on" if bearer.projects is None else "off",
+        "on" if Role.OPERATOR in bearer.roles else "off",
+    )
+    if row is None or row["read_model"] != VERSION:
+        raise NotMigrated
+    return str(row["name"])
+
+
+async def _contains(snapshot: Snapshot, records: Sequence[WaitFor]) -> bool:
+    if not records:
+        return True
+    topics, partitions, offsets = zip(*records, strict=True)
+    return bool(await snapshot.connection.fetchval(CONTAINS, topics, partitions, offsets))

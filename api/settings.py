@@ -1,0 +1,33 @@
+"""Settings of the API: where the database is, who may ask, when it is ready."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from contracts.settings import AuthSettings, DatabaseSettings, LogSettings
+
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class ApiSettings(DatabaseSettings, AuthSettings, LogSettings):
+    """What `runfold api` needs; read with `contracts.settings.load`."""
+
+    approval_key: Path | None = Field(default=None, examples=["/run/secrets/approval-key.pem"])
+    """PEM file of the Ed25519 key that approval tokens are signed with; its public half is
+    published at `/.well-known/jwks.json`."""
+    api_host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
+    """Address the API listens on."""
+    api_port: int = Field(default=8080, ge=0, le=65_535, examples=[8080])
+    """Port the API listens on; 0 is any free one."""
+    ready_max_lag: int = Field(default=100_000, ge=0, examples=[100_000])
+    """Most events that the views may be behind, over all partitions, for `/readyz` to say so."""
+
+    @field_validator("auth_jwks")
+    @classmethod
+    def _comes_from_who_it_says(cls, source: str | None) -> str | None:
+        url = urlsplit(source or "")
+        if url.scheme == "http" and url.hostname not in LOOPBACK:
+            raise ValueError("keys fetched without TLS could be anybody's: it must be https://")
+        return source
