@@ -138,9 +138,11 @@ run_state = Table(
     "run_state",
     metadata,
     Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _text("project_id", key=True),
     _time("changed_at", key=True),
     _text("state", key=True),
-    comment="Every (state, state_changed_at) any valid event of a run has named",
+    comment="Every (state, state_changed_at) that any valid event of a run has named; a run shows"
+    " those of its own project",
 )
 
 item = Table(

@@ -1,7 +1,7 @@
 """Get records applied, whatever comes: wait for the database, isolate what it refuses."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import asyncpg
 
@@ -80,11 +80,21 @@ class Applier:
                 return None
 
 
+NUL: Final = b"\\u0000"
+"""How JSON spells the one character that PostgreSQL's texts cannot hold."""
+
+
 def slices(records: Sequence[Record], most_bytes: int) -> Iterator[Sequence[Record]]:
-    """Yield the records in runs of at most `most_bytes` of values, a larger one alone."""
+    """Yield the records in runs of at most `most_bytes` of values, a larger one alone.
+
+    One that may hold a NUL character stands alone too, so that the database judges it whether or
+    not another event of its entity would have won over it: what is parked must not depend on how
+    a poll was cut.
+    """
     start = held = 0
     for index, record in enumerate(records):
-        size = len(record.value or b"")
+        value = record.value or b""
+        size = len(value) if NUL not in value else most_bytes
         if index > start and held + size > most_bytes:
             yield records[start:index]
             start, held = index, 0

@@ -30,7 +30,6 @@ BY_PROJECT: Final = f"{ALL_PROJECTS} OR {OWN_PROJECT}"
 
 READABLE: Final[dict[str, str]] = {
     "position": "true",
-    "run_state": "EXISTS (SELECT FROM {schema}.run_fact f WHERE f.run_id = run_state.run_id)",
     "evidence": f"project_id IS NULL OR {BY_PROJECT}",
     "dead_letter": f"(SELECT current_setting('{OPERATOR_SETTING}', true) = 'on')",
 }
@@ -78,7 +77,7 @@ def _table(schema: str, table: Table) -> Iterator[str]:
     yield f"ALTER TABLE {target} ENABLE ROW LEVEL SECURITY"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {target} TO {WRITER_ROLE}"
     yield f"CREATE POLICY writer ON {target} TO {WRITER_ROLE} USING (true) WITH CHECK (true)"
-    readable = READABLE.get(table.name, BY_PROJECT).replace("{schema}", schema)
+    readable = READABLE.get(table.name, BY_PROJECT)
     yield f"GRANT SELECT ON {target} TO {READER_ROLE}"
     yield f"CREATE POLICY reader ON {target} FOR SELECT TO {READER_ROLE} USING ({readable})"
 

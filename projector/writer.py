@@ -14,9 +14,9 @@ from projector.recompute import recompute
 from projector.touched import Touched
 
 STATES: Final = """
-    INSERT INTO run_state (run_id, changed_at, state)
-    SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[])
-    ON CONFLICT (run_id, changed_at, state) DO NOTHING
+    INSERT INTO run_state (run_id, project_id, changed_at, state)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[])
+    ON CONFLICT (run_id, project_id, changed_at, state) DO NOTHING
 """
 
 PARK: Final = """

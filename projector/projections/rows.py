@@ -29,6 +29,7 @@ class StateRow(NamedTuple):
     """A row of `run_state`."""
 
     run_id: str
+    project_id: str
     changed_at: datetime
     state: str
 

@@ -61,4 +61,4 @@ def _event_id(ref: str | None) -> str | None:
 def state(event: Event[RunStateChanged]) -> StateRow:
     """Return the state this event has seen the run in, whether or not the event wins."""
     data = event.data
-    return StateRow(data.run_id, data.state_changed_at, data.state)
+    return StateRow(data.run_id, data.project_id, data.state_changed_at, data.state)

@@ -35,7 +35,7 @@ def run_list(
         for run in runs
         if wanted(run.data["project_id"], project_ids)
         and wanted(run.data["state"], states)
-        and (created_after is None or run.data["created_at"] > created_after)
+        and (created_after is None or run.data["created_at"] >= created_after)
         and (created_before is None or run.data["created_at"] < created_before)
     ]
     return [

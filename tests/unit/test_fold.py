@@ -1,0 +1,108 @@
+"""Folding a slice of a poll: winners, states, positions, dead letters, with no database."""
+
+from typing import Any
+
+import pytest
+
+from contracts.decoding import Reason
+from projector.applying import slices
+from projector.batch import Batch, Partition, fold
+from tests.records import PREFIX, FakeRecord, record
+from tests.unit.event_samples import LATER, REQUIRED, RUN, least
+
+STEPS = Partition(PREFIX + "step-journal", 0)
+
+
+def step(offset: int, version: int = 0, *, event_id: str = "e", **data: Any) -> FakeRecord:
+    value = least("step-journal", **data)
+    return record("step-journal", offset, value | {"entityversion": version, "id": event_id})
+
+
+def folded(*records: FakeRecord, at: int = 0) -> Batch:
+    positions = {Partition(each.topic, each.partition): at for each in records}
+    return fold(records, positions, PREFIX, {})
+
+
+def titles(batch: Batch) -> list[str]:
+    return [row.title for row in batch.rows["item"]]  # type: ignore[union-attr]
+
+
+def test_the_greatest_version_wins_whatever_the_order() -> None:
+    old, new = step(0, 1, tool_name="old"), step(1, 2, tool_name="new")
+    assert titles(folded(old, new)) == ["Step 1: new"]
+    old.offset, new.offset = 1, 0
+    assert titles(folded(new, old)) == ["Step 1: new"]
+
+
+def test_ids_decide_by_code_point_between_equal_versions_and_times() -> None:
+    records = [
+        step(0, event_id="a", tool_name="a"),
+        step(1, event_id="B", tool_name="B"),
+        step(2, event_id="é", tool_name="é"),
+    ]
+    assert titles(folded(*records)) == ["Step 1: é"]
+    assert titles(folded(*records[:2])) == ["Step 1: a"]
+
+
+def test_every_state_is_kept_though_only_one_event_wins() -> None:
+    first = least("run-state", state="pending") | {"entityversion": 1}
+    second = least("run-state", state="running", state_changed_at=LATER) | {"entityversion": 2}
+    batch = folded(record("run-state", 0, second), record("run-state", 1, first))
+    assert {row.state for row in batch.states} == {"pending", "running"}
+    assert [row.state for row in batch.rows["run_fact"]] == ["running"]  # type: ignore[union-attr]
+
+
+def test_a_move_accounts_for_every_offset() -> None:
+    batch = folded(step(5), record("step-journal", 7, None), record("step-journal", 9, b"{"), at=5)
+    move = batch.moves[STEPS]
+    assert (move.start, move.next) == (5, 10)
+    assert (move.applied, move.tombstones, move.dead, move.gaps) == (1, 1, 1, 2)
+    assert [letter.why.reason for letter in batch.dead] == [Reason.MALFORMED]
+
+
+def test_what_was_applied_already_is_passed_over() -> None:
+    batch = folded(step(3, tool_name="seen"), step(4, tool_name="fresh"), at=4)
+    assert titles(batch) == ["Step 1: fresh"]
+    assert batch.moves[STEPS].start == 4
+    assert not folded(step(3), at=4).moves
+
+
+def test_another_workers_partition_is_passed_over() -> None:
+    assert not fold([step(0)], {}, PREFIX, {}).moves
+
+
+def test_a_rejected_record_is_parked_and_its_neighbours_are_not() -> None:
+    records = [step(0, step_id="s0"), step(1, step_id="s1")]
+    batch = fold(records, {STEPS: 0}, PREFIX, {(STEPS.topic, 0, 1): "no"})
+    assert len(batch.rows["item"]) == 1
+    assert [(each.why.reason, each.why.message) for each in batch.dead] == [(Reason.REJECTED, "no")]
+
+
+def test_rows_come_in_key_order() -> None:
+    batch = folded(*(step(n, step_id=f"s{n}") for n in range(20)))
+    keys = [row[0] for row in batch.rows["item"]]
+    assert keys == sorted(keys)
+
+
+@pytest.mark.parametrize("suffix", REQUIRED)
+def test_every_topic_has_a_row(suffix: str) -> None:
+    batch = folded(record(suffix, 0, least(suffix)))
+    assert sum(len(rows) for rows in batch.rows.values()) == 1
+
+
+def test_slices_hold_no_more_bytes_than_allowed() -> None:
+    records = [record("step-journal", n, b"x" * size) for n, size in enumerate((4, 4, 9, 1, 1))]
+    cut = [[len(r.value or b"") for r in part] for part in slices(records, 8)]
+    assert cut == [[4, 4], [9], [1, 1]]
+    assert not list(slices([], 8))
+
+
+def test_a_record_with_a_nul_stands_alone() -> None:
+    values = (b"a", b"b", b'"\\u0000"', b"c")
+    records = [record("step-journal", n, value) for n, value in enumerate(values)]
+    assert [len(part) for part in slices(records, 100)] == [2, 1, 1]
+
+
+def test_run_ids_are_one_in_any_letter_case() -> None:
+    upper = step(0, run_id=RUN.upper())
+    assert len(folded(upper, step(1)).rows["item"]) == 1

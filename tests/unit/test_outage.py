@@ -1,0 +1,89 @@
+"""One line when a dependency goes, one when it is back."""
+
+import asyncio
+import logging
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from projector import faults
+from projector.dependencies import Dependencies, Stopping
+from projector.faults import Fault
+from projector.outage import LONGEST_PAUSE, BrokerLog, Outage
+
+
+def test_an_outage_is_told_once_and_so_is_its_end() -> None:
+    with capture_logs() as lines:
+        outage = Outage("database")
+        for _ in range(5):
+            outage.failed(OSError("refused"))
+        assert outage.is_on
+        outage.over()
+        outage.over()
+    assert [line["event"] for line in lines] == [
+        "database is away; waiting for it and trying again",
+        "database is back",
+    ]
+    assert outage.last_error == "refused"
+
+
+def test_a_second_outage_is_told_again() -> None:
+    with capture_logs() as lines:
+        outage = Outage("broker")
+        for _ in range(2):
+            outage.failed("gone")
+            outage.over()
+    assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("message", "counts"),
+    [
+        ("Unable connect to node with id 1: refused", True),
+        ("Heartbeat failed for group runfold because it is rebalancing", False),
+    ],
+)
+def test_aiokafkas_warnings_are_one_outage(message: str, *, counts: bool) -> None:
+    outage = Outage("broker")
+    log = BrokerLog(outage)
+    with capture_logs() as lines:
+        for _ in range(3):
+            log.handle(logging.LogRecord("aiokafka", logging.ERROR, "", 0, message, (), None))
+    assert outage.is_on is counts
+    assert len(lines) == int(counts)
+
+
+async def test_who_waits_for_a_dependency_stops_when_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("projector.outage.random.uniform", lambda *_: LONGEST_PAUSE)
+    stopping = asyncio.Event()
+    needs = Dependencies(pool=None, stopping=stopping)  # type: ignore[arg-type]
+    waiting = asyncio.create_task(needs.wait_for(needs.database, OSError("away")))
+    asyncio.get_running_loop().call_soon(stopping.set)
+    with pytest.raises(Stopping):
+        await asyncio.wait_for(waiting, LONGEST_PAUSE)
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (asyncpg.DataError("x"), Fault.DATA),
+        (asyncpg.UntranslatableCharacterError("x"), Fault.DATA),
+        (asyncpg.CheckViolationError("x"), Fault.DATA),
+        (asyncpg.ProgramLimitExceededError("x"), Fault.DATA),
+        (asyncpg.DeadlockDetectedError("x"), Fault.TRANSIENT),
+        (asyncpg.SerializationError("x"), Fault.TRANSIENT),
+        (asyncpg.AdminShutdownError("x"), Fault.INFRASTRUCTURE),
+        (asyncpg.DiskFullError("x"), Fault.INFRASTRUCTURE),
+        (asyncpg.UndefinedTableError("x"), Fault.INFRASTRUCTURE),
+        (asyncpg.InsufficientPrivilegeError("x"), Fault.INFRASTRUCTURE),
+        (asyncpg.InterfaceError("connection is closed"), Fault.INFRASTRUCTURE),
+        (ConnectionRefusedError(), Fault.INFRASTRUCTURE),
+        (TimeoutError(), Fault.INFRASTRUCTURE),
+        (KeyError("ours"), None),
+    ],
+)
+def test_whose_fault_an_error_is(error: Exception, fault: Fault | None) -> None:
+    assert faults.of(error) is fault
