@@ -28,7 +28,7 @@ def run_list(
     created_after: datetime | None = None,
     created_before: datetime | None = None,
 ) -> Answer:
-    """Every run that passes all filters, newest first; both ends of the range are outside it."""
+    """Every run that passes all filters, newest first; the range has its start and not its end."""
     runs = sorted(platform.winners["run-state"], key=age, reverse=True)
     rows = [
         run_row(platform, run)

@@ -34,7 +34,8 @@ def test_runs_in_order_and_filtered() -> None:
     assert ids(remediation_statuses={"blocked"}) == []
     assert ids(incident_id=INCIDENT) == [OTHER_RUN]
     start = datetime(2026, 5, 18, 6, tzinfo=UTC)
-    assert ids(created_after=start) == [COMMAND]
+    assert ids(created_after=start) == [COMMAND, OTHER_RUN, RUN]
+    assert ids(created_after=start.replace(microsecond=1)) == [COMMAND]
     assert ids(created_before=start.replace(second=5)) == [OTHER_RUN, RUN]
     assert counts(platform, {"p"}) == [
         {"project_id": "p", "state": state, "remediation_status": "no_evidence", "total": 1}
