@@ -40,7 +40,7 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
     generation = await _generation(settings, database, stopping)
     if generation is None:
         return
-    async with _pool(settings, generation) as pool:
+    async with writer_pool(settings.database_url, generation, CONNECTIONS) as pool:
         dependencies = Dependencies(pool, stopping, database)
         BrokerLog(dependencies.broker).attach()
         await _work(settings, dependencies, generation)
@@ -92,11 +92,12 @@ async def _generation(
     return None
 
 
-def _pool(settings: ProjectorSettings, generation: str) -> asyncpg.Pool:
+def writer_pool(database_url: str, generation: str, connections: int) -> asyncpg.Pool:
+    """Return a pool, still to be opened, that writes the views of one generation."""
     return asyncpg.create_pool(
-        settings.database_url,
+        database_url,
         min_size=0,
-        max_size=CONNECTIONS,
+        max_size=connections,
         max_inactive_connection_lifetime=0,
         server_settings={
             "application_name": "runfold projector",

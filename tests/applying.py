@@ -1,0 +1,54 @@
+"""Apply records to a real database as a worker does, without a broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from projector import positions
+from projector.applying import Applier, slices
+from projector.batch import Batch, Partition, Record
+from projector.bootstrap import writer_pool
+from projector.dependencies import Dependencies
+from tests.records import PREFIX
+
+SLICE_BYTES = 8 * 1_048_576
+
+
+class Committed:
+    """Remembers what was committed."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+
+    def committed(self, batch: Batch) -> None:
+        self.batches.append(batch)
+
+
+class Worker:
+    """A worker's database side: polls go in, one after the other."""
+
+    def __init__(self, pool: asyncpg.Pool, slot: int) -> None:
+        self.seen = Committed()
+        self._pool = pool
+        self._applier = Applier(Dependencies(pool, asyncio.Event()), PREFIX, slot, self.seen)
+
+    async def own(self, records: Iterable[Record]) -> None:
+        """Take over the partitions these records lie in, where they stand."""
+        wanted = {Partition(each.topic, each.partition): 0 for each in records}
+        async with self._pool.acquire() as connection:
+            await positions.begin(connection, wanted)
+            self._applier.positions |= await positions.read(connection, wanted)
+
+    async def poll(self, records: Sequence[Record]) -> None:
+        """Apply one poll."""
+        for part in slices(records, SLICE_BYTES):
+            await self._applier.apply(part)
+
+
+@asynccontextmanager
+async def workers(database_url: str, count: int) -> AsyncIterator[list[Worker]]:
+    """Workers on one database, each with a connection and a counter slot of its own."""
+    async with writer_pool(database_url, "main", connections=count) as pool:
+        yield [Worker(pool, slot) for slot in range(count)]
