@@ -4,9 +4,10 @@ Newest first is the order of every index here, so a page is the front of an inde
 a few ranges merged: never more rows than the page has are sorted for each range.
 """
 
-from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
+
+from pydantic import AwareDatetime
 
 from api.queries.arguments import Arguments, every
 from api.queries.run_filter import RunFilter
@@ -18,7 +19,7 @@ PROJECT_STATE_STATUS: Final = ["project_id", "state", "status"]
 class RunKey(NamedTuple):
     """Where a run stands in the list."""
 
-    created_at: datetime
+    created_at: AwareDatetime
     run_id: UUID
 
 

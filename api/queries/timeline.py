@@ -1,66 +1,81 @@
-"""A run's timeline: entries from five tables, merged in order of (ts, rank, seq, tie).
+"""A page of a run's timeline."""
 
-Each table has an index in that order, so a page takes its length from each and no more.
-"""
-
-from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
-from api.languages import Language
+import asyncpg
+
 from api.queries.arguments import Arguments, every
+from api.queries.entries import ORDER, EntryKey, Wanted, entries
 from api.reading import Snapshot
-
-Kind = Literal["run", "state", "inbound", "step", "approval", "mcp", "remediation", "outbound"]
-
-ITEM_KINDS: Final[frozenset[Kind]] = frozenset({"step", "approval", "mcp", "outbound"})
-EVIDENCE_RANKS: Final[dict[Kind, int]] = {"mcp": 6, "remediation": 7}
-
-TITLES: Final[dict[Language, dict[str, str]]] = {
-    "zh-TW": {
-        "created": "'Run 建立'",
-        "started": "'Run 開始執行'",
-        "ended": "'Run 結束'",
-        "state": "'狀態：' || t.state",
-        "stored": "t.title",
-    },
-    "en": {
-        "created": "'Run created'",
-        "started": "'Run started'",
-        "ended": "'Run ended'",
-        "state": "'State: ' || t.state",
-        "stored": "t.title_en",
-    },
-}
-"""Titles as SQL, `t` being the row they are of."""
-
-COLUMNS: Final = "ts, rank, seq, tie, kind, title, status, summary, metadata"
-
-
-class EntryKey(NamedTuple):
-    """Where an entry stands in a timeline."""
-
-    ts: datetime
-    rank: int
-    seq: int
-    tie: str
-
-
-class Wanted(NamedTuple):
-    """Which entries of a timeline are asked for."""
-
-    kinds: Collection[Kind] | None
-    """Only these; None is all."""
-    after: EntryKey | None
-    limit: int
-    language: Language
-
 
 SUBJECT: Final = """
     SELECT f.run_id, f.project_id, f.state, f.created_at, f.started_at, f.completed_at,
         f.trigger_ref, f.trigger_event, f.detail, r.incidents, r.summary
     FROM run_fact f JOIN run r ON r.run_id = f.run_id
-    WHERE f.run_id = $1::uuid AND ($2::text IS NULL OR f.project_id = $2)
 """
-"""The run that is asked for, `$1`, if it is in the project named, `$2`."""
+
+SHOWN: Final = """
+    (SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ','
+        ORDER BY e.ts, e.rank, e.seq, e.tie), '') || ']'
+    FROM shown e CROSS JOIN LATERAL (
+        SELECT runfold.rfc3339(e.ts) AS ts, e.kind, e.title, e.status, e.summary,
+            coalesce(e.metadata, '{}'::json) AS metadata
+    ) AS line)
+"""
+"""JSON array of the entries of `shown`."""
+
+LAST: Final = """
+    (SELECT ts, rank, seq, tie FROM shown ORDER BY ts DESC, rank DESC, seq DESC, tie DESC LIMIT 1)
+"""
+
+PAGE: Final = """
+    -- timeline: a page of a run's timeline
+    WITH subject AS MATERIALIZED ({subject}),
+    entry AS MATERIALIZED ({entries}),
+    shown AS (SELECT * FROM entry {order} LIMIT {limit})
+    SELECT {shown} AS timeline, last.ts, last.rank, last.seq, last.tie
+    FROM subject
+    LEFT JOIN {last} AS last ON (SELECT count(*) FROM entry) > {limit}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePage:
+    """A page of a run's timeline."""
+
+    timeline: str
+    """JSON array."""
+    last: EntryKey | None
+    """Where the next page starts; None on the last one."""
+    as_of: str | None
+
+
+async def page(
+    snapshot: Snapshot, run_id: str, project: str | None, wanted: Wanted
+) -> TimelinePage | None:
+    """Return the entries of a run that are wanted; None when there is no such run."""
+    bind = Arguments()
+    statement = PAGE.format(
+        subject=subject(bind, run_id, project),
+        entries=entries(bind, wanted),
+        limit=bind.bind(wanted.limit, "bigint"),
+        order=ORDER,
+        shown=SHOWN,
+        last=LAST,
+    )
+    row = await snapshot.row(statement, *bind)
+    return None if row is None else TimelinePage(row["timeline"], last_of(row), row["as_of"])
+
+
+def subject(bind: Arguments, run_id: str, project: str | None) -> str:
+    """Return the statement for the run that is asked for, if it is in the project named."""
+    conditions = [f"f.run_id = {bind.bind(run_id, 'uuid')}"]
+    if project is not None:
+        conditions.append(f"f.project_id = {bind.bind(project, 'text')}")
+    return f"{SUBJECT} WHERE {every(conditions)}"
+
+
+def last_of(row: asyncpg.Record) -> EntryKey | None:
+    """Return where the next page starts, from the columns of `LAST`."""
+    return EntryKey(row["ts"], row["rank"], row["seq"], row["tie"]) if row["ts"] else None
