@@ -11,7 +11,7 @@ import structlog
 
 LogFormat = Literal["console", "json"]
 
-QUIET: Final = ("aiokafka", "faststream", "uvicorn.access", "asyncio")
+QUIET: Final = ("aiokafka", "alembic", "faststream", "uvicorn.access", "asyncio")
 """Loggers of libraries whose ordinary course is of no interest to who runs runfold."""
 
 SHARED: Final[tuple[Any, ...]] = (
@@ -24,11 +24,12 @@ SHARED: Final[tuple[Any, ...]] = (
 )
 
 
-def configure(log_format: LogFormat | None = None) -> None:
+def configure(log_format: LogFormat | None = None, *, clients: bool = True) -> None:
     """Send the lines of structlog and of the standard library to standard error.
 
     `console` is for people, `json` is one object a line; None is `console` on a terminal and
-    `json` elsewhere. Calling it again replaces what was set up before.
+    `json` elsewhere. Without `clients` the Kafka client says nothing: a command's own error line
+    says what has to be said. Calling it again replaces what was set up before.
     """
     chosen = log_format or ("console" if sys.stderr.isatty() else "json")
     structlog.configure(
@@ -43,11 +44,8 @@ def configure(log_format: LogFormat | None = None) -> None:
     root.setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def quiet() -> None:
-    """Say nothing of what libraries log: for commands whose one error line says it all."""
-    logging.getLogger().handlers = [logging.NullHandler()]
+    if not clients:
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _handler(log_format: LogFormat) -> logging.Handler:

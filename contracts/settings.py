@@ -72,8 +72,17 @@ class KafkaConnection(TypedDict):
     sasl_plain_password: str | None
 
 
-class KafkaSettings(Settings):
-    """Where the broker is, how to log in there, and which topics and group are ours."""
+class TopicPrefixSettings(Settings):
+    """Which topics are ours."""
+
+    topic_prefix: str = Field(
+        default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]{0,200}$", examples=["awooop."]
+    )
+    """What the name of every topic starts with."""
+
+
+class KafkaSettings(TopicPrefixSettings):
+    """Where the broker is, how to log in there, and which group is ours."""
 
     kafka_bootstrap: str = Field(examples=["127.0.0.1:9092"])
     """Brokers to start from: `host:port`, several with a comma between."""
@@ -92,10 +101,6 @@ class KafkaSettings(Settings):
     kafka_ssl_cafile: Path | None = Field(default=None, examples=["/etc/ssl/kafka-ca.pem"])
     """PEM file of the authorities that may have signed the broker's certificate; the system's own
     when unset."""
-    topic_prefix: str = Field(
-        default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]{0,200}$", examples=["awooop."]
-    )
-    """What the name of every topic starts with."""
     group_id: str = Field(default="runfold", min_length=1, max_length=200, examples=["runfold"])
     """Consumer group that the workers share."""
 

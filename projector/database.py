@@ -9,6 +9,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from contracts.errors import OperationError
+from contracts.read_model import WRITER_ROLE
 from projector import generations
 
 CONNECT_SECONDS: Final = 10
@@ -55,3 +56,17 @@ def place(database_url: str) -> str:
     parts = urlsplit(database_url)
     host = parts.netloc.rpartition("@")[2] or ",".join(parse_qs(parts.query).get("host", []))
     return f"{host}{parts.path}"
+
+
+@asynccontextmanager
+async def as_writer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection as the writer role, to the active generation's tables.
+
+    Raises `OperationError` when the database is not to be had, and what `generations.resolve`
+    raises.
+    """
+    async with connected(database_url) as connection:
+        name = await generations.resolve(connection)
+        await connection.execute(f"SET search_path = {generations.schema_of(name)}")
+        await connection.execute(f"SET ROLE {WRITER_ROLE}")
+        yield connection

@@ -4,17 +4,16 @@
 tombstone. `-` is standard input or output.
 """
 
-import io
 import json
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
+from io import BufferedReader
 from json import JSONDecodeError
 from pathlib import Path
-from typing import IO, Any, Final, NoReturn
+from typing import IO, Final, NoReturn, cast
 
 import zstandard
 
@@ -22,7 +21,10 @@ from contracts.errors import OperationError, UsageError
 from contracts.topics import TOPICS
 
 STANDARD_STREAM: Final = "-"
-MAX_LINE_CHARACTERS: Final = 16 * 1_048_576
+MAX_LINE_BYTES: Final = 16 * 1_048_576
+CHUNK_BYTES: Final = 65_536
+LONGEST_SHOWN: Final = 80
+MISSING: Final = (..., "missing")
 SUFFIXES: Final = tuple(topic.suffix for topic in TOPICS)
 
 
@@ -71,54 +73,69 @@ def read(path: str) -> Iterator[Record]:
     Raises `UsageError` when the file cannot be read, `LineError` at the first wrong line.
     """
     name = "standard input" if path == STANDARD_STREAM else path
-    with _reading(path) as text:
-        for number in count(1):
-            line = _next_line(text, name, number)
-            if not line:
-                return
-            if not line.isspace():
+    with _reading(path) as file:
+        chunks = _decompressed(file, name) if path.endswith(".zst") else _chunks(file)
+        for number, line in enumerate(_lines(chunks, name), start=1):
+            if line and not line.isspace():
                 yield _parsed(line, name, number)
 
 
 @contextmanager
-def _reading(path: str) -> Iterator[IO[str]]:
+def _reading(path: str) -> Iterator[BufferedReader]:
     if path == STANDARD_STREAM:
-        yield _text(sys.stdin.buffer)
+        yield cast("BufferedReader", sys.stdin.buffer)
         return
     try:
-        file = Path(path).open("rb")  # noqa: SIM115 - closed below, whichever way it is read
+        with Path(path).open("rb") as file:
+            yield file
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
-    with file:
-        is_compressed = path.endswith(".zst")
-        yield _text(zstandard.ZstdDecompressor().stream_reader(file) if is_compressed else file)
 
 
-def _text(stream: Any) -> IO[str]:
-    # Only a line feed ends a line: JSON text may hold the other separators as they are.
-    return io.TextIOWrapper(stream, encoding="utf-8", newline="\n")
+def _chunks(file: BufferedReader) -> Iterator[bytes]:
+    # What is there is taken: who writes into a pipe slowly is not waited for.
+    while chunk := file.read1(CHUNK_BYTES):
+        yield chunk
 
 
-def _next_line(text: IO[str], name: str, number: int) -> str:
+def _decompressed(file: BufferedReader, name: str) -> Iterator[bytes]:
+    """Zstandard's own stream reader takes a file cut short for a whole one; this one does not."""
+    frame = None
     try:
-        line = text.readline(MAX_LINE_CHARACTERS + 1)
-    except UnicodeDecodeError as error:
-        raise LineError(name, number, "it, or one soon after it, is not UTF-8") from error
+        for chunk in _chunks(file):
+            rest = chunk
+            while rest:
+                frame = frame or zstandard.ZstdDecompressor().decompressobj()
+                yield frame.decompress(rest)
+                rest = frame.unused_data
+                if frame.eof:
+                    frame = None
     except zstandard.ZstdError as error:
-        raise UsageError(f"{name} is not a whole Zstandard file: {error}") from error
-    if len(line) > MAX_LINE_CHARACTERS:
-        raise LineError(name, number, f"it is longer than {MAX_LINE_CHARACTERS} characters")
-    return line
+        raise UsageError(f"{name} is not a Zstandard file: {error}") from error
+    if frame is not None:
+        raise UsageError(f"{name} is cut short: it ends within a Zstandard frame")
 
 
-def _parsed(line: str, name: str, number: int) -> Record:
+def _lines(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    number, rest = 1, b""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split(b"\n")
+        number += len(whole)
+        yield from whole
+        if len(rest) > MAX_LINE_BYTES:
+            raise LineError(name, number, f"it is longer than {MAX_LINE_BYTES} bytes")
+    yield rest
+
+
+def _parsed(line: bytes, name: str, number: int) -> Record:
     try:
-        members = _members(line)
-        topic, _ = members.get("topic", (None, ""))
-        key, _ = members.get("key", (None, ""))
-        return _usable(Record(number, _topic(topic), _key(key), _value(members.get("value"))))
+        members = _members(line.decode())
+        topic, key = _topic(*members.get("topic", MISSING)), _key(*members.get("key", (None, "")))
+        return _usable(Record(number, topic, key, _value(*members.get("value", MISSING))))
     except JSONDecodeError as error:
         raise LineError(name, number, f"not JSON: {error.msg}") from error
+    except UnicodeDecodeError as error:
+        raise LineError(name, number, "not UTF-8") from error
     except (_WrongLine, RecursionError, UnicodeEncodeError) as error:
         raise LineError(name, number, str(error)) from error
 
@@ -127,8 +144,18 @@ def _no_constant(constant: str) -> NoReturn:
     raise _WrongLine(f"not JSON: {constant}")
 
 
-# The values are only looked at; numbers stay text, for nothing in them may be lost or refused.
-_DECODER: Final = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_constant)
+class _Number:
+    """A number of which nothing is to be known: it may have more digits than Python would read."""
+
+    def __init__(self, text: str) -> None:
+        """Take no notice of its text."""
+
+
+_DECODER: Final = json.JSONDecoder(
+    parse_float=_Number,
+    parse_int=_Number,
+    parse_constant=_no_constant,
+)
 _BEGIN: Final = re.compile(r"\s*\{")
 _MEMBER: Final = re.compile(r'\s*"(topic|key|value)"\s*:\s*')
 _SEPARATOR: Final = re.compile(r"\s*,")
@@ -151,20 +178,19 @@ def _members(line: str) -> dict[str, tuple[object, str]]:
     raise _WrongLine('it is not an object of "topic", "key" and "value"')
 
 
-def _topic(topic: object) -> str:
+def _topic(topic: object, text: str) -> str:
     if topic not in SUFFIXES:
-        raise _WrongLine(f'"topic" is {json.dumps(topic)}, not one of {", ".join(SUFFIXES)}')
+        raise _WrongLine(f'"topic" is {text[:LONGEST_SHOWN]}, not one of {", ".join(SUFFIXES)}')
     return str(topic)
 
 
-def _key(key: object) -> bytes | None:
+def _key(key: object, text: str) -> bytes | None:
     if not isinstance(key, str | None):
-        raise _WrongLine('"key" is neither text nor null')
+        raise _WrongLine(f'"key" is {text[:LONGEST_SHOWN]}, neither text nor null')
     return None if key is None else key.encode()
 
 
-def _value(member: tuple[object, str] | None) -> bytes | None:
-    value, text = member or ("missing", "")
+def _value(value: object, text: str) -> bytes | None:
     if not isinstance(value, dict | None):
         raise _WrongLine('"value" is neither an object nor null')
     return None if value is None else text.encode()

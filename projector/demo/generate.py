@@ -6,7 +6,7 @@ time: memory holds the runs that overlap and no more, however long the history.
 
 import heapq
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import count
 from typing import Final
 
@@ -15,12 +15,11 @@ from projector.demo.generate_case import case
 from projector.demo.generate_envelope import SECOND, Generated, micros
 from projector.demo.generate_run import run_events
 
-START: Final = datetime(2026, 5, 18, 6, tzinfo=UTC)
 GAP_SECONDS: Final = 20.0
 
 
 def history(
-    seed: int, runs: int | None, start: datetime = START, gap_seconds: float = GAP_SECONDS
+    seed: int, runs: int | None, start: datetime, gap_seconds: float = GAP_SECONDS
 ) -> Iterator[Generated]:
     """Yield all events of `runs` runs, without end when None, in order of time.
 

@@ -1,0 +1,81 @@
+"""Commands that run until they are told to stop."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def demo(
+    port: Annotated[
+        int,
+        typer.Option(
+            envvar="RUNFOLD_API_PORT",
+            min=1,
+            max=65_535,
+            help="Port of the API; a free one is taken when somebody has it.",
+        ),
+    ] = 8080,
+    seed: Annotated[
+        int, typer.Option(envvar="RUNFOLD_GENERATE_SEED", help="The same seed, the same history.")
+    ] = 1,
+) -> None:
+    """Show everything on this machine, nothing else installed; Ctrl-C ends all of it."""
+    from projector.demo.run import run
+
+    run(port, seed)
+
+
+@app.command()
+def stack() -> None:
+    """Run only an embedded PostgreSQL and broker, until Ctrl-C."""
+    from projector.demo.run import run_stack
+
+    run_stack()
+
+
+@app.command()
+def projector() -> None:
+    """Run a worker; as many as you wish, in one consumer group."""
+    import uvloop
+
+    from contracts.logging import configure
+    from contracts.settings import load
+    from projector.bootstrap import run_worker
+    from projector.settings import ProjectorSettings
+
+    settings = load(ProjectorSettings)
+    configure(settings.log_format)
+    uvloop.run(run_worker(settings))
+
+
+@app.command()
+def api(
+    host: Annotated[
+        str, typer.Option(envvar="RUNFOLD_API_HOST", help="Address to listen on.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(envvar="RUNFOLD_API_PORT", min=0, max=65_535, help="Port to listen on.")
+    ] = 8080,
+) -> None:
+    """Run the read API."""
+    import uvicorn
+
+    from contracts.logging import configure
+    from contracts.settings import LogSettings, load
+
+    configure(load(LogSettings).log_format)
+    # By name: what writes the views and what reads them never import each other.
+    uvicorn.run(
+        "api.app:from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )

@@ -1,0 +1,45 @@
+"""Which partitions do not add up."""
+
+import pytest
+
+from projector.audit import Audit, PartitionCount, position_faults
+
+SOUND = PartitionCount(
+    "awooop.run-state", 3, 100, 200, applied=90, dead=4, tombstones=1, gaps=5, parked=4
+)
+UNREAD = PartitionCount("awooop.project", 0, 7, 7, 0, 0, 0, 0, 0)
+
+
+def test_a_partition_that_adds_up_has_no_fault() -> None:
+    assert position_faults([SOUND, UNREAD]) == []
+
+
+@pytest.mark.parametrize("part", ["applied", "dead", "tombstones", "gaps"])
+@pytest.mark.parametrize("change", [-1, 1])
+def test_an_offset_too_few_or_too_many_names_the_partition(part: str, change: int) -> None:
+    wrong = SOUND._replace(**{part: getattr(SOUND, part) + change})
+    fault, *_ = position_faults([UNREAD, wrong])
+    assert fault.startswith(f"awooop.run-state[3]: {100 + change} offsets accounted for")
+    assert "100 lie between 100 and 200" in fault
+
+
+def test_a_skipped_offset_names_the_partition() -> None:
+    (fault,) = position_faults([SOUND._replace(next_offset=201)])
+    assert fault.startswith("awooop.run-state[3]: 100 offsets accounted for")
+
+
+def test_a_dead_letter_that_is_not_kept_names_the_partition() -> None:
+    assert position_faults([SOUND._replace(parked=3)]) == [
+        "awooop.run-state[3]: 4 dead letters counted, 3 kept"
+    ]
+
+
+def test_the_summary_adds_all_partitions_up() -> None:
+    assert Audit("main", (SOUND, SOUND, UNREAD), ()).summary == (
+        "generation main: 3 partitions, 200 offsets:"
+        " 180 applied, 8 dead letters, 2 tombstones, 10 gaps"
+    )
+
+
+def test_nothing_read_is_nothing_to_add_up() -> None:
+    assert Audit("main", (), ()).summary.startswith("generation main: 0 partitions, 0 offsets:")

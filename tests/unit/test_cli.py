@@ -1,0 +1,266 @@
+"""What the command says to people, and its exit status, without any server."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jwt
+import pytest
+
+from projector import cli
+
+SECRET = "0123456789abcdef" * 4
+NOBODY = "127.0.0.1:1"
+COMMANDS = [
+    "demo",
+    "stack",
+    "migrate",
+    "topics",
+    "projector",
+    "api",
+    "generate",
+    "publish",
+    "status",
+    "audit",
+    "dead-letters",
+    "token",
+    "asyncapi",
+]
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("RUNFOLD_")]:
+        monkeypatch.delenv(name)
+    # Narrow terminals fold the names of options.
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def runfold(
+    *arguments: str, stdin: bytes = b"", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, as a person runs it."""
+    finished = subprocess.run(
+        [sys.executable, "-m", "projector.cli", *arguments],
+        input=stdin,
+        capture_output=True,
+        env={**os.environ, **variables},
+        timeout=60,
+        check=False,
+    )
+    return subprocess.CompletedProcess(
+        finished.args, finished.returncode, finished.stdout.decode(), finished.stderr.decode()
+    )
+
+
+def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Exit status of the command, run in this process."""
+    monkeypatch.setattr(sys, "argv", ["runfold", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert isinstance(ended.value.code, int | None)
+    return ended.value.code or 0
+
+
+def test_help_names_every_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(monkeypatch, "--help") == 0
+    said = capsys.readouterr().out
+    assert [name for name in COMMANDS if name not in said] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert called(monkeypatch, name, "--help") == 0
+    assert f"runfold {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "variables"),
+    [
+        ("generate", ["RUNFOLD_GENERATE_RUNS", "RUNFOLD_GENERATE_SEED", "RUNFOLD_GENERATE_RATE"]),
+        ("api", ["RUNFOLD_API_HOST", "RUNFOLD_API_PORT"]),
+        ("token", ["RUNFOLD_TOKEN_SUB", "RUNFOLD_TOKEN_PROJECTS", "RUNFOLD_TOKEN_ROLES"]),
+    ],
+)
+def test_help_names_variables_and_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    variables: list[str],
+) -> None:
+    called(monkeypatch, command, "--help")
+    said = capsys.readouterr().out
+    assert [name for name in variables if name not in said] == []
+    assert said.count("default: ") >= len(variables)
+
+
+def test_help_loads_nothing_it_does_not_need() -> None:
+    heavy = ("pydantic", "aiokafka", "asyncpg", "sqlalchemy", "fastapi", "faststream", "uvicorn")
+    script = (
+        "import sys\nfrom projector import cli\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    finished = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=True)
+    assert finished.stdout.decode().strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bogus"],
+        ["generate", "--runs", "many"],
+        ["generate", "--runs", "-1"],
+        ["generate", "--bogus"],
+        ["publish"],
+        ["token", "--role", "king"],
+        ["api", "--port", "70000"],
+        ["dead-letters", "show", "x"],
+    ],
+)
+def test_wrong_usage_exits_2_and_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    assert called(monkeypatch, *arguments) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert arguments[-1].lstrip("-") in said.err.lower() or "Missing argument" in said.err
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize(
+    "command", ["migrate", "topics", "projector", "publish", "status", "audit"]
+)
+def test_a_missing_setting_is_one_line_and_status_2(command: str) -> None:
+    finished = runfold(*([command, "-"] if command == "publish" else [command]))
+    assert finished.returncode == 2
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("runfold: RUNFOLD_")
+    assert "missing, for example RUNFOLD_" in line
+
+
+def test_an_api_without_keys_says_which_setting_is_missing() -> None:
+    finished = runfold("api", RUNFOLD_DATABASE_URL=f"postgresql://{NOBODY}/x")
+    assert finished.returncode == 2
+    assert "runfold: RUNFOLD_AUTH_HS256_SECRET, RUNFOLD_AUTH_JWKS: exactly one is needed" in (
+        finished.stderr
+    )
+    assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("command", [["migrate"], ["audit"], ["dead-letters", "list"]])
+def test_a_database_that_is_away_is_one_line_and_status_1(command: list[str]) -> None:
+    finished = runfold(*command, RUNFOLD_DATABASE_URL=f"postgresql://u:hunter2@{NOBODY}/x")
+    assert finished.returncode == 1
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith(f"runfold: the database at {NOBODY}/x: ")
+    assert "hunter2" not in line
+
+
+def test_a_broker_that_is_away_is_one_line_and_status_1() -> None:
+    finished = runfold("publish", "-", RUNFOLD_KAFKA_BOOTSTRAP=NOBODY)
+    assert finished.returncode == 1
+    assert finished.stderr.splitlines() == [
+        f"runfold: the broker at {NOBODY} does not answer: see RUNFOLD_KAFKA_BOOTSTRAP"
+    ]
+
+
+def test_a_history_is_written_or_sent_not_both(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = str(tmp_path / "history.jsonl")
+    assert called(monkeypatch, "generate", "--out", out, "--rate", "5") == 2
+    assert capsys.readouterr().err.startswith("runfold: give --out or --rate, not both")
+
+
+def test_a_start_that_is_no_timestamp_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called(monkeypatch, "generate", "--start", "yesterday") == 2
+    assert capsys.readouterr().err.startswith("runfold: --start: 'yesterday' is no timestamp")
+
+
+def test_a_history_begins_when_it_is_told_to() -> None:
+    finished = runfold("generate", "--runs", "1", RUNFOLD_GENERATE_START="2030-01-02T03:04:05")
+    assert '"created_at":"2030-01-02T03:04:' in finished.stdout
+
+
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "projector.cli", "generate", "--runs", "100000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert writer.stdout is not None
+    assert writer.stderr is not None
+    writer.stdout.readline()
+    writer.stdout.close()
+    said = writer.stderr.read()
+    writer.stderr.close()
+    assert writer.wait(30) == 1
+    assert said == b""
+
+
+def test_ctrl_c_is_quiet_and_status_130() -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "projector.cli", "generate", "--runs", "1000000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    writer.send_signal(signal.SIGINT)
+    _, said = writer.communicate(timeout=30)
+    assert writer.returncode == 130
+    assert said == b""
+
+
+@pytest.fixture
+def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNFOLD_AUTH_HS256_SECRET", SECRET)
+
+
+@pytest.mark.usefixtures("secret")
+def test_a_token_says_who_may_what_for_how_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNFOLD_AUTH_ISSUER", "me")
+    arguments = ["--sub", "mei", "--project", "a", "--project", "b", "--role", "approver"]
+    called(monkeypatch, "token", *arguments, "--ttl", "60")
+    claims = jwt.decode(
+        capsys.readouterr().out.strip(), SECRET, ["HS256"], audience="runfold", issuer="me"
+    )
+    assert (claims["sub"], claims["projects"], claims["roles"]) == ("mei", ["a", "b"], ["approver"])
+    assert claims["exp"] - claims["iat"] == 60
+    assert abs(claims["iat"] - datetime.now(UTC).timestamp()) < 60
+
+
+@pytest.mark.usefixtures("secret")
+@pytest.mark.parametrize("arguments", [[], ["--project", "a", "--project", "*"]])
+def test_a_star_is_every_project(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    called(monkeypatch, "token", *arguments)
+    claims = jwt.decode(capsys.readouterr().out.strip(), SECRET, ["HS256"], audience="runfold")
+    assert (claims["projects"], claims["roles"]) == ("*", ["viewer"])
+
+
+def test_with_a_jwks_nobody_here_makes_tokens() -> None:
+    finished = runfold("token", RUNFOLD_AUTH_JWKS="keys.json")
+    assert finished.returncode == 2
+    assert finished.stderr.startswith("runfold: RUNFOLD_AUTH_HS256_SECRET: missing")
+
+
+def test_the_event_contract_is_printed_with_the_prefix_in_use() -> None:
+    finished = runfold("asyncapi", RUNFOLD_TOPIC_PREFIX="mine.")
+    assert finished.returncode == 0
+    assert '"asyncapi"' in finished.stdout
+    assert "mine.run-state" in finished.stdout

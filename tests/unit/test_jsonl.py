@@ -1,0 +1,142 @@
+"""Histories as files: what a line may be, and what is said of one that is not."""
+
+import io
+import sys
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from contracts.errors import OperationError, UsageError
+from projector.jsonl import MAX_LINE_BYTES, LineError, Record, read, writing
+
+GOOD = b'{"topic":"run-state","key":"k","value":{"a":1}}\n'
+
+
+def file_of(tmp_path: Path, content: bytes, name: str = "history.jsonl") -> str:
+    path = tmp_path / name
+    path.write_bytes(content)
+    return str(path)
+
+
+def test_a_line_is_a_record(tmp_path: Path) -> None:
+    assert list(read(file_of(tmp_path, GOOD))) == [Record(1, "run-state", b"k", b'{"a":1}')]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"n": 0.12345678901234567890123456789}',
+        '{"n": 1e999, "big": 123456789012345678901234567890}',
+        '{"a": 1,  "a": 2}',
+        '{"lone": "\\ud800", "escaped": "\\u00e9"}',
+        '{"text": "金流 \u2028 é"}',
+        "{ }",
+    ],
+)
+def test_an_event_keeps_its_very_bytes(tmp_path: Path, value: str) -> None:
+    line = f'  {{ "value" : {value} , "key" : "k" , "topic" : "project" }}  \r\n'
+    (record,) = read(file_of(tmp_path, line.encode()))
+    assert record == Record(1, "project", b"k", value.encode())
+
+
+def test_a_number_of_any_length_is_passed_on(tmp_path: Path) -> None:
+    value = b'{"n":' + b"1" * 10_000 + b"}"
+    (record,) = read(file_of(tmp_path, b'{"topic":"project","key":"k","value":' + value + b"}"))
+    assert record.value == value
+
+
+def test_null_is_a_tombstone_and_a_missing_key_is_none(tmp_path: Path) -> None:
+    lines = b'{"topic":"project","key":"p","value":null}\n{"topic":"project","value":{}}'
+    assert list(read(file_of(tmp_path, lines))) == [
+        Record(1, "project", b"p", None),
+        Record(2, "project", None, b"{}"),
+    ]
+
+
+def test_empty_lines_count_but_are_no_records(tmp_path: Path) -> None:
+    assert [record.number for record in read(file_of(tmp_path, b"\n \n" + GOOD + b"\n"))] == [3]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"nonsense", "it is not an object"),
+        (b"[]", "it is not an object"),
+        (b"{}", "it is not an object"),
+        (b'{"topic":"run-state","key":"k","value":{}', "it is not an object"),
+        (b'{"topic":"run-state","key":"k","value":{}} x', "it is not an object"),
+        (b'{"topic":"run-state","key":"k","value":{},}', "it is not an object"),
+        (b'{"topic":"run-state","key":"k","value":{},"offset":1}', "it is not an object"),
+        (b'{"topic":"run-state","topic":"project","value":{}}', "it is not an object"),
+        (b'{"topic":"run-state","key":"k","value":{"a":}}', "not JSON: Expecting value"),
+        (b'{"topic":"run-state","key":"k","value":{"a":NaN}}', "not JSON: NaN"),
+        (b'{"topic":"run-state","key":"k","value":"text"}', '"value" is neither'),
+        (b'{"topic":"run-state","key":"k"}', '"value" is neither'),
+        (b'{"topic":"run-state","key":5,"value":{}}', '"key" is 5, neither'),
+        (b'{"topic":"run-state","value":null}', '"key" and "value" are both null'),
+        (b'{"topic":"awooop.run-state","value":{}}', '"topic" is "awooop.run-state", not one of'),
+        (b'{"topic":["run-state"],"value":{}}', '"topic" is ["run-state"], not one of'),
+        (b'{"value":{}}', '"topic" is missing, not one of run-state, step-journal'),
+        (b'{"topic":"run-state","key":"\xff","value":{}}', "not UTF-8"),
+        (b'{"topic":"run-state","key":"\\ud800","value":{}}', "surrogates not allowed"),
+        (b'{"topic":"run-state","value":' + b"[" * 200_000, "recursion"),
+    ],
+)
+def test_a_wrong_line_is_named_after_the_good_ones(tmp_path: Path, line: bytes, said: str) -> None:
+    records = read(file_of(tmp_path, GOOD + line + b"\n" + GOOD))
+    assert next(records).number == 1
+    with pytest.raises(LineError, match=r"history\.jsonl, line 2: ") as raised:
+        next(records)
+    assert said in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_line_without_end_is_not_waited_for(tmp_path: Path) -> None:
+    content = GOOD + b"x" * (MAX_LINE_BYTES + 100_000)
+    with pytest.raises(LineError, match=r"line 2: it is longer than 16777216 bytes"):
+        list(read(file_of(tmp_path, content)))
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", "history.jsonl.zst"])
+def test_what_was_written_is_read(tmp_path: Path, name: str) -> None:
+    path = str(tmp_path / name)
+    with writing(path) as file:
+        for _ in range(20_000):
+            file.write(GOOD)
+    assert sum(1 for _ in read(path)) == 20_000
+    assert (Path(path).stat().st_size < 20_000) == name.endswith(".zst")
+
+
+def test_a_compressed_file_may_be_several_put_together(tmp_path: Path) -> None:
+    frame = zstandard.ZstdCompressor().compress(GOOD * 3)
+    assert len(list(read(file_of(tmp_path, frame + frame, "h.zst")))) == 6
+
+
+def test_a_compressed_file_that_was_cut_short_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+    frame = zstandard.ZstdCompressor().compress(GOOD * 20_000)
+    with pytest.raises(UsageError, match="is cut short"):
+        list(read(file_of(tmp_path, frame[:-4], "h.zst")))
+
+
+def test_a_file_that_is_not_compressed_is_not_read_as_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a Zstandard file"):
+        list(read(file_of(tmp_path, GOOD, "h.zst")))
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere cannot be read: No such file"):
+        list(read(str(tmp_path / "nowhere")))
+    with (
+        pytest.raises(OperationError, match="cannot be written: No such file"),
+        writing(str(tmp_path / "nowhere" / "file")),
+    ):
+        pass
+
+
+def test_standard_input_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(GOOD + b"x\n")))
+    records = read("-")
+    assert next(records).topic == "run-state"
+    with pytest.raises(LineError, match="standard input, line 2"):
+        next(records)

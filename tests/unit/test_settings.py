@@ -1,0 +1,250 @@
+"""Settings come from the environment; a wrong one is one line that names its variable."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.errors import SettingError
+from contracts.settings import (
+    AuthSettings,
+    DatabaseSettings,
+    KafkaSettings,
+    LogSettings,
+    Settings,
+    kafka_connection,
+    load,
+    variable,
+)
+from projector.settings import ProjectorSettings
+
+DATABASE = "postgresql://user:hunter2@127.0.0.1:5432/runfold"
+KAFKA = {"RUNFOLD_KAFKA_BOOTSTRAP": "127.0.0.1:9092"}
+SECRET = "s3cret-" * 8
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in [name for name in os.environ if name.startswith("RUNFOLD_")]:
+        monkeypatch.delenv(name)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+def fault(settings: type[Settings]) -> str:
+    with pytest.raises(SettingError) as raised:
+        load(settings)
+    assert raised.value.exit_status == 2
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+def test_a_worker_needs_a_database_and_a_broker_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": DATABASE, **KAFKA})
+    settings = load(ProjectorSettings)
+    assert (settings.database_url, settings.kafka_bootstrap) == (DATABASE, "127.0.0.1:9092")
+    assert (settings.topic_prefix, settings.group_id) == ("awooop.", "runfold")
+    assert (settings.partitions, settings.poll_max_records) == (6, 2_000)
+    assert settings.poll_max_bytes == 8 * 1024 * 1024
+    assert settings.log_format is None
+
+
+def test_every_missing_variable_is_named_with_an_example() -> None:
+    line = fault(ProjectorSettings)
+    assert "RUNFOLD_DATABASE_URL: missing, for example RUNFOLD_DATABASE_URL=postgresql://" in line
+    assert "RUNFOLD_KAFKA_BOOTSTRAP: missing" in line
+
+
+def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": ""})
+    assert "RUNFOLD_DATABASE_URL: missing" in fault(DatabaseSettings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://127.0.0.1/runfold",
+        "postgres://user:password@db.example.com:6432/runfold?sslmode=require",
+        "postgresql:///runfold?host=/var/run/postgresql",
+        "postgresql://user@/runfold?host=/tmp&port=5433",
+        "postgresql://[::1]:5432/runfold",
+    ],
+)
+def test_a_database_is_reached_by_tcp_or_socket(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": url})
+    assert load(DatabaseSettings).database_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://user:hunter2@127.0.0.1/runfold",
+        "user:hunter2@127.0.0.1/runfold",
+        "postgresql+asyncpg://user:hunter2@127.0.0.1/runfold",
+        "postgresql://user:hunter2@127.0.0.1:99999/runfold",
+        "postgresql://user:hunter2@[::1/runfold",
+    ],
+)
+def test_what_is_no_postgresql_url_is_refused_and_its_password_not_shown(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": url})
+    line = fault(DatabaseSettings)
+    assert line.startswith("RUNFOLD_DATABASE_URL: ")
+    assert "hunter2" not in line
+
+
+def test_no_secret_shows_in_the_settings_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(
+        monkeypatch,
+        {
+            "RUNFOLD_DATABASE_URL": DATABASE,
+            "RUNFOLD_KAFKA_SASL_PASSWORD": "hunter2",
+            "RUNFOLD_AUTH_HS256_SECRET": SECRET,
+            **KAFKA,
+        },
+    )
+    shown = f"{load(ProjectorSettings)!r} {load(AuthSettings)!r}"
+    assert "hunter2" not in shown
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    "bootstrap",
+    ["127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "host:70000", "a:1,b", "a:1,,b:2", "a b:1"],
+)
+def test_a_broker_is_host_and_port(monkeypatch: pytest.MonkeyPatch, bootstrap: str) -> None:
+    given(monkeypatch, {"RUNFOLD_KAFKA_BOOTSTRAP": bootstrap})
+    assert fault(KafkaSettings).startswith("RUNFOLD_KAFKA_BOOTSTRAP: ")
+
+
+@pytest.mark.parametrize(
+    ("bootstrap", "understood"),
+    [("kafka-1:9092, kafka-2:9092", "kafka-1:9092,kafka-2:9092"), ("[::1]:9092", "[::1]:9092")],
+)
+def test_several_brokers_have_commas_between(
+    monkeypatch: pytest.MonkeyPatch, bootstrap: str, understood: str
+) -> None:
+    given(monkeypatch, {"RUNFOLD_KAFKA_BOOTSTRAP": bootstrap})
+    assert load(KafkaSettings).kafka_bootstrap == understood
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("RUNFOLD_KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("RUNFOLD_KAFKA_SASL_MECHANISM", "GSSAPI"),
+        ("RUNFOLD_KAFKA_SSL_CAFILE", "/nowhere/ca.pem"),
+        ("RUNFOLD_TOPIC_PREFIX", "a/b."),
+        ("RUNFOLD_PARTITIONS", "0"),
+        ("RUNFOLD_PARTITIONS", "six"),
+        ("RUNFOLD_POLL_MAX_RECORDS", "-1"),
+        ("RUNFOLD_POLL_MAX_BYTES", "8MB"),
+        ("RUNFOLD_SHUTDOWN_SECONDS", "0"),
+        ("RUNFOLD_LOG_FORMAT", "xml"),
+    ],
+)
+def test_a_wrong_value_names_its_variable_alone(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": DATABASE, **KAFKA, name: value})
+    line = fault(ProjectorSettings)
+    assert line.startswith(f"{name}: ")
+    assert "; " not in line
+
+
+def test_logging_in_needs_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {**KAFKA, "RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"})
+    line = fault(KafkaSettings)
+    assert "RUNFOLD_KAFKA_SASL_USERNAME and RUNFOLD_KAFKA_SASL_PASSWORD: missing" in line
+
+
+def test_clients_get_what_they_need_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(
+        monkeypatch,
+        {
+            **KAFKA,
+            "RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "RUNFOLD_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+            "RUNFOLD_KAFKA_SASL_USERNAME": "runfold",
+            "RUNFOLD_KAFKA_SASL_PASSWORD": "hunter2",
+        },
+    )
+    connection: dict[str, Any] = {**kafka_connection(load(KafkaSettings))}
+    context = connection.pop("ssl_context")
+    assert isinstance(context, ssl.SSLContext)
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert connection == {
+        "bootstrap_servers": "127.0.0.1:9092",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "runfold",
+        "sasl_plain_password": "hunter2",
+    }
+
+
+def test_a_plain_connection_has_no_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, KAFKA)
+    assert kafka_connection(load(KafkaSettings))["ssl_context"] is None
+
+
+def test_a_file_that_holds_no_certificates_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("not PEM")
+    given(
+        monkeypatch,
+        {
+            **KAFKA,
+            "RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SSL",
+            "RUNFOLD_KAFKA_SSL_CAFILE": str(file),
+        },
+    )
+    with pytest.raises(SettingError, match=r"RUNFOLD_KAFKA_SSL_CAFILE: .* is no PEM file"):
+        kafka_connection(load(KafkaSettings))
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({}, "exactly one is needed, neither is set"),
+        (
+            {"RUNFOLD_AUTH_HS256_SECRET": SECRET, "RUNFOLD_AUTH_JWKS": "keys.json"},
+            "exactly one is needed, both are set",
+        ),
+        ({"RUNFOLD_AUTH_HS256_SECRET": "x" * 31}, "it must have at least 32 bytes"),
+    ],
+)
+def test_tokens_are_verified_by_one_source_of_keys(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
+) -> None:
+    given(monkeypatch, variables)
+    line = fault(AuthSettings)
+    assert said in line
+    assert "RUNFOLD_AUTH_HS256_SECRET" in line
+    assert SECRET not in line
+
+
+def test_a_secret_is_measured_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {"RUNFOLD_AUTH_HS256_SECRET": "密" * 11})
+    assert load(AuthSettings).auth_issuer == "runfold"
+
+
+@pytest.mark.parametrize(
+    "settings", [ProjectorSettings, AuthSettings, LogSettings], ids=lambda one: one.__name__
+)
+def test_every_setting_is_described(settings: type[Settings]) -> None:
+    undescribed = [
+        variable(name) for name, field in settings.model_fields.items() if not field.description
+    ]
+    assert undescribed == []
