@@ -1,0 +1,52 @@
+# What one does in a checkout. Needs make and Python 3.11 or newer; the rest is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint kafka-test bench bench-quick clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## make .venv with everything in it, at pinned versions
+
+demo: install ## show everything on this machine, until Ctrl-C
+	@$(BIN)/runfold demo
+
+test: install ## run the tests on an embedded database and an embedded broker
+	$(BIN)/pytest
+
+lint: install ## check style, types and who may import whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+kafka-test: install ## run the tests that need Apache Kafka: fetches it with Maven, runs it with Java
+	@for tool in java mvn; do command -v $$tool >/dev/null || \
+		{ echo "kafka-test: no $$tool on the path; install a JDK (17 or newer) and Maven" >&2; exit 1; }; done
+	$(BIN)/pytest -m kafka
+
+bench: install ## measure
+	$(BIN)/pytest -m bench tests/bench
+
+bench-quick: install ## measure what is measured within a minute
+	$(BIN)/pytest -m bench -k quick tests/bench
+
+clean: ## remove all that is made here, .venv too
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+		.hypothesis .schemathesis
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# Pip runs again only when what is needed has changed.
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("runfold needs Python 3.11 or" \
+		" newer, $(PYTHON) is " + sys.version.split()[0] + ": make install PYTHON=/path/to/python3")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --requirement requirements.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
