@@ -48,7 +48,10 @@ class ServerProcess:
         return self._child.pid
 
     def spawn(self, command: Sequence[str | Path], *, user: str | None = None) -> None:
-        """Run the command, as `user` if given, its output appended to the log; OSError when it cannot be run."""
+        """Run the command, as `user` if given, its output appended to the log.
+
+        OSError when it cannot be run.
+        """
         if self.running:
             raise RuntimeError(f"{self.name} is running already")
         with self.log.open("ab") as log:
