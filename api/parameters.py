@@ -60,6 +60,9 @@ Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=r"^[^\x00]*$")]
 """Free text."""
 
+CursorText = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
+"""A cursor; what is not one is found out by reading it."""
+
 ProjectId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
 
 Uuid = Annotated[

@@ -51,7 +51,8 @@ COUNTS: Final = f"""
             (SELECT count(*) AS n FROM record) AS record,
             (SELECT count(*) AS n FROM remedy) AS remedy,
             LATERAL (SELECT count(*) AS n FROM run_state t
-                WHERE t.run_id = s.run_id AND {UNTOLD_STATE}) AS state,
+                WHERE t.run_id = s.run_id AND t.project_id = s.project_id AND {UNTOLD_STATE}
+            ) AS state,
             LATERAL (SELECT count(*) AS n,
                     count(*) FILTER (WHERE t.rank = 4) AS steps,
                     count(*) FILTER (WHERE t.rank = 5) AS mcp_calls,

@@ -125,7 +125,7 @@ def _of_states(part: Part) -> str:
         FROM subject s CROSS JOIN LATERAL (
             SELECT t.changed_at, t.state, {part.titles["state"]} AS title
             FROM run_state t
-            WHERE t.run_id = s.run_id AND {UNTOLD_STATE}
+            WHERE t.run_id = s.run_id AND t.project_id = s.project_id AND {UNTOLD_STATE}
                 AND {part.after("t.changed_at", "2", "0", "t.state")}
             ORDER BY t.changed_at, t.state LIMIT {part.many}
         ) AS e

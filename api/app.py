@@ -1,0 +1,62 @@
+"""The application, put together: the only place where everything meets."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+
+from api import approval_keys, keys, problems
+from api.auth import Verifier
+from api.database import open_pool
+from api.metrics import Measured, Metrics
+from api.openapi import DocumentedApi
+from api.reading import Views
+from api.routes import ROUTERS
+from api.services import Services
+from api.settings import ApiSettings
+from contracts.settings import load
+
+DESCRIPTION: Final = "The views of an agent platform's event stream."
+
+
+def from_environment() -> FastAPI:
+    """Return the application set up from the environment. Raises `SettingError`."""
+    return create_app(load(ApiSettings))
+
+
+def create_app(settings: ApiSettings) -> FastAPI:
+    """Return the application for these settings. Raises `SettingError`.
+
+    The database need not be there yet: until it is, requests that need it are answered 503.
+    """
+    verifier = Verifier(keys.from_settings(settings), settings.auth_issuer, settings.auth_audience)
+    approval = [approval_keys.load(path) for path in [settings.approval_key] if path]
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def serving(app: FastAPI) -> AsyncIterator[None]:
+        async with open_pool(settings.database_url) as pool:
+            app.state.services = Services(
+                views=Views(pool),
+                verifier=verifier,
+                approval_keys=[approval_keys.public_jwk(key) for key in approval],
+                max_lag=settings.ready_max_lag,
+                metrics=metrics,
+            )
+            yield
+
+    app = DocumentedApi(
+        title="runfold",
+        version="1",
+        description=DESCRIPTION,
+        lifespan=serving,
+        # The interactive pages would load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_middleware(Measured, metrics=metrics)
+    problems.install(app)
+    return app

@@ -1,0 +1,268 @@
+"""The detail of a run."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.models.base import Answer, Count, Money, Uuid, View
+from api.models.runs import RemediationSummary
+from api.models.timeline import Entry
+
+
+class PendingAction(Answer):
+    """What a human is asked to allow."""
+
+    tool_name: str
+    """Tool the run wants to call."""
+    summary: str | None
+    """What the call would do."""
+    arguments_sha256: str | None
+    """SHA-256 of the arguments of the call."""
+    requested_by: str | None
+    """Who asks; may not decide."""
+
+
+class RunSnapshot(Answer):
+    """A run as it is now."""
+
+    run_id: Uuid
+    project_id: str
+    agent_id: str
+    state: str
+    state_changed_at: datetime
+    created_at: datetime
+    is_shadow: bool
+    trace_id: str | None
+    trigger_type: str | None
+    trigger_ref: str | None
+    worker_id: str | None
+    cost_usd: Money
+    step_count: Count
+    attempt_count: Count
+    max_attempts: int | None
+    error_code: str | None
+    error_detail: str | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    timeout_at: datetime | None
+    heartbeat_at: datetime | None
+    pending_action: PendingAction | None
+
+
+class Step(Answer):
+    """A step of the run."""
+
+    step_id: str
+    step_seq: Count
+    tool_name: str
+    result_status: str
+    was_blocked: bool
+    block_reason: str | None
+    error_code: str | None
+    latency_ms: int | None
+    created_at: datetime
+    completed_at: datetime | None
+
+
+class InboundEvent(Answer):
+    """An event that came in for the run."""
+
+    event_id: Uuid
+    channel_type: str
+    provider_event_id: str | None
+    channel_chat_id: str | None
+    content_preview: str | None
+    is_duplicate: bool
+    received_at: datetime
+
+
+class OutboundMessage(Answer):
+    """A message the run sent."""
+
+    message_id: str
+    channel_type: str
+    message_type: str
+    content_preview: str | None
+    send_status: str
+    send_error: str | None
+    provider_message_id: str | None
+    queued_at: datetime
+    sent_at: datetime | None
+    triggered_by_state: str | None
+
+
+class McpCall(Answer):
+    """A tool call the run made through the gateway."""
+
+    call_id: str
+    agent_id: str | None
+    tool_name: str
+    result_status: str
+    block_gate: str | None
+    block_reason: str | None
+    latency_ms: int | None
+    created_at: datetime
+    gate_result: dict[str, Any] | None
+    required_scope: Any
+    """From `gate_result`, as the gate wrote it."""
+    policy_enforced: Any
+    """From `gate_result`, as the gate wrote it."""
+    is_shadow: Any
+    """From `gate_result`, as the gate wrote it."""
+
+
+class ToolCalls(Answer):
+    """How the calls of one tool ended."""
+
+    tool_name: str
+    total: Count
+    success: Count
+    failed: Count
+    blocked: Count
+
+
+class McpGateway(Answer):
+    """How all calls of the run ended."""
+
+    total: Count
+    success: Count
+    failed: Count
+    blocked: Count
+    shadow: Count
+    policy_enforced: Count
+    by_tool: list[ToolCalls]
+    """Most calls first."""
+    block_gates: dict[str, Count]
+    """How many calls each gate blocked."""
+
+
+class LegacyRecord(Answer):
+    """A tool call of the older audit log."""
+
+    id: str
+    incident_id: str | None
+    project_id: str | None
+    session_id: str | None
+    flywheel_node: str | None
+    mcp_server: str | None
+    tool_name: str | None
+    duration_ms: int | None
+    success: bool | None
+    error_message: str | None
+    agent_role: str | None
+    created_at: datetime
+
+
+class ServerToolCalls(Answer):
+    """How the legacy calls of one tool ended."""
+
+    mcp_server: str | None
+    tool_name: str | None
+    total: Count
+    success: Count
+    failed: Count
+
+
+class LegacySummary(Answer):
+    """How all legacy calls ended."""
+
+    total: Count
+    success: Count
+    failed: Count
+    by_server_tool: list[ServerToolCalls]
+    """Most calls first."""
+
+
+class McpLegacy(Answer):
+    """Legacy records that bear on the run."""
+
+    schema_version: Literal["awooop_run_legacy_mcp_evidence_v1"]
+    source: Literal["mcp_audit_log"]
+    incident_ids: list[str]
+    total: Count
+    """Exact number of records."""
+    limit: int
+    """How many are listed at most."""
+    records: list[LegacyRecord] = Field(max_length=100)
+    """Newest first."""
+    summary: LegacySummary
+
+
+class RemediationItem(Answer):
+    """What an attempt to remedy an incident has shown."""
+
+    id: str
+    incident_id: str
+    project_id: str | None
+    work_item_id: str | None
+    agent_id: str | None
+    tool_name: str | None
+    required_scope: str | None
+    mode: str | None
+    success: bool | None
+    allowed: bool | None
+    verification_result_preview: str | None
+    writes_incident_state: bool | None
+    writes_auto_repair_result: bool | None
+    created_at: datetime
+
+
+class WorkItem(Answer):
+    """The listed attempts of one work item."""
+
+    work_item_id: str | None
+    incident_id: str
+    count: Count
+    latest_at: datetime
+    latest_preview: str | None
+    latest_mode: str | None
+    latest_route: str
+
+
+class RemediationHistory(Answer):
+    """Remediation items that bear on the run."""
+
+    schema_version: Literal["awooop_run_remediation_evidence_v1"]
+    source: Literal["alert_operation_log"]
+    incident_ids: list[str]
+    total: Count
+    """Exact number of items."""
+    limit: int
+    """How many are listed at most."""
+    items: list[RemediationItem] = Field(max_length=20)
+    """Newest first."""
+    by_work_item: list[WorkItem]
+    """The listed items by work item, else by incident."""
+    errors: list[str] = Field(max_length=0)
+    """Always empty."""
+
+
+class Counts(Answer):
+    """Exact numbers of what the lists show the first of."""
+
+    steps: Count
+    inbound_events: Count
+    outbound_messages: Count
+    mcp_calls: Count
+    legacy_mcp_calls: Count
+    remediation_history: Count
+    timeline: Count
+
+
+class RunDetail(View):
+    """Everything told of one run; each list is its first 100."""
+
+    run: RunSnapshot
+    steps: list[Step] = Field(max_length=100)
+    inbound_events: list[InboundEvent] = Field(max_length=100)
+    outbound_messages: list[OutboundMessage] = Field(max_length=100)
+    mcp_calls: list[McpCall] = Field(max_length=100)
+    mcp_gateway: McpGateway
+    mcp_legacy: McpLegacy
+    remediation_history: RemediationHistory
+    timeline: list[Entry] = Field(max_length=100)
+    timeline_next_cursor: str | None
+    """Cursor for the rest of the timeline; null when all of it is here."""
+    counts: Counts
+    remediation_summary: RemediationSummary

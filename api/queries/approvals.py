@@ -1,0 +1,96 @@
+"""The approval queue, and what became of a decision."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from api.queries.arguments import Arguments, every
+from api.reading import Snapshot
+
+QUEUE: Final = """
+    -- approvals: the runs that wait for a human
+    SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ','
+        ORDER BY r.created_at, r.run_id), '') || ']' AS approvals, count(*) AS total
+    FROM run r
+    CROSS JOIN LATERAL (
+        SELECT r.run_id, r.project_id,
+            r.listing -> 'agent_id' AS agent_id,
+            r.listing -> 'created_at' AS created_at,
+            r.listing -> 'timeout_at' AS timeout_at,
+            r.version AS run_version,
+            r.pending_action, r.decision, r.summary AS remediation_summary
+    ) AS line
+    WHERE r.state = 'waiting_approval' AND {within}
+"""
+
+# A decision that is in the view has been published. The run has left the version it was made on
+# once the run has another: when it first changed its state, or else when it last changed at all.
+COMMAND: Final = """
+    -- approval command: what became of a decision
+    SELECT row_to_json(line)::text AS command
+    FROM item t
+    JOIN run_fact f ON f.run_id = t.run_id AND f.project_id = t.project_id
+    CROSS JOIN LATERAL (
+        SELECT t.tie AS command_id, t.run_id, t.status AS decision,
+            CASE WHEN f.version > t.run_version THEN 'applied' ELSE 'published' END AS status,
+            runfold.rfc3339(t.event_time) AS published_at,
+            CASE WHEN f.version > t.run_version THEN runfold.rfc3339(coalesce(
+                (SELECT min(s.changed_at) FROM run_state s
+                WHERE s.run_id = t.run_id AND s.project_id = t.project_id
+                    AND s.changed_at > t.ts), f.event_time))
+            END AS applied_at
+    ) AS line
+    WHERE t.entity = $1::uuid AND t.rank = 8
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFilter:
+    """Filters of the approval queue; None filters nothing."""
+
+    projects: list[str] | None
+    run_id: str | None
+    statuses: Sequence[str] | None
+    """Remediation statuses."""
+    include_decided: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The runs that wait for approval."""
+
+    approvals: str
+    """JSON array."""
+    total: int
+    as_of: str | None
+
+
+async def queue(snapshot: Snapshot, where: QueueFilter) -> Queue:
+    """Return the runs that wait for approval, oldest first."""
+    bind = Arguments()
+    wanted = {
+        "r.project_id = ANY ({})": (where.projects, "text[]"),
+        "r.run_id = {}": (where.run_id, "uuid"),
+        "r.status = ANY ({})": (where.statuses, "text[]"),
+    }
+    conditions = [
+        condition.format(bind.bind(value, kind))
+        for condition, (value, kind) in wanted.items()
+        if value is not None
+    ]
+    if not where.include_decided:
+        conditions.append("r.decision IS NULL")
+    row = await snapshot.one(QUEUE.format(within=every(conditions)), *bind)
+    return Queue(row["approvals"], row["total"], row["as_of"])
+
+
+async def command(snapshot: Snapshot, command_id: str) -> tuple[str, str | None] | None:
+    """Return what became of a decision as a JSON object, and `as_of`; None if there is none."""
+    row = await snapshot.row(COMMAND, _entity(command_id))
+    return None if row is None else (row["command"], row["as_of"])
+
+
+def _entity(command_id: str) -> str:
+    """Return the key that items of this kind are stored under."""
+    return hashlib.blake2b(f"decision\x1f{command_id}".encode(), digest_size=16).hexdigest()

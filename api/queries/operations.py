@@ -1,0 +1,145 @@
+"""What an operator looks at: how far the projection has come, and what it could not use."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+
+from api.queries.arguments import Arguments, every
+from api.reading import Snapshot
+
+# Several workers may name a partition while it moves from one to another: the last report counts.
+PARTITIONS: Final = """
+    WITH report AS (
+        SELECT DISTINCT ON (of.topic, of.partition)
+            of.topic, of.partition, of."end", of.events_per_second, w.last_error, w.worker_id
+        FROM runfold.worker w
+        CROSS JOIN LATERAL json_to_recordset(w.partitions) AS of (
+            topic text, partition integer, "end" bigint, events_per_second double precision)
+        WHERE w.generation = $1 AND w.seen_at > clock_timestamp() - interval '30 s'
+        ORDER BY of.topic, of.partition, w.seen_at DESC
+    ),
+    line AS (
+        SELECT topic, partition, p.next_offset AS position, r."end",
+            greatest(r."end" - coalesce(p.next_offset, 0), 0) AS lag,
+            r.events_per_second, r.last_error, r.worker_id,
+            runfold.rfc3339(p.updated_at) AS updated_at
+        FROM position p FULL JOIN report r USING (topic, partition)
+    )
+"""
+
+PROJECTION: Final = f"""
+    -- projection: where every partition stands
+    {PARTITIONS}
+    SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ',' ORDER BY topic, partition), '')
+        || ']' AS partitions, sum(lag)::bigint AS lag
+    FROM line
+"""
+
+READINESS: Final = f"""
+    -- readiness: whether anybody projects, and how far behind
+    {PARTITIONS}
+    SELECT coalesce(sum(lag), 0)::bigint AS lag, count(DISTINCT worker_id) AS workers FROM line
+"""
+
+DEAD_LETTERS: Final = """
+    -- dead letters: a page, newest first
+    SELECT d.id, d.reason, d.message, d.topic, d.partition, d."offset", d.key, d.state,
+        runfold.rfc3339(d.created_at) AS created_at
+    FROM dead_letter d WHERE {within} ORDER BY d.id DESC LIMIT {limit}
+"""
+
+DEAD_LETTERS_TOTAL: Final = """
+    -- dead letters: how many
+    SELECT count(*) AS total FROM dead_letter d WHERE {within}
+"""
+
+DEAD_LETTER: Final = """
+    -- dead letter: all of one
+    SELECT d.id, d.reason, d.message, d.topic, d.partition, d."offset", d.key, d.state,
+        d.headers, d.value, runfold.rfc3339(d.created_at) AS created_at,
+        runfold.rfc3339(d.changed_at) AS changed_at, d.changed_by
+    FROM dead_letter d WHERE d.id = $1::bigint
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """Where every partition stands."""
+
+    generation: str
+    partitions: str
+    """JSON array."""
+    lag: int | None
+    """Events behind over all partitions whose end is known; None when none is."""
+    as_of: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether the views are being kept up."""
+
+    generation: str
+    lag: int
+    """Events behind, over all partitions."""
+    workers: int
+    """How many workers have been seen lately."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterFilter:
+    """Filters of the dead letters; None filters nothing."""
+
+    reason: str | None
+    topic: str | None
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterPage:
+    """A page of dead letters."""
+
+    rows: list[asyncpg.Record]
+    total: int
+    as_of: str | None
+
+
+async def projection(snapshot: Snapshot) -> Projection:
+    """Return where every partition of the active generation stands."""
+    row = await snapshot.one(PROJECTION, snapshot.generation)
+    return Projection(snapshot.generation, row["partitions"], row["lag"], row["as_of"])
+
+
+async def readiness(snapshot: Snapshot) -> Readiness:
+    """Return how far behind the active generation is, and how many workers are at it."""
+    row = await snapshot.one(READINESS, snapshot.generation)
+    return Readiness(snapshot.generation, row["lag"], row["workers"])
+
+
+async def dead_letters(
+    snapshot: Snapshot, where: DeadLetterFilter, after: int | None, limit: int
+) -> DeadLetterPage:
+    """Return the dead letters that `where` finds, newest first, one more than `limit`."""
+    bind = Arguments()
+    conditions = _conditions(bind, where)
+    counted = await snapshot.one(DEAD_LETTERS_TOTAL.format(within=every(conditions)), *bind)
+    if after is not None:
+        conditions.append(f"d.id < {bind.bind(after, 'bigint')}")
+    many = bind.bind(limit + 1, "bigint")
+    statement = DEAD_LETTERS.format(within=every(conditions), limit=many)
+    rows = await snapshot.connection.fetch(statement, *bind)
+    return DeadLetterPage(rows, counted["total"], counted["as_of"])
+
+
+async def dead_letter(snapshot: Snapshot, number: int) -> asyncpg.Record | None:
+    """Return all of one dead letter, with `as_of` besides; None when there is none."""
+    return await snapshot.row(DEAD_LETTER, number)
+
+
+def _conditions(bind: Arguments, where: DeadLetterFilter) -> list[str]:
+    wanted: dict[str, Any] = {"reason": where.reason, "topic": where.topic, "state": where.state}
+    return [
+        f"d.{column} = {bind.bind(value, 'text')}"
+        for column, value in wanted.items()
+        if value is not None
+    ]

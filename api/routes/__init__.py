@@ -1,0 +1,17 @@
+"""The endpoints, one module a view."""
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from api.routes import approvals, catalogue, channel_events, health, operations, runs, timeline
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    catalogue.router,
+    runs.router,
+    timeline.router,
+    channel_events.router,
+    approvals.router,
+    operations.router,
+    health.router,
+)

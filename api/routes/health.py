@@ -1,0 +1,60 @@
+"""What is told without a token: health, readiness, metrics, and public keys."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from api import answers, documentation
+from api.auth import Bearer
+from api.models.operations import Health, KeySet, Ready
+from api.problems import Unavailable
+from api.queries import operations
+from api.services import Serving
+
+router = APIRouter(tags=["service"])
+
+NOBODY: Final = Bearer(subject="", projects=(), roles=frozenset())
+"""Readiness is asked without a token and sees no project."""
+
+
+@router.get("/healthz", response_model=Health)
+async def healthz() -> Response:
+    """Say that the process is there."""
+    return answers.plain({"status": "ok"})
+
+
+@router.get("/readyz", response_model=Ready, responses=documentation.problems(503))
+async def readyz(serving: Serving) -> Response:
+    """Say whether the views can be read and are being kept up."""
+    async with serving.views.snapshot(NOBODY) as snapshot:
+        found = await operations.readiness(snapshot)
+    if not found.workers:
+        raise Unavailable("not_ready", "no projector has been seen for 30 seconds", 5)
+    if found.lag > serving.max_lag:
+        detail = f"the views are {found.lag} events behind; {serving.max_lag} are allowed"
+        raise Unavailable("not_ready", detail, 5)
+    return answers.plain(
+        {
+            "status": "ready",
+            "generation": found.generation,
+            "workers": found.workers,
+            "lag": found.lag,
+            "max_lag": serving.max_lag,
+        }
+    )
+
+
+@router.get("/.well-known/jwks.json", response_model=KeySet)
+async def jwks(serving: Serving) -> Response:
+    """Publish the keys that approval tokens are verified with."""
+    return answers.plain({"keys": serving.approval_keys})
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+async def metrics(request: Request, serving: Serving) -> Response:
+    """Give the API's metrics in the text format of Prometheus."""
+    return serving.metrics.exposition()

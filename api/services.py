@@ -1,0 +1,104 @@
+"""What a request is served with: made once at the start, found through the application."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, cast
+
+from fastapi import Depends, Request, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from api import answers
+from api.auth import Bearer, Forbidden, Role, Verifier
+from api.languages import Language, preferred
+from api.metrics import Metrics
+from api.parameters import Parameters
+from api.reading import Snapshot, Views
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Where requests read, who may, and what is told without reading."""
+
+    views: Views
+    verifier: Verifier
+    approval_keys: list[dict[str, Any]]
+    """Public keys of approval tokens, as JWKs."""
+    max_lag: int
+    """Most events the views may be behind to be ready."""
+    metrics: Metrics
+
+
+async def services(request: Request) -> Services:
+    """Return what the application serves with."""
+    return cast(Services, request.app.state.services)
+
+
+Serving = Annotated[Services, Depends(services)]
+
+_SCHEME = HTTPBearer(auto_error=False, bearerFormat="JWT", scheme_name="bearer")
+
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
+
+
+async def bearer(serving: Serving, credentials: Credentials) -> Bearer:
+    """Return who asks. Raises `Unauthenticated`."""
+    return await serving.verifier.bearer(credentials.credentials if credentials else None)
+
+
+async def viewer(who: Annotated[Bearer, Depends(bearer)]) -> Bearer:
+    """Return who asks and may read: every role may. Raises `Forbidden`."""
+    if not who.roles:
+        raise Forbidden(list(Role))
+    return who
+
+
+async def operator(who: Annotated[Bearer, Depends(bearer)]) -> Bearer:
+    """Return who asks and may operate. Raises `Forbidden`."""
+    if Role.OPERATOR not in who.roles:
+        raise Forbidden([Role.OPERATOR])
+    return who
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One request of one bearer."""
+
+    request: Request
+    bearer: Bearer
+    views: Views
+
+    async def read(self, parameters: Parameters, question: Callable[[Snapshot], Awaitable[T]]) -> T:
+        """Return the answer to `question` (see `api.reading.Views.read`)."""
+        return await self.views.read(self.bearer, parameters, question)
+
+    def answer(
+        self, body: Mapping[str, Any], as_of: str | None, language: Language | None = None
+    ) -> Response:
+        """Return what a view says (see `api.answers.view`)."""
+        return answers.view(self.request, body, as_of, language)
+
+
+async def reader(
+    request: Request, serving: Serving, who: Annotated[Bearer, Depends(viewer)]
+) -> Reader:
+    """Return the request of a bearer who may read."""
+    return Reader(request, who, serving.views)
+
+
+async def operations_reader(
+    request: Request, serving: Serving, who: Annotated[Bearer, Depends(operator)]
+) -> Reader:
+    """Return the request of a bearer who may operate."""
+    return Reader(request, who, serving.views)
+
+
+async def language(request: Request) -> Language:
+    """Return the language of the titles."""
+    return preferred(request.headers.get("Accept-Language"))
+
+
+Reading = Annotated[Reader, Depends(reader)]
+Operating = Annotated[Reader, Depends(operations_reader)]
+Titles = Annotated[Language, Depends(language)]
