@@ -11,6 +11,7 @@ import jwt
 import pytest
 
 from projector import cli
+from tests.command import runfold, running
 
 SECRET = "0123456789abcdef" * 4
 NOBODY = "127.0.0.1:1"
@@ -37,23 +38,6 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     # Narrow terminals fold the names of options.
     monkeypatch.setenv("COLUMNS", "200")
-
-
-def runfold(
-    *arguments: str, stdin: bytes = b"", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, as a person runs it."""
-    finished = subprocess.run(
-        [sys.executable, "-m", "projector.cli", *arguments],
-        input=stdin,
-        capture_output=True,
-        env={**os.environ, **variables},
-        timeout=60,
-        check=False,
-    )
-    return subprocess.CompletedProcess(
-        finished.args, finished.returncode, finished.stdout.decode(), finished.stderr.decode()
-    )
 
 
 def called(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -139,34 +123,36 @@ def test_wrong_usage_exits_2_and_names_it(
 )
 def test_a_missing_setting_is_one_line_and_status_2(command: str) -> None:
     finished = runfold(*([command, "-"] if command == "publish" else [command]))
-    assert finished.returncode == 2
-    (line,) = finished.stderr.splitlines()
+    assert finished.status == 2
+    (line,) = finished.err.splitlines()
     assert line.startswith("runfold: RUNFOLD_")
     assert "missing, for example RUNFOLD_" in line
 
 
 def test_an_api_without_keys_says_which_setting_is_missing() -> None:
-    finished = runfold("api", RUNFOLD_DATABASE_URL=f"postgresql://{NOBODY}/x")
-    assert finished.returncode == 2
+    finished = runfold("api", variables={"RUNFOLD_DATABASE_URL": f"postgresql://{NOBODY}/x"})
+    assert finished.status == 2
     assert "runfold: RUNFOLD_AUTH_HS256_SECRET, RUNFOLD_AUTH_JWKS: exactly one is needed" in (
-        finished.stderr
+        finished.err
     )
-    assert "Traceback" not in finished.stderr
+    assert "Traceback" not in finished.err
 
 
 @pytest.mark.parametrize("command", [["migrate"], ["audit"], ["dead-letters", "list"]])
 def test_a_database_that_is_away_is_one_line_and_status_1(command: list[str]) -> None:
-    finished = runfold(*command, RUNFOLD_DATABASE_URL=f"postgresql://u:hunter2@{NOBODY}/x")
-    assert finished.returncode == 1
-    (line,) = finished.stderr.splitlines()
+    finished = runfold(
+        *command, variables={"RUNFOLD_DATABASE_URL": f"postgresql://u:hunter2@{NOBODY}/x"}
+    )
+    assert finished.status == 1
+    (line,) = finished.err.splitlines()
     assert line.startswith(f"runfold: the database at {NOBODY}/x: ")
     assert "hunter2" not in line
 
 
 def test_a_broker_that_is_away_is_one_line_and_status_1() -> None:
-    finished = runfold("publish", "-", RUNFOLD_KAFKA_BOOTSTRAP=NOBODY)
-    assert finished.returncode == 1
-    assert finished.stderr.splitlines() == [
+    finished = runfold("publish", "-", variables={"RUNFOLD_KAFKA_BOOTSTRAP": NOBODY})
+    assert finished.status == 1
+    assert finished.err.splitlines() == [
         f"runfold: the broker at {NOBODY} does not answer: see RUNFOLD_KAFKA_BOOTSTRAP"
     ]
 
@@ -187,38 +173,30 @@ def test_a_start_that_is_no_timestamp_is_named(
 
 
 def test_a_history_begins_when_it_is_told_to() -> None:
-    finished = runfold("generate", "--runs", "1", RUNFOLD_GENERATE_START="2030-01-02T03:04:05")
-    assert '"created_at":"2030-01-02T03:04:' in finished.stdout
+    finished = runfold(
+        "generate", "--runs", "1", variables={"RUNFOLD_GENERATE_START": "2030-01-02T03:04:05"}
+    )
+    assert '"created_at":"2030-01-02T03:04:' in finished.out
 
 
 def test_a_reader_who_has_seen_enough_is_no_error() -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-m", "projector.cli", "generate", "--runs", "100000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert writer.stdout is not None
-    assert writer.stderr is not None
-    writer.stdout.readline()
-    writer.stdout.close()
-    said = writer.stderr.read()
-    writer.stderr.close()
-    assert writer.wait(30) == 1
-    assert said == b""
+    with running("generate", "--runs", "100000") as writer:
+        assert writer.stdout is not None
+        assert writer.stderr is not None
+        writer.stdout.readline()
+        writer.stdout.close()
+        assert writer.stderr.read() == b""
+        assert writer.wait(30) == 1
 
 
 def test_ctrl_c_is_quiet_and_status_130() -> None:
-    writer = subprocess.Popen(
-        [sys.executable, "-m", "projector.cli", "generate", "--runs", "1000000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert writer.stdout is not None
-    writer.stdout.readline()
-    writer.send_signal(signal.SIGINT)
-    _, said = writer.communicate(timeout=30)
-    assert writer.returncode == 130
-    assert said == b""
+    with running("generate", "--runs", "1000000") as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        writer.send_signal(signal.SIGINT)
+        _, said = writer.communicate(timeout=30)
+        assert said == b""
+        assert writer.returncode == 130
 
 
 @pytest.fixture
@@ -254,13 +232,13 @@ def test_a_star_is_every_project(
 
 
 def test_with_a_jwks_nobody_here_makes_tokens() -> None:
-    finished = runfold("token", RUNFOLD_AUTH_JWKS="keys.json")
-    assert finished.returncode == 2
-    assert finished.stderr.startswith("runfold: RUNFOLD_AUTH_HS256_SECRET: missing")
+    finished = runfold("token", variables={"RUNFOLD_AUTH_JWKS": "keys.json"})
+    assert finished.status == 2
+    assert finished.err.startswith("runfold: RUNFOLD_AUTH_HS256_SECRET: missing")
 
 
 def test_the_event_contract_is_printed_with_the_prefix_in_use() -> None:
-    finished = runfold("asyncapi", RUNFOLD_TOPIC_PREFIX="mine.")
-    assert finished.returncode == 0
-    assert '"asyncapi"' in finished.stdout
-    assert "mine.run-state" in finished.stdout
+    finished = runfold("asyncapi", variables={"RUNFOLD_TOPIC_PREFIX": "mine."})
+    assert finished.status == 0
+    assert '"asyncapi"' in finished.out
+    assert "mine.run-state" in finished.out

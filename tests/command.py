@@ -1,0 +1,56 @@
+"""The command in a process of its own, as a person runs it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+COMMAND = (sys.executable, "-m", "projector.cli")
+NONE: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a command ended and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+def runfold(*arguments: str, variables: Mapping[str, str] = NONE, stdin: bytes = b"") -> Finished:
+    """Run a command to its end, with these RUNFOLD_ variables and no others."""
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        input=stdin,
+        capture_output=True,
+        env=environment(variables),
+        timeout=120,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@contextmanager
+def running(
+    *arguments: str, variables: Mapping[str, str] = NONE
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that goes on, its output in pipes; killed at the end if it still does."""
+    with subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(variables),
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment with these settings and no others."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("RUNFOLD_")}
+    return {**inherited, **variables}

@@ -1,0 +1,310 @@
+"""The commands together, over one history that a worker has read: publish, status, audit, dead
+letters. The worker is the real one, in a process of its own."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from projector.audit import audit
+from projector.database import connected
+from projector.demo.broker import EmbeddedBroker
+from projector.demo.generate import history
+from projector.demo.postgres import EmbeddedPostgres
+from tests.command import Finished, runfold, running
+from tests.stack import databases
+from tests.stack.topics import Record, send
+from tests.stack.waiting import until
+
+RUNS = 40
+HISTORY = list(history(1, RUNS, datetime(2026, 5, 18, 6, tzinfo=UTC)))
+PREFIX = "commands."
+BAD = (
+    Record(f"{PREFIX}project", b"p", b"{not json", partition=0),
+    Record(f"{PREFIX}project", b"p", b'{"specversion":"1.0"}\x1b[31m', partition=0),
+)
+TOMBSTONE = b'{"topic":"project","key":"gone","value":null}\n'
+# Two to one: the longer id is linked by its digest.
+LONG_INCIDENT = "x" * 300
+
+
+@pytest.fixture(scope="module")
+def servers(broker: EmbeddedBroker) -> dict[str, str]:
+    return {
+        "RUNFOLD_KAFKA_BOOTSTRAP": broker.bootstrap,
+        "RUNFOLD_TOPIC_PREFIX": PREFIX,
+        "RUNFOLD_GROUP_ID": f"commands-{uuid4().hex}",
+        "RUNFOLD_PARTITIONS": "2",
+    }
+
+
+@pytest.fixture(scope="module")
+def filled(
+    postgres: EmbeddedPostgres,
+    database_template: str,
+    servers: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[str]:
+    """Name of a database into which a worker has read the history and what is bad among it."""
+    name = f"filled_{uuid4().hex}"
+    asyncio.run(databases.clone_database(postgres.url, database_template, name))
+    variables = {**servers, "RUNFOLD_DATABASE_URL": postgres.url_of(name)}
+    publish(variables, tmp_path_factory.mktemp("history") / "history.jsonl.zst")
+    with running("projector", variables=variables) as worker:
+        asyncio.run(until(lambda: has_read_all(variables), 60, "the worker to read everything"))
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(30) == 0
+    yield name
+    asyncio.run(databases.drop_database(postgres.url, name))
+
+
+def publish(variables: dict[str, str], path: Path) -> None:
+    assert runfold("topics", variables=variables).status == 0
+    assert runfold("generate", "--runs", str(RUNS), "--out", str(path)).status == 0
+    published = runfold("publish", str(path), variables=variables)
+    assert (published.status, published.err) == (0, "")
+    assert published.out.endswith(f"{len(HISTORY)} records published\n")
+    extra = inbound_with_long_incident() + TOMBSTONE
+    assert runfold("publish", "-", stdin=extra, variables=variables).out.endswith(
+        "2 records published\n"
+    )
+    asyncio.run(send(variables["RUNFOLD_KAFKA_BOOTSTRAP"], BAD))
+
+
+def inbound_with_long_incident() -> bytes:
+    """An inbound event of the history, as it stands but for a long incident id and its version."""
+    for line in (event.line for event in HISTORY if event.topic == "conversation-event"):
+        record = json.loads(line)
+        data = record["value"]["data"]
+        if data["run_id"]:
+            data["source_envelope"] = {"source_refs": {"incident_ids": [LONG_INCIDENT]}}
+            record["value"] |= {"id": "with-long-incident", "entityversion": 9}
+            return json.dumps(record).encode() + b"\n"
+    raise AssertionError("no inbound event of the history names its run")
+
+
+def has_read_all(variables: dict[str, str]) -> bool:
+    told = runfold("status", "--json", variables=variables)
+    assert told.status == 0, told.err
+    positions = [it["position"] or 0 for it in json.loads(told.out)["partitions"]]
+    return sum(positions) == len(HISTORY) + 2 + len(BAD)
+
+
+@pytest.fixture
+async def variables(
+    postgres: EmbeddedPostgres, filled: str, servers: dict[str, str]
+) -> AsyncIterator[dict[str, str]]:
+    """Settings with a copy of the filled database, to be damaged at will."""
+    name = f"copy_{uuid4().hex}"
+    await databases.clone_database(postgres.url, filled, name)
+    yield {**servers, "RUNFOLD_DATABASE_URL": postgres.url_of(name)}
+    await databases.drop_database(postgres.url, name)
+
+
+def ended_well(finished: Finished) -> str:
+    assert (finished.status, finished.err) == (0, "")
+    return finished.out
+
+
+def test_migrating_again_changes_nothing(variables: dict[str, str]) -> None:
+    said = ended_well(runfold("migrate", variables=variables))
+    assert "has the current schema" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_the_audit_of_what_a_worker_read_is_clean(variables: dict[str, str]) -> None:
+    summary, verdict = ended_well(runfold("audit", variables=variables)).splitlines()
+    offsets = len(HISTORY) + 2 + len(BAD)
+    assert f"20 partitions, {offsets} offsets: {len(HISTORY) + 1} applied, 2 dead" in summary
+    assert "1 tombstones, 0 gaps" in summary
+    assert verdict == "every offset is accounted for, every counter equals a recount"
+
+
+DAMAGES = {
+    "a skipped record": (
+        f"UPDATE position SET next_offset = next_offset + 1"
+        f" WHERE topic = '{PREFIX}run-state' AND partition = 1",
+        f"{PREFIX}run-state[1]: ",
+    ),
+    "a lost dead letter": (
+        """DELETE FROM dead_letter WHERE "offset" = (SELECT max("offset") FROM dead_letter)""",
+        f"{PREFIX}project[0]: 2 dead letters counted, 1 kept",
+    ),
+    "a dead letter out of nowhere": (
+        """INSERT INTO dead_letter (topic, partition, "offset", headers, value, reason, message)
+        VALUES ('elsewhere', 7, 1, '[]', '', 'malformed', '')""",
+        "elsewhere[7]: 1 dead letters outside what was read",
+    ),
+    **{
+        f"a wrong count at level {level}": (
+            f"UPDATE run_counter SET total = total + 1"
+            f" WHERE (level, bucket, project_id, state, status, slot) = ("
+            f"  SELECT level, bucket, project_id, state, status, slot"
+            f"  FROM run_counter WHERE level = {level} LIMIT 1)",
+            f"run_counter: level {level} ",
+        )
+        for level in range(4)
+    },
+    "a lost count": ("DELETE FROM run_counter WHERE level = 3", "run_counter: level 3 "),
+    "a count of what is gone": (
+        "INSERT INTO run_counter VALUES (0, '-infinity', 'ghost', 'running', 'no_evidence', 0, 1)",
+        "run_counter: level 0 -infinity ghost running no_evidence: stands at 1, a recount gives 0",
+    ),
+    "a wrong count of an incident": (
+        "UPDATE incident_counter SET total = 99 WHERE incident LIKE 'INC-%'",
+        "incident_counter: INC-",
+    ),
+    "a wrong count of contracts": (
+        "UPDATE contract_counter SET total = total + 1 WHERE lifecycle_status = 'active'",
+        "contract_counter: ",
+    ),
+    "a lost link": (
+        "DELETE FROM run_incident WHERE incident LIKE 'INC-%'",
+        "missing or outdated",
+    ),
+    "a lost link by digest": (
+        "DELETE FROM run_incident WHERE incident LIKE '#%'",
+        "missing or outdated",
+    ),
+    "an outdated link": ("UPDATE run_incident SET state = 'lost'", "missing or outdated"),
+    "a link the run does not make": (
+        "INSERT INTO run_incident SELECT 'INC-20990101-GHOST', run_id, project_id, state, status,"
+        " created_at FROM run LIMIT 1",
+        "run_incident: INC-20990101-GHOST of run ",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+async def test_the_audit_finds_and_names(variables: dict[str, str], damage: str) -> None:
+    statement, named = DAMAGES[damage]
+    async with connected(variables["RUNFOLD_DATABASE_URL"]) as connection:
+        await connection.execute("SET search_path = g_main")
+        assert not (await connection.execute(statement)).endswith(" 0")
+        assert any(named in fault for fault in (await audit(connection)).faults)
+
+
+async def test_a_failed_audit_is_status_1(variables: dict[str, str]) -> None:
+    statement, named = DAMAGES["a skipped record"]
+    async with connected(variables["RUNFOLD_DATABASE_URL"]) as connection:
+        await connection.execute("SET search_path = g_main")
+        await connection.execute(statement)
+    finished = runfold("audit", variables=variables)
+    assert (finished.status, finished.err) == (
+        1,
+        "runfold: the audit failed: see the lines above\n",
+    )
+    assert named in finished.out
+
+
+def test_status_tells_positions_ends_and_dead_letters(variables: dict[str, str]) -> None:
+    told = json.loads(ended_well(runfold("status", "--json", variables=variables)))
+    assert (told["generation"], told["lag"], told["workers"]) == ("main", 0, [])
+    assert len(told["partitions"]) == 20
+    assert all(it["position"] == it["end"] for it in told["partitions"])
+    assert told["dead_letters"] == [{"reason": "malformed", "state": "parked", "total": 2}]
+
+
+def test_status_off_a_terminal_is_plain_lines(variables: dict[str, str]) -> None:
+    lines = ended_well(runfold("status", variables=variables)).splitlines()
+    assert lines[0] == "generation main, 0 events behind"
+    assert any(
+        line.startswith(f"partition topic={PREFIX}run-state partition=0 position=")
+        for line in lines
+    )
+    assert "dead letter reason=malformed state=parked total=2" in lines
+
+
+def test_status_tells_what_the_database_knows_when_the_broker_is_away(
+    variables: dict[str, str],
+) -> None:
+    away = {**variables, "RUNFOLD_KAFKA_BOOTSTRAP": "127.0.0.1:1"}
+    finished = runfold("status", "--json", variables=away)
+    assert finished.status == 0
+    (said,) = finished.err.splitlines()
+    assert said.startswith("runfold: the broker at 127.0.0.1:1 does not answer")
+    told = json.loads(finished.out)
+    assert {it["end"] for it in told["partitions"]} == {None}
+    assert sum(it["position"] for it in told["partitions"]) == len(HISTORY) + 2 + len(BAD)
+
+
+def test_a_worker_that_is_gone_is_called_so(variables: dict[str, str]) -> None:
+    async def leave_a_row() -> None:
+        async with connected(variables["RUNFOLD_DATABASE_URL"]) as connection:
+            await connection.execute(
+                "INSERT INTO runfold.worker"
+                " (worker_id, host, pid, generation, partitions, seen_at)"
+                " VALUES ('w1', 'h', 7, 'main', $1, clock_timestamp() - interval '31 seconds')",
+                json.dumps([{"topic": f"{PREFIX}project", "partition": 0, "end": 1000}]),
+            )
+
+    asyncio.run(leave_a_row())
+    told = json.loads(ended_well(runfold("status", "--json", variables=variables)))
+    (worker,) = told["workers"]
+    assert (worker["worker_id"], worker["partitions"], worker["is_gone"]) == ("w1", 1, True)
+    assert told["lag"] > 900
+
+
+def test_dead_letters_are_listed_shown_and_decided_on(variables: dict[str, str]) -> None:
+    lines = ended_well(runfold("dead-letters", "list", variables=variables)).splitlines()
+    assert len(lines) == 2
+    assert all("reason=malformed state=parked" in line for line in lines)
+    newer, older = (line.split("id=")[1].split()[0] for line in lines)
+
+    shown = ended_well(runfold("dead-letters", "show", newer, variables=variables))
+    assert '{"specversion":"1.0"}\\x1b[31m' in shown
+    assert "\x1b" not in shown
+
+    refused = runfold("dead-letters", "retry", older, newer, "--by", "ann", variables=variables)
+    assert refused.status == 1
+    assert f"dead letter {older} stays parked: malformed" in refused.err
+    assert f"dead letter {newer} stays parked: malformed" in refused.err
+
+    discarded = runfold("dead-letters", "discard", older, "--by", "ann", variables=variables)
+    assert ended_well(discarded) == f"dead letter {older} discarded\n"
+    again = runfold("dead-letters", "discard", older, "--by", "bob", variables=variables)
+    assert (again.status, again.err) == (
+        1,
+        f"runfold: dead letter {older} is discarded already\n",
+    )
+    assert "changed_by: ann" in ended_well(
+        runfold("dead-letters", "show", older, variables=variables)
+    )
+
+    kept = runfold("dead-letters", "list", "--state", "discarded", variables=variables)
+    assert ended_well(kept).startswith(f"dead letter id={older} ")
+    assert (
+        ended_well(runfold("dead-letters", "list", "--reason", "payload", variables=variables))
+        == ""
+    )
+    assert "every offset" in ended_well(runfold("audit", variables=variables))
+
+
+def test_a_database_without_views_says_what_to_do(postgres: EmbeddedPostgres) -> None:
+    for command in (["audit"], ["dead-letters", "list"]):
+        finished = runfold(*command, variables={"RUNFOLD_DATABASE_URL": postgres.url})
+        assert (finished.status, finished.err) == (
+            1,
+            "runfold: the database has no runfold schema yet: run `runfold migrate`\n",
+        )
+
+
+def test_publishing_stops_at_a_wrong_line(variables: dict[str, str]) -> None:
+    content = b'{"topic":"project","key":"p","value":null}\n{"topic":"projects"}\n'
+    finished = runfold("publish", "-", stdin=content, variables=variables)
+    assert finished.status == 2
+    assert finished.err.startswith('runfold: standard input, line 2: "topic" is "projects", not')
+
+
+def test_a_topic_that_is_missing_is_named(variables: dict[str, str]) -> None:
+    nowhere = {**variables, "RUNFOLD_TOPIC_PREFIX": "nowhere."}
+    finished = runfold("publish", "-", stdin=HISTORY[0].line, variables=nowhere)
+    assert (finished.status, finished.err) == (
+        1,
+        "runfold: there is no topic nowhere.project: run `runfold topics`\n",
+    )
