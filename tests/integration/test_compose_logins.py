@@ -1,0 +1,98 @@
+"""The logins that the compose file creates can do what their services need, and nothing else."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import pytest
+import yaml
+
+from contracts.read_model import READER_ROLE, WRITER_ROLE
+from projector.audit import audit
+from projector.demo.postgres import EmbeddedPostgres
+from projector.demo.postgres_binaries import wheel_binaries
+from projector.migrate import migrate
+from projector.status import status
+
+COMPOSE: Final = Path(__file__).parents[2] / "docker-compose.yml"
+WRITE: Final = "DELETE FROM g_main.run"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedPostgres]:
+    """A server set up as the compose file sets up its own: its roles are every database's."""
+    script = yaml.safe_load(COMPOSE.read_text("utf-8"))["configs"]["logins"]["content"]
+    with EmbeddedPostgres(durable=False) as postgres:
+        subprocess.run(
+            [wheel_binaries() / "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", postgres.url],
+            check=True,
+            input=script,
+            text=True,
+            env={"PROJECTOR_PASSWORD": "it's", "API_PASSWORD": '"one"'},
+        )
+        migrate(postgres.url)
+        yield postgres
+
+
+def _url(server: EmbeddedPostgres, login: str) -> str:
+    return server.url.replace("postgres@", f"{login}@")
+
+
+async def test_the_projector_writes_the_views_and_no_schema(server: EmbeddedPostgres) -> None:
+    projector = await asyncpg.connect(
+        _url(server, "runfold_projector"), server_settings={"role": WRITER_ROLE}
+    )
+    try:
+        await projector.execute(WRITE)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await projector.execute("CREATE TABLE g_main.other ()")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await projector.execute(f"SET ROLE {READER_ROLE}")
+    finally:
+        await projector.close()
+
+
+async def test_status_and_audit_work_where_the_worker_runs(server: EmbeddedPostgres) -> None:
+    projector = await asyncpg.connect(_url(server, "runfold_projector"))
+    try:
+        assert (await status(projector, {})).generation == "main"
+        assert (await audit(projector)).faults == ()
+    finally:
+        await projector.close()
+
+
+@pytest.mark.parametrize("role", [READER_ROLE, "none"])
+async def test_the_api_never_writes(server: EmbeddedPostgres, role: str) -> None:
+    api = await asyncpg.connect(_url(server, "runfold_api"), server_settings={"role": role})
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await api.execute(WRITE)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await api.execute(f"SET ROLE {WRITER_ROLE}")
+    finally:
+        await api.close()
+
+
+async def test_the_api_reads_as_the_reader_only(server: EmbeddedPostgres) -> None:
+    api = await asyncpg.connect(_url(server, "runfold_api"))
+    try:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await api.fetch("SELECT * FROM g_main.run")
+        await api.execute(f"SET ROLE {READER_ROLE}")
+        assert await api.fetch("SELECT * FROM g_main.run") == []
+    finally:
+        await api.close()
+
+
+async def test_each_login_has_a_password_of_any_characters(server: EmbeddedPostgres) -> None:
+    owner = await asyncpg.connect(server.url)
+    try:
+        hashed = await owner.fetch(
+            "SELECT rolname FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$%'"
+            " AND rolcanlogin ORDER BY rolname"
+        )
+        assert [row["rolname"] for row in hashed] == ["runfold_api", "runfold_projector"]
+    finally:
+        await owner.close()

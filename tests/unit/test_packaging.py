@@ -1,0 +1,120 @@
+"""What is installed: the wheel holds every file it needs, every package is declared and pinned."""
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any, Final
+from zipfile import ZipFile
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT: Final = Path(__file__).parents[2]
+ROOMS: Final = ("contracts", "projector", "api")
+PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+DECLARED: Final = [
+    Requirement(one)
+    for one in (
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["dev"],
+    )
+]
+PART_OF: Final = {
+    "cryptography": "pyjwt",
+    "packaging": "pytest",
+    "pydantic-core": "pydantic",
+    "starlette": "fastapi",
+}
+"""Packages that another brings along, at the version that suits it."""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """The names of the files in the wheel that the checkout gives."""
+    source, built = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps"]
+    made = subprocess.run(
+        [*pip, "--no-build-isolation", f"--wheel-dir={built}", source],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    (file,) = built.iterdir()
+    with ZipFile(file) as archive:
+        return set(archive.namelist())
+
+
+def test_every_file_is_installed_and_nothing_else(wheel: set[str]) -> None:
+    kept = {name for name in wheel if ".dist-info/" not in name}
+    assert kept == {path.relative_to(ROOT).as_posix() for path in _files()}
+    assert any(name.endswith("/licenses/LICENSE") for name in wheel)
+
+
+def test_the_command_is_installed() -> None:
+    module, _, function = PROJECT["project"]["scripts"]["runfold"].partition(":")
+    tree = ast.parse((ROOT / Path(*module.split("."))).with_suffix(".py").read_text("utf-8"))
+    assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_package_that_is_imported_is_declared() -> None:
+    declared = {canonicalize_name(one.name) for one in DECLARED}
+    owners = packages_distributions()
+    for path in (*_files(), *(ROOT / "tests").rglob("*.py")):
+        for module in _imported(path) if path.suffix == ".py" else ():
+            names = {canonicalize_name(name) for name in owners[module]}
+            parents = {PART_OF.get(name, name) for name in names}
+            assert parents & declared, f"{path.relative_to(ROOT)} imports {module}"
+
+
+def test_every_package_is_pinned_once_in_order() -> None:
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    pins = [line for line in lines if not line.startswith("#")]
+    names = [line.partition("==")[0] for line in pins]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.]+", line) for line in pins)
+    assert names == sorted(set(names), key=str.lower)
+
+
+def test_the_pins_are_of_versions_that_are_asked_for() -> None:
+    lines = (ROOT / "requirements.txt").read_text("utf-8").splitlines()
+    pinned = {
+        canonicalize_name(name): version
+        for name, _, version in (line.partition("==") for line in lines)
+        if version
+    }
+    for one in DECLARED:
+        assert one.specifier.contains(pinned[canonicalize_name(one.name)]), one
+
+
+def _files() -> Iterator[Path]:
+    for room in ROOMS:
+        for path in (ROOT / room).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                yield path
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """The first part of the name of every module of others that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Import(names=names):
+                modules = [alias.name for alias in names]
+            case ast.ImportFrom(module=str(module), level=0):
+                modules = [module]
+            case _:
+                continue
+        for name in modules:
+            top = name.partition(".")[0]
+            if top not in sys.stdlib_module_names and top not in (*ROOMS, "tests"):
+                yield top
