@@ -37,6 +37,8 @@ class Worker:
     async def own(self, records: Iterable[Record]) -> None:
         """Take over the partitions these records lie in, where they stand."""
         wanted = {Partition(each.topic, each.partition): 0 for each in records}
+        if not wanted:
+            return
         async with self._pool.acquire() as connection:
             await positions.begin(connection, wanted)
             self._applier.positions |= await positions.read(connection, wanted)
