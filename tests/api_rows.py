@@ -87,13 +87,13 @@ async def serving(database_url: str, **others: Any) -> AsyncIterator[Client]:
         yield Client(http, settings)
 
 
-def numbered(given: Iterable[tuple[str, Any]]) -> list[FakeRecord]:
-    """Records of (topic, event or None), each topic's one after the other in partition 0."""
+def numbered(given: Iterable[tuple[str, Any]], partition: int = 0) -> list[FakeRecord]:
+    """Records of (topic, event or None), each topic's one after the other in one partition."""
     offsets: dict[str, int] = {}
     records = []
     for suffix, event in given:
         offsets[suffix] = offsets.get(suffix, -1) + 1
-        records.append(record(suffix, offsets[suffix], event))
+        records.append(record(suffix, offsets[suffix], event, partition))
     return records
 
 
