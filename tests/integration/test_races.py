@@ -1,0 +1,160 @@
+"""Two transactions that each hold half of what a run says, in every order that matters.
+
+One is held open at an instant of its life while the other runs: before it computes anything (its
+facts are stored, nobody can see them), or after (all is written, nothing committed). Whichever
+comes second must see what the first has stored.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any, Literal
+
+import asyncpg
+import pytest
+
+from projector import writer
+from projector.recompute import recompute
+from tests.applying import Worker, workers
+from tests.records import FakeRecord, record
+from tests.reference import Record, load, run_list
+from tests.stack.waiting import until
+from tests.unit.event_samples import OTHER, as_bytes, least
+
+INCIDENT = "INC-20260518-AB12"
+Instant = Literal["before it computes", "before it commits"]
+Fact = tuple[str, dict[str, Any]]
+
+RUN: Fact = "run-state", least("run-state", trigger_ref="tg:1")
+RUN_OF_EVENT: Fact = "run-state", least("run-state", trigger_ref=OTHER.upper())
+RUN_WITH_INCIDENT: Fact = "run-state", least("run-state", error_detail=f"see {INCIDENT}")
+INBOUND: Fact = (
+    "conversation-event",
+    least("conversation-event", provider_event_id="tg:1", content_preview=f"see {INCIDENT}"),
+)
+INBOUND_OF_RUN: Fact = (
+    "conversation-event",
+    least("conversation-event", run_id=RUN[1]["data"]["run_id"], content_preview=INCIDENT),
+)
+OUTBOUND: Fact = "outbound-message", least("outbound-message", content_preview=INCIDENT)
+EVIDENCE: Fact = "remediation-evidence", least("remediation-evidence", id=1)
+MORE_EVIDENCE: Fact = (
+    "remediation-evidence",
+    least("remediation-evidence", id=2, created_at="2026-05-19T00:00:00Z"),
+)
+LEGACY: Fact = "mcp-legacy-audit", least("mcp-legacy-audit", incident_id=INCIDENT, success=True)
+DECISION: Fact = "approval-command", least("approval-command", run_version=0)
+WAITING: Fact = "run-state", least("run-state", state="waiting_approval")
+
+RACES: dict[str, tuple[list[Fact], Fact, Fact]] = {
+    "run and evidence": ([], RUN_WITH_INCIDENT, EVIDENCE),
+    "run and legacy record": ([], RUN_WITH_INCIDENT, LEGACY),
+    "run and inbound by provider id": ([EVIDENCE], RUN, INBOUND),
+    "run and inbound by event id": ([EVIDENCE], RUN_OF_EVENT, INBOUND),
+    "run and inbound by run id": ([EVIDENCE], RUN, INBOUND_OF_RUN),
+    "run and outbound": ([EVIDENCE], RUN, OUTBOUND),
+    "run and decision": ([], WAITING, DECISION),
+    "two evidence events": ([RUN_WITH_INCIDENT], EVIDENCE, MORE_EVIDENCE),
+    "evidence of two kinds": ([RUN_WITH_INCIDENT], EVIDENCE, LEGACY),
+    "inbound and outbound": ([RUN, EVIDENCE], INBOUND, OUTBOUND),
+    "inbound and evidence": ([RUN], INBOUND, EVIDENCE),
+    "outbound and evidence": ([RUN], OUTBOUND, EVIDENCE),
+}
+
+
+class Gate:
+    """Holds the first transaction that comes by at one instant until it is opened."""
+
+    def __init__(self, instant: Instant) -> None:
+        self.reached = asyncio.Event()
+        self._instant = instant
+        self._open = asyncio.Event()
+
+    async def recompute(self, *arguments: Any) -> None:
+        first = not self.reached.is_set()
+        if first and self._instant == "before it computes":
+            await self._hold()
+        await recompute(*arguments)
+        if first and self._instant == "before it commits":
+            await self._hold()
+
+    async def _hold(self) -> None:
+        self.reached.set()
+        await self._open.wait()
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+async def crew(database_url: str) -> AsyncIterator[list[Worker]]:
+    async with workers(database_url, 2) as two:
+        yield two
+
+
+@pytest.fixture
+async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    yield connection
+    await connection.close()
+
+
+def numbered(facts: list[Fact]) -> list[FakeRecord]:
+    """Records of these facts, each in a partition of its own."""
+    return [record(suffix, 0, event, partition=n) for n, (suffix, event) in enumerate(facts)]
+
+
+async def is_waiting(owner: asyncpg.Connection) -> bool:
+    """Whether some backend of this database waits for a lock."""
+    return bool(
+        await owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+    )
+
+
+@pytest.mark.parametrize("instant", ["before it computes", "before it commits"])
+@pytest.mark.parametrize("swapped", [False, True], ids=["in order", "swapped"])
+@pytest.mark.parametrize("race", RACES)
+async def test_whoever_is_second_sees_the_first(
+    crew: list[Worker],
+    owner: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    race: str,
+    *,
+    swapped: bool,
+    instant: Instant,
+) -> None:
+    before, one, other = RACES[race]
+    facts = [*before, *((other, one) if swapped else (one, other))]
+    *earlier, first, second = numbered(facts)
+    for each in earlier:
+        await crew[0].own([each])
+        await crew[0].poll([each])
+    gate = Gate(instant)
+    monkeypatch.setattr(writer, "recompute", gate.recompute)
+    await crew[0].own([first])
+    await crew[1].own([second])
+    held = asyncio.create_task(crew[0].poll([first]))
+    await gate.reached.wait()
+    passing = asyncio.create_task(crew[1].poll([second]))
+
+    async def past_or_waiting() -> bool:
+        return passing.done() or await is_waiting(owner)
+
+    await until(past_or_waiting, 10, "the second transaction to end or to wait")
+    gate.open()
+    await asyncio.gather(held, passing)
+    await check(owner, facts)
+
+
+async def check(owner: asyncpg.Connection, facts: list[Fact]) -> None:
+    platform = load(Record(suffix, None, as_bytes(event)) for suffix, event in facts)
+    (expected,) = run_list(platform)
+    row = await owner.fetchrow("SELECT listing, summary, decision FROM run")
+    assert row is not None
+    assert json.loads(row["listing"]) | {"remediation_summary": json.loads(row["summary"])} == (
+        json.loads(json.dumps(expected, default=float))
+    )
+    assert (row["decision"] is not None) == any(suffix == "approval-command" for suffix, _ in facts)
