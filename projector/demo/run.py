@@ -108,7 +108,9 @@ def run(port: int, seed: int) -> None:
 @contextmanager
 def _until_stopped() -> Iterator[None]:
     """Run the block until Ctrl-C or SIGTERM, which is how it is meant to end."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Said outright, since a shell starts what runs in its background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     except KeyboardInterrupt:

@@ -60,7 +60,9 @@ class Show:
         """Say where everything is, and what to try."""
         ask = f'curl -s -H "Authorization: Bearer $TOKEN" "{url}'
         if self._console.is_terminal:
-            where = f"API         {url}/v1/runs\nreference   {url}/docs\n\nCtrl-C ends all of it."
+            where = (
+                f"API       {url}/v1/runs\nOpenAPI   {url}/openapi.json\n\nCtrl-C ends all of it."
+            )
             self._console.print(Panel(where, title="runfold is up", expand=False))
         self._console.print(f"URL={url}")
         # On a line of its own, without a frame: it is there to be copied.
