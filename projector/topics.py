@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,7 +18,8 @@ from contracts.settings import KafkaSettings, kafka_connection
 from contracts.topics import TOPICS, Topic, topic_name
 
 WAIT_SECONDS: Final = 30.0
-RETRY_SECONDS: Final = 0.5
+VISIBLE_SECONDS: Final = 10.0
+RETRY_SECONDS: Final = 0.2
 BROKER_DEFAULT: Final = -1
 
 log = structlog.get_logger(__name__)
@@ -54,18 +55,19 @@ async def create_topics(
     Safe to call again and from several hosts at once. A broker that is away is waited for,
     `wait_seconds` at most. Raises `OperationError` when it stays away or refuses a topic.
     """
+    names = {topic_name(settings.topic_prefix, topic.suffix): topic for topic in TOPICS}
     async with _admin(settings, wait_seconds) as admin:
-        names = {topic_name(settings.topic_prefix, topic.suffix): topic for topic in TOPICS}
-        existing = set(await admin.list_topics())
+        existing = await _partition_counts(admin)
         missing = {name: topic for name, topic in names.items() if name not in existing}
         created = await _create(admin, missing, partitions)
-        found = await _found(admin, [name for name in names if name not in created])
-        return [
-            TopicReport(name, TopicState.CREATED)
-            if name in created
-            else _compared(name, topic, partitions, found.get(name))
-            for name, topic in names.items()
-        ]
+        counts = await _visible(admin, names.keys())
+        configs = await _configs(admin, names)
+    return [
+        TopicReport(name, TopicState.CREATED)
+        if name in created
+        else _compared(name, topic, partitions, counts[name], configs[name])
+        for name, topic in names.items()
+    ]
 
 
 async def partition_counts(settings: KafkaSettings) -> dict[str, int]:
@@ -132,20 +134,26 @@ async def _create(
     return created
 
 
-async def _found(
-    admin: AIOKafkaAdminClient, names: list[str]
-) -> dict[str, tuple[int, dict[str, str]]]:
-    """Number of partitions and configuration of those topics that the broker shows by now."""
-    if not names:
-        return {}
-    topics = await _partition_counts(admin)
+async def _visible(admin: AIOKafkaAdminClient, names: Set[str]) -> dict[str, int]:
+    """Return the topics' numbers of partitions once the broker shows them all.
+
+    A broker learns of a new topic a moment after its creation was confirmed.
+    """
+    give_up = time.monotonic() + VISIBLE_SECONDS
+    while not names <= (counts := await _partition_counts(admin)).keys():
+        if time.monotonic() > give_up:
+            raise OperationError(f"the broker does not show {min(names - counts.keys())} yet")
+        await asyncio.sleep(RETRY_SECONDS)
+    return counts
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
     resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    configs = {
+    return {
         resource["resource_name"]: _entries(resource["config_entries"])
         for response in await admin.describe_configs(resources)
         for resource in response.to_object()["resources"]
     }
-    return {name: (topics[name], configs[name]) for name in names if name in topics}
 
 
 async def _partition_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
@@ -158,19 +166,15 @@ def _entries(entries: Iterable[dict[str, Any]]) -> dict[str, str]:
 
 
 def _compared(
-    name: str, topic: Topic, partitions: int, found: tuple[int, dict[str, str]] | None
+    name: str, topic: Topic, partitions: int, found_partitions: int, found: dict[str, str]
 ) -> TopicReport:
-    if found is None:
-        # Another host has made it this very moment, to the same configuration.
-        return TopicReport(name, TopicState.EXISTS)
-    found_partitions, config = found
     differences = []
     if found_partitions != partitions:
         differences.append(f"{found_partitions} partitions where {partitions} are asked for")
     differences += [
-        f"{key} is {config.get(key, 'not set')} where {value} is needed"
+        f"{key} is {found.get(key, 'not set')} where {value} is needed"
         for key, value in topic.config.items()
-        if config.get(key) != value
+        if found.get(key) != value
     ]
     state = TopicState.DIFFERS if differences else TopicState.EXISTS
     return TopicReport(name, state, tuple(differences))

@@ -1,0 +1,89 @@
+"""Records on their way to the topics: as they are, by key, confirmed, or named."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
+
+from contracts.envelope import CONTENT_TYPE
+from contracts.errors import OperationError
+from contracts.settings import KafkaSettings
+from contracts.topics import MAX_MESSAGE_BYTES
+from projector import publishing
+from projector.demo.broker import EmbeddedBroker
+from projector.jsonl import Record
+from projector.publishing import paced, publish
+from projector.topics import create_topics
+
+PARTITIONS = 3
+
+
+@pytest.fixture
+async def ours(bootstrap: str, topic_prefix: str) -> KafkaSettings:
+    settings = KafkaSettings(kafka_bootstrap=bootstrap, topic_prefix=topic_prefix)
+    await create_topics(settings, PARTITIONS)
+    return settings
+
+
+async def test_records_arrive_as_they_are(ours: KafkaSettings) -> None:
+    value = '{"n": 0.10, "text": "金流"}'.encode()
+    records = [Record(n, "project", b"key-%d" % (n % 4), value) for n in range(1, 201)]
+    records += [Record(201, "project", b"key-1", None), Record(202, "run-state", None, b"{}")]
+    sent = await publish(ours, paced(records, None), "line")
+    assert sent == {"project": 201, "run-state": 1}
+
+    places: dict[bytes, set[int]] = {}
+    async for found in all_of(ours, "project", 201):
+        places.setdefault(found.key, set()).add(found.partition)
+        assert found.value in {value, None}
+        assert dict(found.headers) == {"content-type": CONTENT_TYPE.encode()}
+    assert places.keys() == {b"key-0", b"key-1", b"key-2", b"key-3"}
+    assert all(len(partitions) == 1 for partitions in places.values())
+
+
+async def all_of(ours: KafkaSettings, suffix: str, total: int) -> AsyncIterator[ConsumerRecord]:
+    """The records of a topic, all partitions; the test's own deadline ends a wait for too many."""
+    consumer = AIOKafkaConsumer(
+        f"{ours.topic_prefix}{suffix}",
+        bootstrap_servers=ours.kafka_bootstrap,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        for _ in range(total):
+            yield await consumer.getone()
+    finally:
+        await consumer.stop()
+
+
+async def test_a_record_that_is_too_large_is_named(ours: KafkaSettings) -> None:
+    small, large = b"{}", b'{"x":"' + b"x" * MAX_MESSAGE_BYTES + b'"}'
+    records = [Record(1, "project", b"p", small), Record(7, "project", b"p", large)]
+    with pytest.raises(OperationError, match=r"history\.jsonl, line 7: not delivered to project: "):
+        await publish(ours, paced(records, None), "history.jsonl, line")
+
+
+async def test_a_rate_is_not_exceeded(ours: KafkaSettings) -> None:
+    records = [Record(n, "project", b"p", b"{}") for n in range(21)]
+    began = time.monotonic()
+    await publish(ours, paced(records, 100), "line")
+    assert time.monotonic() - began >= 0.2
+
+
+async def test_a_broker_that_dies_meanwhile_is_a_named_failure(
+    topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(publishing._OPTIONS, "request_timeout_ms", 1_000)
+    with EmbeddedBroker() as broker:
+        settings = KafkaSettings(kafka_bootstrap=broker.bootstrap, topic_prefix=topic_prefix)
+        await create_topics(settings, 1)
+
+        async def records() -> AsyncIterator[Record]:
+            yield Record(1, "project", b"p", b"{}")
+            broker.kill()
+            for number in range(2, 10):
+                yield Record(number, "project", b"p", b"{}")
+
+        with pytest.raises(OperationError, match=r"line [12]: not delivered to project: "):
+            await publish(settings, records(), "line")
