@@ -30,6 +30,9 @@ WAIT_MAX_S: Final = 10.0
 
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+_STATE: Final = r"^[a-z_]{1,32}$"
+_INCIDENT: Final = r"^INC-[0-9]{8}-[A-Z0-9]{4,}$"
+_DATE_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
 _WAIT: Final = r"^[A-Za-z0-9._-]{1,249}:[0-9]{1,10}:[0-9]{1,19}$"
 
 
@@ -51,35 +54,68 @@ def _boolean(value: Any) -> Any:
             return value
 
 
+def _like(pattern: str, what: str) -> BeforeValidator:
+    """Refuse text of another form in words that name the form, where a pattern would only
+    repeat itself.
+    """
+    form = re.compile(pattern)
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not form.search(value):
+            raise ValueError(f"it should be {what}")
+        return value
+
+    return BeforeValidator(check)
+
+
 Whole = Annotated[int, BeforeValidator(_whole)]
 """A whole number, not negative."""
 
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 """`true` or `false`, and nothing else that might mean one of them."""
 
-Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=r"^[^\x00]*$")]
+_NO_NUL: Final = r"^[^\x00]*$"
+_WITHOUT_NUL: Final = _like(r"\A[^\0]*\Z", "text without NUL characters")
+
+Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=_NO_NUL), _WITHOUT_NUL]
 """Free text."""
 
 CursorText = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
 """A cursor; what is not one is found out by reading it."""
 
-ProjectId = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]*$")]
+ProjectId = Annotated[
+    str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL), _WITHOUT_NUL
+]
+"""A project's id."""
 
 Uuid = Annotated[
     str,
     StringConstraints(pattern=_UUID, to_lower=True),
+    _like(_UUID, "a UUID"),
     WithJsonSchema({"type": "string", "format": "uuid"}),
 ]
 """A UUID as 8-4-4-4-12 hexadecimal digits in any letter case."""
 
-Moment = Annotated[Timestamp, WithJsonSchema({"type": "string", "format": "date-time"})]
+Moment = Annotated[
+    Timestamp,
+    _like(_DATE_TIME, "a date and time as RFC 3339 has them, for example 2026-05-18T06:01:48Z"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 """RFC 3339 text; UTC when it has no offset."""
 
-State = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")]
+State = Annotated[
+    str,
+    StringConstraints(pattern=_STATE),
+    _like(_STATE, "a state: 1 to 32 of the letters a to z and _"),
+]
+"""A run's state, known or not."""
 
 IncidentId = Annotated[
-    str, StringConstraints(max_length=LONGEST_TEXT, pattern=r"^INC-[0-9]{8}-[A-Z0-9]{4,}$")
+    str,
+    StringConstraints(max_length=LONGEST_TEXT, pattern=_INCIDENT),
+    _like(_INCIDENT, "an incident id: INC-, eight digits, - and four or more of A to Z and 0 to 9"),
 ]
+"""A whole incident id."""
 
 RemediationStatus = Literal[
     "no_evidence", "mcp_observed", "blocked", "write_observed", "read_only_dry_run", "observed"

@@ -21,7 +21,8 @@ PARTITIONS: Final = """
     ),
     line AS (
         SELECT topic, partition, p.next_offset AS position, r."end",
-            greatest(r."end" - coalesce(p.next_offset, 0), 0) AS lag,
+            CASE WHEN r."end" IS NOT NULL
+                THEN greatest(r."end" - coalesce(p.next_offset, 0), 0) END AS lag,
             r.events_per_second, r.last_error, r.worker_id,
             runfold.rfc3339(p.updated_at) AS updated_at
         FROM position p FULL JOIN report r USING (topic, partition)
