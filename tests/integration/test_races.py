@@ -42,6 +42,15 @@ MORE_EVIDENCE: Fact = (
     "remediation-evidence",
     least("remediation-evidence", id=2, created_at="2026-05-19T00:00:00Z"),
 )
+OTHER_INCIDENT = "INC-20260518-ZZ99"
+RUN_WITH_TWO: Fact = (
+    "run-state",
+    least("run-state", error_detail=f"see {INCIDENT} and {OTHER_INCIDENT}"),
+)
+OTHER_EVIDENCE: Fact = (
+    "remediation-evidence",
+    least("remediation-evidence", id=3, incident_id=OTHER_INCIDENT),
+)
 LEGACY: Fact = "mcp-legacy-audit", least("mcp-legacy-audit", incident_id=INCIDENT, success=True)
 DECISION: Fact = "approval-command", least("approval-command", run_version=0)
 WAITING: Fact = "run-state", least("run-state", state="waiting_approval")
@@ -56,6 +65,7 @@ RACES: dict[str, tuple[list[Fact], Fact, Fact]] = {
     "run and decision": ([], WAITING, DECISION),
     "two evidence events": ([RUN_WITH_INCIDENT], EVIDENCE, MORE_EVIDENCE),
     "evidence of two kinds": ([RUN_WITH_INCIDENT], EVIDENCE, LEGACY),
+    "evidence of two incidents": ([RUN_WITH_TWO], EVIDENCE, OTHER_EVIDENCE),
     "inbound and outbound": ([RUN, EVIDENCE], INBOUND, OUTBOUND),
     "inbound and evidence": ([RUN], INBOUND, EVIDENCE),
     "outbound and evidence": ([RUN], OUTBOUND, EVIDENCE),
