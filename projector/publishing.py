@@ -15,7 +15,7 @@ from contracts.errors import OperationError
 from contracts.settings import KafkaSettings, kafka_connection
 from contracts.topics import MAX_MESSAGE_BYTES, topic_name
 from projector.jsonl import Record
-from projector.topics import partition_counts
+from projector.topics import BrokerAway, partition_counts
 
 HEADERS: Final = [("content-type", CONTENT_TYPE.encode())]
 
@@ -67,7 +67,7 @@ async def paced(records: Iterable[Record], rate: float | None) -> AsyncIterator[
 async def producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer; idempotent where the broker can give it an id.
 
-    Raises `OperationError` when the broker does not answer.
+    Raises `BrokerAway`.
     """
     out = await _started(settings)
     try:
@@ -90,10 +90,7 @@ async def _started(settings: KafkaSettings) -> AIOKafkaProducer:
                 raise
         except (KafkaError, OSError) as error:
             await out.stop()
-            raise OperationError(
-                f"the broker at {settings.kafka_bootstrap} does not answer:"
-                " see RUNFOLD_KAFKA_BOOTSTRAP"
-            ) from error
+            raise BrokerAway(settings.kafka_bootstrap) from error
         else:
             return out
     raise AssertionError("unreachable: the last attempt returns or raises")

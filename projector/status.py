@@ -9,12 +9,11 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from contracts.errors import OperationError
 from contracts.settings import KafkaSettings, kafka_connection
 from contracts.times import rfc3339
 from contracts.topics import TOPICS, topic_name
 from projector.database import active_generation
-from projector.topics import partition_counts
+from projector.topics import BrokerAway, partition_counts
 
 GONE_SECONDS: Final = 30
 """A worker that has not reported for so long is taken to be gone."""
@@ -133,7 +132,7 @@ def partition_statuses(
 async def broker_ends(settings: KafkaSettings) -> dict[tuple[str, int], int]:
     """Ask the broker for the ends of all our partitions.
 
-    Raises `OperationError` when it does not answer.
+    Raises `BrokerAway` when it does not answer.
     """
     names = {topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS}
     counts = await partition_counts(settings)
@@ -149,7 +148,7 @@ async def broker_ends(settings: KafkaSettings) -> dict[tuple[str, int], int]:
         await consumer.start()
         ends = await consumer.end_offsets(wanted)
     except KafkaError as error:
-        raise OperationError(f"the broker at {settings.kafka_bootstrap} failed: {error}") from error
+        raise BrokerAway(settings.kafka_bootstrap) from error
     finally:
         await consumer.stop()
     return {(at.topic, at.partition): end for at, end in ends.items()}

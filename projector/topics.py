@@ -25,6 +25,16 @@ BROKER_DEFAULT: Final = -1
 log = structlog.get_logger(__name__)
 
 
+class BrokerAway(OperationError):
+    """No broker answered, or none let us in; clients do not tell the one from the other."""
+
+    def __init__(self, bootstrap: str) -> None:
+        super().__init__(
+            f"the broker at {bootstrap} does not answer, or refuses the login:"
+            " see the RUNFOLD_KAFKA_ settings"
+        )
+
+
 class TopicState(StrEnum):
     """What was found, and done, about one topic."""
 
@@ -53,7 +63,8 @@ async def create_topics(
     """Create the topics that are missing, as the contract configures them; leave others alone.
 
     Safe to call again and from several hosts at once. A broker that is away is waited for,
-    `wait_seconds` at most. Raises `OperationError` when it stays away or refuses a topic.
+    `wait_seconds` at most. Raises `BrokerAway` when it stays away, `OperationError` when it
+    refuses a topic.
     """
     names = {topic_name(settings.topic_prefix, topic.suffix): topic for topic in TOPICS}
     async with _admin(settings, wait_seconds) as admin:
@@ -73,7 +84,7 @@ async def create_topics(
 async def partition_counts(settings: KafkaSettings) -> dict[str, int]:
     """Number of partitions of all topics on the broker, by full name.
 
-    Raises `OperationError` when it does not answer.
+    Raises `BrokerAway`.
     """
     async with _admin(settings, wait_seconds=0) as admin:
         return await _partition_counts(admin)
@@ -101,9 +112,7 @@ async def _connect(client: AIOKafkaAdminClient, bootstrap: str, wait_seconds: fl
             await client.start()
         except (KafkaError, OSError, TimeoutError) as error:
             if time.monotonic() > give_up:
-                raise OperationError(
-                    f"the broker at {bootstrap} does not answer: see RUNFOLD_KAFKA_BOOTSTRAP"
-                ) from error
+                raise BrokerAway(bootstrap) from error
         else:
             return
         if not told:

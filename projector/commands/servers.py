@@ -1,8 +1,14 @@
 """Commands that run until they are told to stop."""
 
+import os
+import signal
+import socket
+import sys
 from typing import Annotated
 
 import typer
+
+from contracts.errors import OperationError
 
 app = typer.Typer()
 
@@ -61,6 +67,7 @@ def api(
     ] = 8080,
 ) -> None:
     """Run the read API."""
+    import structlog
     import uvicorn
 
     from contracts.logging import configure
@@ -68,14 +75,30 @@ def api(
 
     configure(load(LogSettings).log_format)
     # By name: what writes the views and what reads them never import each other.
-    uvicorn.run(
+    config = uvicorn.Config(
         "api.app:from_environment",
         factory=True,
-        host=host,
-        port=port,
         loop="uvloop",
         http="httptools",
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=10,
     )
+    # Uvicorn, when it has drained, raises the signal again that told it to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with _listening(host, port) as listening:
+        structlog.get_logger("runfold").info("listening", address=listening.getsockname()[:2])
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        # Python adds the address to the system's words, and we have said it already.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise OperationError(
+            f"cannot listen on {host}, port {port}: {reason}: see --host and --port"
+        ) from error

@@ -69,12 +69,12 @@ async def _status(settings: "ProjectorSettings") -> "Status":
 
 
 async def _ends(settings: "ProjectorSettings") -> "Ends":
-    from contracts.errors import OperationError
     from projector.status import broker_ends
+    from projector.topics import BrokerAway
 
     try:
         return await broker_ends(settings)
-    except OperationError as error:
+    except BrokerAway as error:
         # What the database knows is worth showing, most of all when the broker is away.
         typer.echo(f"runfold: {error}; lag is what the workers last reported", err=True)
         return {}

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -138,6 +139,17 @@ def test_an_api_without_keys_says_which_setting_is_missing() -> None:
     assert "Traceback" not in finished.err
 
 
+def test_an_api_whose_port_is_taken_says_so_in_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        finished = runfold("api", "--port", str(port))
+    assert (finished.status, finished.err) == (
+        1,
+        f"runfold: cannot listen on 127.0.0.1, port {port}: Address already in use:"
+        " see --host and --port\n",
+    )
+
+
 @pytest.mark.parametrize("command", [["migrate"], ["audit"], ["dead-letters", "list"]])
 def test_a_database_that_is_away_is_one_line_and_status_1(command: list[str]) -> None:
     finished = runfold(
@@ -153,7 +165,8 @@ def test_a_broker_that_is_away_is_one_line_and_status_1() -> None:
     finished = runfold("publish", "-", variables={"RUNFOLD_KAFKA_BOOTSTRAP": NOBODY})
     assert finished.status == 1
     assert finished.err.splitlines() == [
-        f"runfold: the broker at {NOBODY} does not answer: see RUNFOLD_KAFKA_BOOTSTRAP"
+        f"runfold: the broker at {NOBODY} does not answer, or refuses the login:"
+        " see the RUNFOLD_KAFKA_ settings"
     ]
 
 
