@@ -60,7 +60,8 @@ def creation(name: str) -> Iterator[str]:
     )
 
 
-def _ddl(element: ExecutableDDLElement, schema: str) -> str:
+def ddl(element: ExecutableDDLElement, schema: str) -> str:
+    """Return the statement that creates a table or an index in this schema."""
     compiled = element.compile(
         dialect=postgresql.dialect(),  # type: ignore[no-untyped-call]
         schema_translate_map={None: schema},
@@ -71,9 +72,9 @@ def _ddl(element: ExecutableDDLElement, schema: str) -> str:
 
 def _table(schema: str, table: Table) -> Iterator[str]:
     target = f"{schema}.{table.name}"
-    yield _ddl(CreateTable(table), schema)
+    yield ddl(CreateTable(table), schema)
     for index in sorted(table.indexes, key=lambda index: str(index.name)):
-        yield _ddl(CreateIndex(index), schema)
+        yield ddl(CreateIndex(index), schema)
     yield f"ALTER TABLE {target} ENABLE ROW LEVEL SECURITY"
     yield f"GRANT SELECT, INSERT, UPDATE, DELETE ON {target} TO {WRITER_ROLE}"
     yield f"CREATE POLICY writer ON {target} TO {WRITER_ROLE} USING (true) WITH CHECK (true)"

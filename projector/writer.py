@@ -37,7 +37,7 @@ async def write(connection: Connection, batch: Batch, slot: int) -> None:
     async with connection.transaction():
         await positions.claim(connection, batch.moves)
         await apply(connection, batch, slot)
-        await _park(connection, batch.dead)
+        await park(connection, batch.dead)
         await positions.advance(connection, batch.moves)
 
 
@@ -67,7 +67,8 @@ async def _states(connection: Connection, batch: Batch) -> None:
         await connection.execute(STATES, *statements.columns(batch.states))
 
 
-async def _park(connection: Connection, dead: Sequence[DeadLetter]) -> None:
+async def park(connection: Connection, dead: Sequence[DeadLetter]) -> None:
+    """Store records that cannot be used, in the caller's transaction."""
     if dead:
         await connection.execute(PARK, *statements.columns([_parked(letter) for letter in dead]))
 

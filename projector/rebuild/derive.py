@@ -1,0 +1,53 @@
+"""Compute runs, links and counters of a settled generation from its facts."""
+
+from collections.abc import Callable
+from typing import Final
+
+from projector.dependencies import Connection
+from projector.recompute import recompute
+from projector.touched import Touched
+
+RUNS_AT_ONCE: Final = 2_000
+FIRST_RUN: Final = "00000000-0000-0000-0000-000000000000"
+
+NEXT_RUNS: Final = """
+    SELECT fact.run_id::text
+    FROM run_fact AS fact
+    WHERE fact.run_id > $1 AND fact.run_id <= $2
+    ORDER BY fact.run_id
+    LIMIT $3
+"""
+
+COUNT_CONTRACTS: Final = """
+    INSERT INTO contract_counter (project_id, lifecycle_status, slot, total)
+    SELECT project_id, lifecycle_status, 0, count(*)
+    FROM contract_revision
+    GROUP BY project_id, lifecycle_status
+"""
+
+
+async def derive_runs(
+    connection: Connection,
+    after: str,
+    last: str,
+    slot: int,
+    derived: Callable[[int], None],
+) -> None:
+    """Compute the runs with ids after `after` up to `last`, many a transaction.
+
+    Runs computed before, by a rebuild that was killed, are computed again and change nothing.
+    `derived` is told how many more are done.
+    """
+    while runs := await connection.fetch(NEXT_RUNS, after, last, RUNS_AT_ONCE):
+        ids = [row["run_id"] for row in runs]
+        async with connection.transaction():
+            await recompute(connection, Touched(runs=set(ids)), slot)
+        after = ids[-1]
+        derived(len(ids))
+
+
+async def count_contracts(connection: Connection) -> None:
+    """Count contract revisions, once."""
+    async with connection.transaction():
+        await connection.execute("DELETE FROM contract_counter")
+        await connection.execute(COUNT_CONTRACTS)
