@@ -1,0 +1,72 @@
+"""What an approval token says."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+
+from contracts.events.fields import TEXT_LENGTH, Contract, Id, Int64, ProjectId, Text, Uuid
+
+ALGORITHM: Final = "EdDSA"
+HEADER_TYPE: Final = "approval+jwt"
+"""The header `typ`: no other JWT that the same key may have signed passes for an approval."""
+MAX_TOKEN_LENGTH: Final = TEXT_LENGTH
+"""Most characters of a token: as many as its field in the event `approval_decided` may have."""
+
+_LAST_SECOND: Final = 253_402_214_400  # A day before datetime's end, so that leeway can be added.
+
+
+def _whole_second(value: object) -> datetime:
+    match value:
+        case datetime() if value.tzinfo is not None:
+            return value.astimezone(UTC).replace(microsecond=0)
+        case int() if not isinstance(value, bool) and 0 <= value <= _LAST_SECOND:
+            return datetime.fromtimestamp(value, UTC)
+    raise ValueError("should be a whole number of seconds since 1970")
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+Seconds = Annotated[
+    datetime,
+    PlainValidator(_whole_second),
+    PlainSerializer(_seconds, when_used="json"),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _LAST_SECOND}),
+]
+"""A moment, whole seconds since 1970 in the token; a fraction of a second is cut off."""
+
+
+class Approval(Contract):
+    """A human's decision on one call of one run at one version; its fields are a token's claims.
+
+    Claims it does not know are ignored: the issuer may be newer than the consumer.
+    """
+
+    iss: Text
+    """Who issued it."""
+    aud: Text
+    """The one service that may act on it."""
+    sub: Id
+    """Who decided."""
+    jti: Id
+    """Its id, by which it is used only once."""
+    iat: Seconds
+    """When it was issued."""
+    exp: Seconds
+    """From when on it is valid no more."""
+    nbf: Seconds | None = None
+    """Before when it is not valid yet, where an issuer says so."""
+    project_id: ProjectId
+    """Project of the run."""
+    run_id: Uuid
+    """The run, in lower case."""
+    run_version: Int64
+    """The run's `entityversion` that was decided on."""
+    decision: Literal["approve", "reject"]
+    """What was decided."""
+    tool_name: Text | None
+    """Tool that may be called; null where the run named none."""
+    arguments_sha256: Text | None
+    """SHA-256 of the arguments of the call; null where the run named none."""
