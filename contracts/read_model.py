@@ -98,6 +98,7 @@ position = Table(
     Column("applied", BigInteger, nullable=False, server_default="0"),
     Column("dead", BigInteger, nullable=False, server_default="0"),
     Column("tombstones", BigInteger, nullable=False, server_default="0"),
+    Column("later", BigInteger, nullable=False, server_default="0"),
     Column("gaps", BigInteger, nullable=False, server_default="0"),
     Column("updated_at", DateTime(timezone=True), nullable=True),
     comment="Next offset to read of every partition, moved with the rows its events made",

@@ -1,14 +1,18 @@
 """Get records applied, whatever comes: wait for the database, isolate what it refuses."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Final, Protocol, TypeAlias
 
 import asyncpg
 
 from projector import faults, writer
 from projector.batch import Batch, Partition, Record, Rejections, fold
-from projector.dependencies import Dependencies
+from projector.dependencies import Connection, Dependencies
 from projector.faults import Fault
+
+Write: TypeAlias = Callable[[Connection, Batch, int], Awaitable[None]]
+"""How a batch is written in one transaction: `writer.write`, or copying while rebuilding."""
 
 
 class Observer(Protocol):
@@ -22,7 +26,14 @@ class Applier:
     """Applies records to one generation and knows how far each partition has come."""
 
     def __init__(
-        self, dependencies: Dependencies, prefix: str, slot: int, observer: Observer
+        self,
+        dependencies: Dependencies,
+        prefix: str,
+        slot: int,
+        observer: Observer,
+        *,
+        write: Write = writer.write,
+        until: datetime | None = None,
     ) -> None:
         self.positions: dict[Partition, int] = {}
         """Next offset of each partition this worker has, as last read or written."""
@@ -30,6 +41,8 @@ class Applier:
         self._prefix = prefix
         self._slot = slot
         self._observer = observer
+        self._transaction = write
+        self._until = until
 
     async def apply(self, records: Sequence[Record], rejections: Rejections | None = None) -> None:
         """Apply records in one transaction, or in several when the database refuses one of them.
@@ -58,13 +71,13 @@ class Applier:
         self, records: Sequence[Record], rejections: Rejections
     ) -> asyncpg.PostgresError | None:
         """Write one batch; return the error when its data is refused."""
-        batch = fold(records, self.positions, self._prefix, rejections)
+        batch = fold(records, self.positions, self._prefix, rejections, self._until)
         if not batch.moves:
             return None
         while True:
             try:
                 async with self._dependencies.pool.acquire() as connection:
-                    await writer.write(connection, batch, self._slot)
+                    await self._transaction(connection, batch, self._slot)
             except Exception as error:
                 fault = faults.of(error)
                 if fault is None:

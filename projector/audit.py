@@ -14,7 +14,7 @@ MOST_NAMED: Final = 20
 """Differences that are named one by one; there may be as many as there are rows."""
 
 POSITIONS: Final = """
-    SELECT topic, partition, first_offset, next_offset, applied, dead, tombstones, gaps,
+    SELECT topic, partition, first_offset, next_offset, applied, dead, tombstones, later, gaps,
         (
             SELECT count(*)
             FROM dead_letter
@@ -148,6 +148,7 @@ class PartitionCount(NamedTuple):
     applied: int
     dead: int
     tombstones: int
+    later: int
     gaps: int
     parked: int
 
@@ -173,24 +174,24 @@ class Audit:
 
     def _numbers(self) -> Iterable[tuple[int, ...]]:
         rows = [partition[2:] for partition in self.partitions]
-        return zip(*rows, strict=True) if rows else [(0,)] * 7
+        return zip(*rows, strict=True) if rows else [(0,)] * (len(PartitionCount._fields) - 2)
 
 
 def position_faults(partitions: Iterable[PartitionCount]) -> list[str]:
     """Name every partition whose offsets are not all accounted for.
 
-    Applied, dead letters, tombstones and gaps make up what lies between the first position and
+    Applied, dead letters, tombstones, events after `--until` and gaps make up what lies between the first position and
     the next one, and as many dead letters are kept as are counted.
     """
     faults = []
     for it in partitions:
         name = f"{it.topic}[{it.partition}]"
         read = it.next_offset - it.first_offset
-        accounted = it.applied + it.dead + it.tombstones + it.gaps
+        accounted = it.applied + it.dead + it.tombstones + it.later + it.gaps
         if accounted != read:
             faults.append(
                 f"{name}: {accounted} offsets accounted for (applied {it.applied},"
-                f" dead {it.dead}, tombstones {it.tombstones}, gaps {it.gaps}),"
+                f" dead {it.dead}, tombstones {it.tombstones}, later {it.later}, gaps {it.gaps}),"
                 f" {read} lie between {it.first_offset} and {it.next_offset}"
             )
         if it.parked != it.dead:

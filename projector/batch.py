@@ -6,6 +6,7 @@ Pure: the same records, expected positions and rejections always give the same b
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from operator import itemgetter
 from typing import NamedTuple, Protocol, cast
 
@@ -46,6 +47,8 @@ class Move:
     applied: int = 0
     dead: int = 0
     tombstones: int = 0
+    later: int = 0
+    """Events after the instant the views are to be of."""
     gaps: int = 0
     """Offsets the broker did not deliver: compacted away, or a transaction's markers."""
 
@@ -76,12 +79,13 @@ def fold(
     positions: Mapping[Partition, int],
     prefix: str,
     rejections: Rejections,
+    until: datetime | None = None,
 ) -> Batch:
     """Return the batch these records make, each partition's in the order of its offsets.
 
     `positions` are where this worker's partitions stand. A record before its partition's
     position has been applied already, one of another worker's partition is not ours: both are
-    passed over.
+    passed over. An event after `until`, if given, is accounted for and left out.
     """
     batch = Batch()
     contest = _Contest()
@@ -100,6 +104,8 @@ def fold(
         elif isinstance(outcome, Undecodable):
             move.dead += 1
             batch.dead.append(DeadLetter(record, outcome))
+        elif until is not None and outcome.time > until:
+            move.later += 1
         else:
             move.applied += 1
             contest.enter(suffix, outcome)

@@ -22,12 +22,16 @@ ADVANCE: Final = """
         applied = applied + given.more_applied,
         dead = dead + given.more_dead,
         tombstones = tombstones + given.more_tombstones,
+        later = later + given.more_later,
         gaps = gaps + given.more_gaps,
         updated_at = clock_timestamp()
-    FROM unnest($1::text[], $2::int[], $3::bigint[], $4::int[], $5::int[], $6::int[], $7::bigint[])
-        AS given (
-            topic, partition, next_offset, more_applied, more_dead, more_tombstones, more_gaps
-        )
+    FROM unnest(
+        $1::text[], $2::int[], $3::bigint[],
+        $4::int[], $5::int[], $6::int[], $7::int[], $8::bigint[]
+    ) AS given (
+        topic, partition, next_offset,
+        more_applied, more_dead, more_tombstones, more_later, more_gaps
+    )
     WHERE position.topic = given.topic AND position.partition = given.partition
 """
 
@@ -66,7 +70,7 @@ async def claim(connection: Connection, moves: Mapping[Partition, Move]) -> None
 async def advance(connection: Connection, moves: Mapping[Partition, Move]) -> None:
     """Set the positions that `claim` holds: last in the transaction, so that `as_of` is honest."""
     rows = [
-        (*partition, move.next, move.applied, move.dead, move.tombstones, move.gaps)
+        (*partition, move.next, move.applied, move.dead, move.tombstones, move.later, move.gaps)
         for partition, move in sorted(moves.items())
     ]
     await connection.execute(ADVANCE, *columns(rows))

@@ -1,0 +1,110 @@
+"""What is to be rebuilt, from where to where."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from contracts.errors import OperationError
+from contracts.settings import KafkaSettings, kafka_connection
+from contracts.topics import TOPICS, topic_name
+from projector.batch import Partition
+from projector.topics import partition_counts
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person asked for."""
+
+    name: str
+    workers: int = 1
+    until: datetime | None = None
+    """Events after it are left out; such a generation is never activated."""
+    files: tuple[Path, ...] = ()
+    """Histories to read before the topics; they hold what the topics no longer do."""
+    max_rate: float | None = None
+    """Most events per second, over all workers."""
+    allow_gap: bool = False
+    activate: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The offsets of one partition that are loaded before the generation is settled."""
+
+    first: int
+    end: int
+
+
+Plan = Mapping[Partition, Span]
+
+
+class HistoryIncomplete(OperationError):
+    """A topic no longer holds its first event."""
+
+    def __init__(self, partition: Partition, first: int) -> None:
+        super().__init__(
+            f"{partition.topic}[{partition.partition}] begins at offset {first}: what came before"
+            " is gone. Give the history as files with --from-file, or --allow-gap to do without"
+        )
+
+
+async def plan(settings: KafkaSettings, options: Options) -> Plan:
+    """Return what every partition of the topics holds.
+
+    Raises `HistoryIncomplete` where the beginning is missing and neither files nor
+    `allow_gap` make up for it, `OperationError` when the broker is away.
+    """
+    counts = await partition_counts(settings)
+    names = [topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS]
+    wanted = [TopicPartition(name, n) for name in names for n in range(counts.get(name, 0))]
+    consumer = AIOKafkaConsumer(**kafka_connection(settings), client_id="runfold rebuild")
+    await consumer.start()
+    try:
+        first = await consumer.beginning_offsets(wanted)
+        end = await consumer.end_offsets(wanted)
+    finally:
+        await consumer.stop()
+    found = {Partition(*each): Span(first[each], end[each]) for each in wanted}
+    if not options.files and not options.allow_gap:
+        for partition, span in sorted(found.items()):
+            if span.first > 0:
+                raise HistoryIncomplete(partition, span.first)
+    return found
+
+
+def shares(plan: Plan, workers: int) -> list[dict[Partition, Span]]:
+    """Return the plan cut into at most `workers` parts of about the same number of events."""
+    parts: list[dict[Partition, Span]] = [{} for _ in range(workers)]
+    sizes = [0] * workers
+    by_size = sorted(plan.items(), key=lambda item: (item[1].first - item[1].end, item[0]))
+    for partition, span in by_size:
+        least = sizes.index(min(sizes))
+        parts[least][partition] = span
+        sizes[least] += span.end - span.first
+    return [part for part in parts if part]
+
+
+def events(plan: Plan) -> int:
+    """Return how many offsets the plan has."""
+    return sum(span.end - span.first for span in plan.values())
+
+
+def file_partition(index: int, topic: str) -> Partition:
+    """Return where the lines of a topic in the file at `index` count as having been read.
+
+    A file stands for a partition of each topic, numbered below zero; a line's number is its
+    offset, so that a rebuild that was killed goes on where it was.
+    """
+    return Partition(topic, -1 - index)
+
+
+def file_partitions(prefix: str, files: Sequence[Path]) -> dict[Partition, int]:
+    """Return the partitions that stand for these files, each from its beginning."""
+    return {
+        file_partition(index, topic_name(prefix, topic.suffix)): 0
+        for index in range(len(files))
+        for topic in TOPICS
+    }
