@@ -7,7 +7,7 @@ from projector.audit import Audit, PartitionCount, position_faults
 SOUND = PartitionCount(
     "awooop.run-state", 3, 100, 200, applied=87, dead=4, tombstones=1, later=3, gaps=5, parked=4
 )
-UNREAD = PartitionCount("awooop.project", 0, 7, 7, 0, 0, 0, 0, 0)
+UNREAD = PartitionCount("awooop.project", 0, 7, 7, 0, 0, 0, 0, 0, 0)
 
 
 def test_a_partition_that_adds_up_has_no_fault() -> None:
