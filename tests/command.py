@@ -37,9 +37,10 @@ def runfold(*arguments: str, variables: Mapping[str, str] = NONE, stdin: bytes =
 def running(
     *arguments: str, variables: Mapping[str, str] = NONE
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A command that goes on, its output in pipes; killed at the end if it still does."""
+    """A command that goes on, its input and output in pipes; killed if it still does at the end."""
     with subprocess.Popen(
         [*COMMAND, *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(variables),

@@ -1,8 +1,9 @@
 """Commands that make a history and send one to the topics."""
 
+import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 
@@ -67,9 +68,16 @@ def publish(
     ],
 ) -> None:
     """Send a history to the topics: lines of {"topic": suffix, "key": text, "value": event}."""
-    from projector.jsonl import read
+    from projector.jsonl import STANDARD_STREAM, read
 
+    if file == STANDARD_STREAM:
+        # Waiting for input nothing else runs, asyncio's own way to take Ctrl-C neither.
+        signal.signal(signal.SIGINT, _interrupt)
     _publish(read(file), f"{file}, line")
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _publish(records: "Iterator[Record]", origin: str, rate: float | None = None) -> None:

@@ -1,6 +1,5 @@
 """Commands that run until they are told to stop."""
 
-import os
 import signal
 import socket
 import sys
@@ -97,8 +96,7 @@ def _listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         # Python adds the address to the system's words, and we have said it already.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror
+        reason = str(error.strerror).partition(" (")[0]
         raise OperationError(
             f"cannot listen on {host}, port {port}: {reason}: see --host and --port"
         ) from error

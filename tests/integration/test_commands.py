@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 import pytest
 
 from projector.audit import audit
@@ -308,3 +309,18 @@ def test_a_topic_that_is_missing_is_named(variables: dict[str, str]) -> None:
         1,
         "runfold: there is no topic nowhere.project: run `runfold topics`\n",
     )
+
+
+async def test_ctrl_c_ends_a_wait_for_input(variables: dict[str, str]) -> None:
+    _, port = variables["RUNFOLD_KAFKA_BOOTSTRAP"].split(":")
+    with running("publish", "-", variables=variables) as publishing:
+        connections = psutil.Process(publishing.pid).net_connections
+        await until(
+            lambda: any(it.raddr and it.raddr.port == int(port) for it in connections("tcp")),
+            30,
+            "a connection to the broker",
+        )
+        publishing.send_signal(signal.SIGINT)
+        assert publishing.wait(10) == 130
+        assert publishing.stderr is not None
+        assert publishing.stderr.read() == b""
