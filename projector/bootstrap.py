@@ -6,6 +6,7 @@ import secrets
 import signal
 import socket
 import zlib
+from typing import Final
 
 import asyncpg
 import structlog
@@ -26,6 +27,11 @@ from projector.settings import ProjectorSettings
 
 CONNECTIONS = 3
 """One writes, one reads positions on assignment, one reports."""
+
+LONGEST_SILENCE: Final = "15s"
+"""How long a transaction may wait for its worker's next statement. A worker that was put to sleep
+in the middle of one holds its partitions' positions, and so whoever has got them meanwhile; one
+that works takes nowhere near as long."""
 
 
 async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None = None) -> None:
@@ -104,6 +110,7 @@ def writer_pool(database_url: str, generation: str, connections: int) -> asyncpg
             "role": WRITER_ROLE,
             "search_path": generations.schema_of(generation),
             "TimeZone": "UTC",
+            "idle_in_transaction_session_timeout": LONGEST_SILENCE,
             "jit": "off",
         },
     )

@@ -106,19 +106,22 @@ class Consumer:
 
     async def handle(self, message: KafkaMessage) -> None:
         """Apply one poll; afterwards every record of it is durable or will be fetched again."""
-        records: Sequence[Record] = message.raw_message
         async with self._turn:
+            if self.failure is not None:
+                return
             try:
-                await self._apply(records)
+                await self._apply_or_seek(message.raw_message)
             except Stopping:
                 return
-            except PositionConflict as conflict:
-                self._log.info("partitions are sought again", reason=str(conflict))
-                await self._seek({Partition(each.topic, each.partition) for each in records})
-            except Exception as error:
-                # FastStream would swallow it and go on behind the records of this poll
+            except Exception as error:  # noqa: BLE001 - FastStream would swallow it and go on
                 self._fail(error)
-                raise
+
+    async def _apply_or_seek(self, records: Sequence[Record]) -> None:
+        try:
+            await self._apply(records)
+        except PositionConflict as conflict:
+            self._log.info("partitions are sought again", reason=str(conflict))
+            await self._seek({Partition(each.topic, each.partition) for each in records})
 
     async def _apply(self, records: Sequence[Record]) -> None:
         self._seeker.check_log(self.kafka, records, self._applier.positions)
@@ -128,7 +131,6 @@ class Consumer:
             records = [r for r in records if Partition(r.topic, r.partition) not in astray]
         for part in slices(records, self._settings.poll_max_bytes):
             await self._applier.apply(part)
-        self._dependencies.broker.over()
         self._commit_soon()
 
     def _fail(self, error: Exception) -> None:
@@ -179,6 +181,8 @@ class Consumer:
             for partition, position in self._applier.positions.items()
             if TopicPartition(*partition) in assigned
         }
+        if not offsets:
+            return
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
                 await self.kafka.commit(offsets)

@@ -7,7 +7,8 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from projector.outage import Outage
+from projector import faults
+from projector.outage import CALM_SECONDS, Outage
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """A connection to PostgreSQL, a pool's or one's own."""
@@ -22,14 +23,14 @@ class Dependencies:
     stopping: asyncio.Event
     """Set when the worker shall end."""
     database: Outage = field(default_factory=lambda: Outage("database"))
-    broker: Outage = field(default_factory=lambda: Outage("broker"))
+    broker: Outage = field(default_factory=lambda: Outage("broker", CALM_SECONDS))
 
     async def wait_for(self, away: Outage, error: Exception) -> None:
         """Take note that a dependency is away and wait before the next attempt.
 
         Raises `Stopping` when the worker shall end: whoever waits gives up what it has in hand.
         """
-        away.failed(error)
+        away.failed(faults.cause(error))
         await away.wait(self.stopping)
         if self.stopping.is_set():
             raise Stopping from error

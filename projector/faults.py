@@ -32,9 +32,20 @@ def of(error: Exception) -> Fault | None:
         if state[:2] in DATA_CLASSES:
             return Fault.DATA
         return Fault.TRANSIENT if state[:2] == ROLLBACK_CLASS else Fault.INFRASTRUCTURE
-    if isinstance(error, asyncpg.InterfaceError | OSError | TimeoutError):
-        return Fault.INFRASTRUCTURE
-    return None
+    # the internal one comes of a rollback on a connection whose server has just been killed
+    away = asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError
+    return Fault.INFRASTRUCTURE if isinstance(error, away) else None
+
+
+def cause(error: BaseException) -> BaseException:
+    """Return what an error came of.
+
+    asyncpg tells of a lost connection in its own terms when that was lost within a transaction.
+    """
+    ours = asyncpg.InterfaceError | asyncpg.InternalClientError
+    while isinstance(error, ours) and error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def said(error: asyncpg.PostgresError) -> str:

@@ -11,17 +11,32 @@ import structlog
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 
-NO_OUTAGE: Final = ("rebalanc", "generation id", "member_id", "will rejoin", "finallization")
-"""Words in aiokafka's warnings that tell of the group's ordinary life."""
+CALM_SECONDS: Final = 5.0
+"""How long the Kafka client must have had nothing to complain of before the broker is back: longer
+than its heartbeats are apart, of which the first to a broker that has just started may fail."""
+
+NO_OUTAGE: Final = (
+    "rebalanc",
+    "generation id",
+    "member_id",
+    "will rejoin",
+    "finallization",
+    "session expired",
+    "arking the coordinator dead",
+)
+"""Words in aiokafka's warnings that tell of the group's ordinary life, or of what another warning
+has just told."""
 
 
 class Outage:
     """Whether one dependency (`database`, `broker`) is away, and since when."""
 
-    def __init__(self, dependency: str) -> None:
+    def __init__(self, dependency: str, calm_seconds: float = 0.0) -> None:
         self._dependency = dependency
+        self._calm = calm_seconds
         self._log = structlog.get_logger("runfold")
         self._since: float | None = None
+        self._failed_at = 0.0
         self._attempts = 0
         self.last_error: str | None = None
         """What the newest failure said; kept after recovery, for `status`."""
@@ -35,18 +50,25 @@ class Outage:
         """Take note of a failed attempt; the first of an outage is told."""
         self._attempts += 1
         self.last_error = str(error) or type(error).__name__
+        self._failed_at = time.monotonic()
         if self._since is None:
-            self._since = time.monotonic()
+            self._since = self._failed_at
             self._log.warning(
                 f"{self._dependency} is away; waiting for it and trying again",
                 error=self.last_error,
             )
 
-    def over(self) -> None:
-        """Take note that it works; the end of an outage is told."""
-        if self._since is not None:
-            away = time.monotonic() - self._since
-            self._log.info(f"{self._dependency} is back", away_seconds=round(away, 1))
+    def over(self, seconds_ago: float = 0.0) -> None:
+        """Take note that it worked so long ago.
+
+        The outage is over, which is told, when that was after the latest failure and nothing has
+        failed for `calm_seconds`.
+        """
+        calm = time.monotonic() - self._failed_at
+        if self._since is None or calm < max(seconds_ago, self._calm):
+            return
+        away = time.monotonic() - self._since - self._calm
+        self._log.info(f"{self._dependency} is back", away_seconds=round(away, 1))
         self._since = None
         self._attempts = 0
 

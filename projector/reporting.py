@@ -49,10 +49,18 @@ class Reporter:
         """Report until the worker stops; while a dependency is away there is nothing to report."""
         needs = self._dependencies
         while not needs.stopping.is_set():
+            self._note_broker(kafka)
             said = needs.broker.last_error or needs.database.last_error
             await self._attempt(REPORT, *self._identity, dumps(self._partitions(kafka)), said)
             await pause(needs.stopping, INTERVAL_SECONDS)
         await self._attempt(FORGET, self._identity[0])
+
+    def _note_broker(self, kafka: AIOKafkaConsumer) -> None:
+        """Take note of when the broker last answered a fetch, with records or without."""
+        answers = [kafka.last_poll_timestamp(each) for each in kafka.assignment()]
+        latest = max((answer for answer in answers if answer is not None), default=None)
+        if latest is not None:
+            self._dependencies.broker.over(time.time() - latest / 1000)
 
     async def _attempt(self, statement: str, *arguments: Any) -> None:
         database = self._dependencies.database

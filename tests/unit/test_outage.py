@@ -37,11 +37,31 @@ def test_a_second_outage_is_told_again() -> None:
     assert len(lines) == 4
 
 
+def test_an_outage_is_over_when_it_worked_after_the_last_failure_and_all_is_calm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("projector.outage.time.monotonic", lambda: now)
+    outage = Outage("broker", calm_seconds=5)
+    outage.failed("refused")
+    now = 110.0
+    outage.failed("refused again")
+    with capture_logs() as lines:
+        now = 114.0
+        outage.over(1)
+        now = 120.0
+        outage.over(11)
+        assert not lines
+        outage.over(1)
+    assert lines == [{"event": "broker is back", "away_seconds": 15.0, "log_level": "info"}]
+
+
 @pytest.mark.parametrize(
     ("message", "counts"),
     [
         ("Unable connect to node with id 1: refused", True),
         ("Heartbeat failed for group runfold because it is rebalancing", False),
+        ("Heartbeat session expired - marking coordinator dead", False),
     ],
 )
 def test_aiokafkas_warnings_are_one_outage(message: str, *, counts: bool) -> None:
@@ -66,6 +86,14 @@ async def test_who_waits_for_a_dependency_stops_when_asked(
         await asyncio.wait_for(waiting, LONGEST_PAUSE)
 
 
+def test_a_connection_lost_within_a_transaction_is_told_by_its_cause() -> None:
+    lost = asyncpg.AdminShutdownError("terminating connection")
+    told = asyncpg.InterfaceError("cannot call Transaction.__aexit__()")
+    told.__context__ = lost
+    assert faults.cause(told) is lost
+    assert faults.cause(lost) is lost
+
+
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
@@ -80,6 +108,7 @@ async def test_who_waits_for_a_dependency_stops_when_asked(
         (asyncpg.UndefinedTableError("x"), Fault.INFRASTRUCTURE),
         (asyncpg.InsufficientPrivilegeError("x"), Fault.INFRASTRUCTURE),
         (asyncpg.InterfaceError("connection is closed"), Fault.INFRASTRUCTURE),
+        (asyncpg.InternalClientError("another operation is in progress"), Fault.INFRASTRUCTURE),
         (ConnectionRefusedError(), Fault.INFRASTRUCTURE),
         (TimeoutError(), Fault.INFRASTRUCTURE),
         (KeyError("ours"), None),
