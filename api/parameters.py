@@ -25,6 +25,8 @@ from contracts.events.fields import Timestamp
 
 LONGEST_TEXT: Final = 8192
 MAX_PAGE_SIZE: Final = 500
+LARGEST: Final = 10**18 - 1
+"""Largest number of as many digits as are read."""
 WAIT_DEFAULT_S: Final = 2.0
 WAIT_MAX_S: Final = 10.0
 
@@ -33,7 +35,7 @@ _UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0
 _STATE: Final = r"^[a-z_]{1,32}$"
 _INCIDENT: Final = r"^INC-[0-9]{8}-[A-Z0-9]{4,}$"
 _DATE_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
-_WAIT: Final = r"^[A-Za-z0-9._-]{1,249}:[0-9]{1,10}:[0-9]{1,19}$"
+_WAIT: Final = r"^[A-Za-z0-9._-]{1,249}:[0-9]{1,9}:[0-9]{1,18}$"
 
 
 def _whole(value: Any) -> Any:
@@ -68,8 +70,8 @@ def _like(pattern: str, what: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""A whole number, not negative."""
+DIGITS: Final = BeforeValidator(_whole)
+"""A number is written in ASCII digits; stands after the bounds, so that these are documented."""
 
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 """`true` or `false`, and nothing else that might mean one of them."""
@@ -134,8 +136,6 @@ def _wait_for(value: Any) -> WaitFor:
     if not re.fullmatch(_WAIT, str(value)):
         raise ValueError("it should be <topic>:<partition>:<offset>")
     topic, partition, offset = str(value).split(":")
-    if int(partition) >= 2**31 or int(offset) >= 2**63:
-        raise ValueError("there is no such partition or offset: the number is too big")
     return WaitFor(topic, int(partition), int(offset))
 
 

@@ -16,6 +16,7 @@ from contracts.events.fields import Int64
 
 Kind = Literal["run", "state", "inbound", "step", "approval", "mcp", "remediation", "outbound"]
 
+COLUMNS: Final = "ts, rank, seq, tie, kind, title, status, summary, metadata"
 ORDER: Final = "ORDER BY ts, rank, seq, tie"
 
 TITLES: Final[dict[Language, dict[str, str]]] = {
@@ -72,7 +73,7 @@ class Part:
                 )
             ),
         }
-        self._kinds = bind.bind(list(wanted.kinds), "text[]") if wanted.kinds else None
+        self._bind, self._kinds = bind, sorted(set(wanted.kinds))
 
     def after(self, ts: str, rank: str, seq: str, tie: str) -> str:
         """Return the condition that a row comes after the page before; its first part is for
@@ -85,7 +86,7 @@ class Part:
 
     def of_kind(self, kind: str) -> str:
         """Return the condition that an entry is of a kind that is wanted."""
-        return f"{kind} = ANY ({self._kinds})" if self._kinds else "true"
+        return f"{kind} = ANY ({self._bind.bind(self._kinds, 'text[]')})" if self._kinds else "true"
 
 
 def entries(bind: Arguments, wanted: Wanted) -> str:
@@ -96,7 +97,8 @@ def entries(bind: Arguments, wanted: Wanted) -> str:
         for kinds, select in SOURCES
         if not wanted.kinds or kinds.intersection(wanted.kinds)
     ]
-    return f"{' UNION ALL '.join(parts)} {ORDER} LIMIT {part.many}"
+    together = " UNION ALL ".join(parts)
+    return f"SELECT * FROM ({together}) AS e ({COLUMNS}) {ORDER} LIMIT {part.many}"
 
 
 def _of_run(part: Part) -> str:

@@ -9,7 +9,7 @@ from api import documentation
 from api.answers import Json
 from api.cursors import Cursors
 from api.models.catalogue import Projects, RevisionPage
-from api.parameters import MAX_PAGE_SIZE, CursorText, Parameters, ProjectId, Text, Whole, once
+from api.parameters import DIGITS, MAX_PAGE_SIZE, CursorText, Parameters, ProjectId, Text, once
 from api.queries import catalogue
 from api.queries.catalogue import RevisionFilter, RevisionKey
 from api.services import Reading, viewer
@@ -27,7 +27,7 @@ class RevisionParameters(Parameters):
     """Only these projects."""
     lifecycle_status: Text | None = None
     """Only revisions of this status."""
-    limit: Annotated[Whole, Field(ge=1, le=MAX_PAGE_SIZE)] = 200
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), DIGITS] = 200
     """Revisions on a page."""
     cursor: CursorText | None = None
     """`next_cursor` of the page before."""

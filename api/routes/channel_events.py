@@ -8,7 +8,7 @@ from pydantic import Field
 from api import documentation
 from api.answers import Json
 from api.models.channel_events import ChannelEvents
-from api.parameters import Parameters, ProjectId, Text, Whole, once
+from api.parameters import DIGITS, LARGEST, Parameters, ProjectId, Text, once
 from api.queries import channel_events
 from api.queries.channel_events import EventFilter
 from api.services import Reading, viewer
@@ -28,7 +28,7 @@ class EventParameters(Parameters):
     """Only events of this kind of channel."""
     provider_prefix: Text | None = None
     """Only events whose `provider_event_id` starts with this, taken literally."""
-    limit: Annotated[Whole, Field(ge=1)] = 50
+    limit: Annotated[int, Field(ge=1, le=LARGEST), DIGITS] = 50
     """How many; a larger number than 100 is cut to it."""
 
 

@@ -17,7 +17,7 @@ from api.models.operations import (
     DeadLetterStatus,
     ProjectionProgress,
 )
-from api.parameters import MAX_PAGE_SIZE, CursorText, Parameters, Text, Whole, once
+from api.parameters import DIGITS, LARGEST, MAX_PAGE_SIZE, CursorText, Parameters, Text, once
 from api.problems import NotFound
 from api.queries import operations
 from api.queries.operations import DeadLetterFilter
@@ -39,7 +39,7 @@ class DeadLetterParameters(Parameters):
     """Only those of this topic, by its full name."""
     status: DeadLetterStatus | None = None
     """Only those with which this was done."""
-    limit: Annotated[Whole, Field(ge=1, le=MAX_PAGE_SIZE)] = 100
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), DIGITS] = 100
     """Dead letters on a page."""
     cursor: CursorText | None = None
     """`next_cursor` of the page before."""
@@ -99,7 +99,7 @@ async def list_dead_letters(
     dependencies=[Depends(once(Parameters))],
 )
 async def show_dead_letter(
-    number: Annotated[Whole, Path(alias="id")],
+    number: Annotated[int, Path(alias="id", ge=0, le=LARGEST), DIGITS],
     reader: Operating,
     parameters: Annotated[Parameters, Query()],
 ) -> Response:

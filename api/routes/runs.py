@@ -11,6 +11,7 @@ from api.cursors import Cursors
 from api.models.detail import RunDetail
 from api.models.runs import RunCounts, RunPage
 from api.parameters import (
+    DIGITS,
     CursorText,
     IncidentId,
     Moment,
@@ -19,7 +20,6 @@ from api.parameters import (
     RemediationStatus,
     State,
     Uuid,
-    Whole,
     once,
 )
 from api.problems import BadParameter, NotFound
@@ -55,9 +55,9 @@ class RunListParameters(CountsParameters):
     """Only runs created at this time or later."""
     created_before: Moment | None = None
     """Only runs created before this time."""
-    page: Annotated[Whole, Field(ge=1, le=1_000_000_000)] = 1
+    page: Annotated[int, Field(ge=1, le=1_000_000_000), DIGITS] = 1
     """Number of the page."""
-    per_page: Annotated[Whole, Field(ge=1, le=200)] = 50
+    per_page: Annotated[int, Field(ge=1, le=200), DIGITS] = 50
     """Runs on a page."""
     cursor: CursorText | None = None
     """`next_cursor` of the page before, instead of `page`."""

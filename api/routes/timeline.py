@@ -10,7 +10,7 @@ from api import documentation
 from api.answers import Json
 from api.cursors import Cursors
 from api.models.timeline import TimelinePage
-from api.parameters import MAX_PAGE_SIZE, CursorText, Parameters, ProjectId, Uuid, Whole, once
+from api.parameters import DIGITS, MAX_PAGE_SIZE, CursorText, Parameters, ProjectId, Uuid, once
 from api.problems import NotFound
 from api.queries import timeline
 from api.queries.entries import EntryKey, Kind, Wanted
@@ -33,7 +33,7 @@ class TimelineParameters(Parameters):
     """The run's project; of another one it is 404."""
     kind: list[Kind] | None = None
     """Only entries of these kinds."""
-    limit: Annotated[Whole, Field(ge=1, le=MAX_PAGE_SIZE)] = 100
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), DIGITS] = 100
     """Entries on a page."""
     cursor: CursorText | None = None
     """`next_cursor` of the page before, or `timeline_next_cursor` of the detail."""
