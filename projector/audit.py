@@ -180,8 +180,8 @@ class Audit:
 def position_faults(partitions: Iterable[PartitionCount]) -> list[str]:
     """Name every partition whose offsets are not all accounted for.
 
-    Applied, dead letters, tombstones, events after `--until` and gaps make up what lies between the first position and
-    the next one, and as many dead letters are kept as are counted.
+    Applied, dead letters, tombstones, events after `--until` and gaps make up what lies between
+    the first position and the next one, and as many dead letters are kept as are counted.
     """
     faults = []
     for it in partitions:

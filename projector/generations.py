@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Final
 
 import asyncpg
@@ -41,22 +42,25 @@ def schema_of(name: str) -> str:
     return f"g_{name}"
 
 
-def creation(name: str) -> Iterator[str]:
+def creation(name: str, *, complete: bool, as_of: datetime | None = None) -> Iterator[str]:
     """Yield the statements that create a generation, ready for rows and safe to read.
 
     `name` must match `NAME`. Row-level security lets the reader role see the projects its
     transaction names and nothing else (the API's "Who may see what"); only the writer writes.
+    One that is not `complete` is being rebuilt; one `as_of` an instant leaves out what came later.
     """
     if not NAME.fullmatch(name):
         raise ValueError(f"generation name {name!r}: use 1 to 40 of a-z, 0-9 and _")
     schema = schema_of(name)
+    moment = f"'{as_of.isoformat()}'" if as_of else "NULL"
     yield f"CREATE SCHEMA {schema}"
     yield f"GRANT USAGE ON SCHEMA {schema} TO {WRITER_ROLE}, {READER_ROLE}"
     for table in read_model.metadata.sorted_tables:
         yield from _table(schema, table)
     yield (
-        "INSERT INTO runfold.generation (name, schema_name, read_model)"
-        f" VALUES ('{name}', '{schema}', {read_model.VERSION})"
+        "INSERT INTO runfold.generation (name, schema_name, read_model, complete, as_of)"
+        f" VALUES ('{name}', '{schema}', {read_model.VERSION}, {complete},"
+        f" {moment})"
     )
 
 

@@ -61,7 +61,7 @@ def _upgrade(connection: Connection) -> None:
 async def _first_generation(connection: AsyncConnection) -> None:
     if await connection.scalar(text("SELECT count(*) FROM runfold.active_generation")):
         return
-    for statement in generations.creation(FIRST_GENERATION):
+    for statement in generations.creation(FIRST_GENERATION, complete=True):
         await connection.exec_driver_sql(statement)
     await connection.execute(
         text("INSERT INTO runfold.active_generation (name) VALUES (:name)"),

@@ -32,8 +32,25 @@ TABLES: Final = (
         name text COLLATE "C" PRIMARY KEY CHECK (name ~ '^[a-z0-9_]{1,40}$'),
         schema_name text NOT NULL UNIQUE,
         read_model integer NOT NULL,
+        as_of timestamptz,
+        complete boolean NOT NULL DEFAULT false,
         created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         activated_at timestamptz
+    )
+    """,
+    """
+    CREATE TABLE runfold.rebuild (
+        generation text COLLATE "C" PRIMARY KEY
+            REFERENCES runfold.generation (name) ON DELETE CASCADE,
+        phase text NOT NULL,
+        options json NOT NULL,
+        done bigint NOT NULL DEFAULT 0,
+        total bigint NOT NULL DEFAULT 0,
+        events_per_second double precision,
+        topics json NOT NULL DEFAULT '[]',
+        error text,
+        started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        updated_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )
     """,
     """

@@ -1,0 +1,104 @@
+"""Which generation is active, and how that changes in one step.
+
+A worker that follows the active generation writes every batch under a lock that it shares with
+all others; who changes the active generation takes that lock alone. So a batch goes into the
+generation that is active when it commits, and a change waits for batches under way.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import asyncpg
+
+from contracts.errors import OperationError
+from projector import generations
+from projector.dependencies import Connection
+
+ACTIVATION: Final = 7_046_133_002
+"""The advisory lock."""
+
+HOLD: Final = "SELECT pg_advisory_xact_lock_shared($1), set_config('search_path', $2, true)"
+ENTER: Final = "SELECT set_config('search_path', $1, true)"
+ACTIVE: Final = "SELECT name FROM runfold.active_generation"
+
+TAKE: Final = "SELECT pg_advisory_xact_lock($1)"
+
+POINT: Final = """
+    UPDATE runfold.active_generation SET name = $1
+"""
+
+STAMP: Final = """
+    UPDATE runfold.generation SET activated_at = clock_timestamp() WHERE name = $1
+"""
+
+BEHIND: Final = """
+    SELECT active.topic, active.partition, active.next_offset AS needed,
+        coalesce(other.next_offset, -1) AS found
+    FROM {active}.position AS active
+    LEFT JOIN {other}.position AS other USING (topic, partition)
+    WHERE active.partition >= 0 AND coalesce(other.next_offset, -1) < active.next_offset
+    ORDER BY active.topic, active.partition
+"""
+
+
+class ActiveGenerationChanged(OperationError):
+    """Another generation is active now; nothing of this batch was written."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"generation {name!r} is active now")
+
+
+class NotCaughtUp(OperationError):
+    """A generation lacks records that the active one has."""
+
+    def __init__(self, name: str, topic: str, partition: int, found: int, needed: int) -> None:
+        super().__init__(
+            f"generation {name!r} stands at {found} of {topic}[{partition}], the active one at"
+            f" {needed}: it would show readers an older view"
+        )
+
+
+async def enter(connection: Connection, generation: str, *, follow: bool) -> None:
+    """Make a transaction write to a generation.
+
+    With `follow`, only while it is active: the shared lock is held until the transaction ends.
+    Raises `ActiveGenerationChanged`.
+    """
+    schema = generations.schema_of(generation)
+    if not follow:
+        await connection.execute(ENTER, schema)
+        return
+    await connection.execute(HOLD, ACTIVATION, schema)
+    active = await connection.fetchval(ACTIVE)
+    if active != generation:
+        raise ActiveGenerationChanged(active)
+
+
+async def activate(
+    connection: asyncpg.Connection, name: str, catch_up: Callable[[], Awaitable[None]]
+) -> None:
+    """Make a generation the active one, in one step for all readers and workers.
+
+    `catch_up` is called while no worker can commit to the active generation: it has to bring the
+    new one to at least where the active one stands. Raises `NotCaughtUp` when it did not, and
+    what `generations.resolve` raises; the active generation stays then.
+    """
+    async with connection.transaction():
+        await connection.execute(TAKE, ACTIVATION)
+        await generations.resolve(connection, name)
+        active = await connection.fetchval(ACTIVE)
+        await catch_up()
+        await check_caught_up(connection, active, name)
+        await connection.execute(POINT, name)
+        await connection.execute(STAMP, name)
+
+
+async def check_caught_up(connection: Connection, active: str, name: str) -> None:
+    """Raise `NotCaughtUp` when `name` stands behind the active generation anywhere."""
+    statement = BEHIND.format(
+        active=generations.schema_of(active), other=generations.schema_of(name)
+    )
+    row = await connection.fetchrow(statement)
+    if row is not None:
+        raise NotCaughtUp(name, row["topic"], row["partition"], row["found"], row["needed"])
