@@ -6,7 +6,7 @@ generation that is active when it commits, and a change waits for batches under 
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import asyncpg
 
@@ -59,19 +59,27 @@ class NotCaughtUp(OperationError):
         )
 
 
-async def enter(connection: Connection, generation: str, *, follow: bool) -> None:
-    """Make a transaction write to a generation.
+class Target(NamedTuple):
+    """The generation a worker writes."""
 
-    With `follow`, only while it is active: the shared lock is held until the transaction ends.
+    generation: str
+    follows: bool = True
+    """Whether it is written only while it is active, and its successor after that."""
+
+
+async def enter(connection: Connection, target: Target) -> None:
+    """Make a transaction write to the target generation.
+
+    Where the target is to be the active one, the shared lock is held until the transaction ends.
     Raises `ActiveGenerationChanged`.
     """
-    schema = generations.schema_of(generation)
-    if not follow:
+    schema = generations.schema_of(target.generation)
+    if not target.follows:
         await connection.execute(ENTER, schema)
         return
     await connection.execute(HOLD, ACTIVATION, schema)
     active = await connection.fetchval(ACTIVE)
-    if active != generation:
+    if active != target.generation:
         raise ActiveGenerationChanged(active)
 
 

@@ -7,11 +7,12 @@ from typing import Final, Protocol, TypeAlias
 import asyncpg
 
 from projector import faults, writer
+from projector.activation import ActiveGenerationChanged, Target
 from projector.batch import Batch, Partition, Record, Rejections, fold
 from projector.dependencies import Connection, Dependencies
 from projector.faults import Fault
 
-Write: TypeAlias = Callable[[Connection, Batch, int], Awaitable[None]]
+Write: TypeAlias = Callable[[Connection, Batch, Target, int], Awaitable[None]]
 """How a batch is written in one transaction: `writer.write`, or copying while rebuilding."""
 
 
@@ -28,6 +29,7 @@ class Applier:
     def __init__(
         self,
         dependencies: Dependencies,
+        target: Target,
         prefix: str,
         slot: int,
         observer: Observer,
@@ -37,6 +39,8 @@ class Applier:
     ) -> None:
         self.positions: dict[Partition, int] = {}
         """Next offset of each partition this worker has, as last read or written."""
+        self.target = target
+        """The generation that is written; another one once another is active."""
         self._dependencies = dependencies
         self._prefix = prefix
         self._slot = slot
@@ -50,7 +54,8 @@ class Applier:
         A refused batch is halved until the record at fault stands alone, which is then parked as
         `rejected`; the halves are transactions of their own, in order. Waits as long as the
         database is away. Raises `PositionConflict` when a partition has moved meanwhile,
-        `Stopping`, and whatever is neither the data's nor the infrastructure's fault.
+        `ActiveGenerationChanged`, `Stopping`, and whatever is neither the data's nor the
+        infrastructure's fault.
         """
         rejections = rejections or {}
         refused = await self._write(records, rejections)
@@ -77,7 +82,10 @@ class Applier:
         while True:
             try:
                 async with self._dependencies.pool.acquire() as connection:
-                    await self._transaction(connection, batch, self._slot)
+                    await self._transaction(connection, batch, self.target, self._slot)
+            except ActiveGenerationChanged as change:
+                self.target = Target(change.name)
+                raise
             except Exception as error:
                 fault = faults.of(error)
                 if fault is None:

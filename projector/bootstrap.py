@@ -14,6 +14,7 @@ from aiokafka.errors import KafkaError
 
 from contracts.read_model import WRITER_ROLE
 from projector import generations
+from projector.activation import Target
 from projector.applying import Applier
 from projector.consumer import Consumer
 from projector.counters import SLOTS
@@ -46,21 +47,22 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
     generation = await _generation(settings, database, stopping)
     if generation is None:
         return
-    async with writer_pool(settings.database_url, generation, CONNECTIONS) as pool:
+    target = Target(generation, follows=settings.generation is None)
+    async with writer_pool(settings.database_url, CONNECTIONS) as pool:
         dependencies = Dependencies(pool, stopping, database)
         BrokerLog(dependencies.broker).attach()
-        await _work(settings, dependencies, generation)
+        await _work(settings, dependencies, target)
 
 
-async def _work(settings: ProjectorSettings, dependencies: Dependencies, generation: str) -> None:
+async def _work(settings: ProjectorSettings, dependencies: Dependencies, target: Target) -> None:
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    reporter = Reporter(dependencies, worker_id, generation)
+    reporter = Reporter(dependencies, worker_id, target.generation)
     slot = zlib.crc32(worker_id.encode()) % SLOTS
-    applier = Applier(dependencies, settings.topic_prefix, slot, reporter)
+    applier = Applier(dependencies, target, settings.topic_prefix, slot, reporter)
     consumer = await _joined(settings, applier, dependencies)
     if consumer is None:
         return
-    structlog.get_logger("runfold").info("worker started", generation=generation)
+    structlog.get_logger("runfold").info("worker started", generation=target.generation)
     await reporter.run(consumer.kafka)
     await consumer.stop()
     if consumer.failure is not None:
@@ -77,12 +79,12 @@ def _asked_to_stop() -> asyncio.Event:
 async def _generation(
     settings: ProjectorSettings, database: Outage, stopping: asyncio.Event
 ) -> str | None:
-    """Return the active generation, waiting for the database and for its first migration."""
+    """Return the generation to write, waiting for the database and for its first migration."""
     while not stopping.is_set():
         try:
             connection = await asyncpg.connect(settings.database_url)
             try:
-                found = await generations.resolve(connection)
+                found = await generations.resolve(connection, settings.generation)
             finally:
                 await connection.close()
         except NotMigrated as error:
@@ -98,8 +100,8 @@ async def _generation(
     return None
 
 
-def writer_pool(database_url: str, generation: str, connections: int) -> asyncpg.Pool:
-    """Return a pool, still to be opened, that writes the views of one generation."""
+def writer_pool(database_url: str, connections: int) -> asyncpg.Pool:
+    """Return a pool, still to be opened, of connections that may write views."""
     return asyncpg.create_pool(
         database_url,
         min_size=0,
@@ -108,7 +110,6 @@ def writer_pool(database_url: str, generation: str, connections: int) -> asyncpg
         server_settings={
             "application_name": "runfold projector",
             "role": WRITER_ROLE,
-            "search_path": generations.schema_of(generation),
             "TimeZone": "UTC",
             "idle_in_transaction_session_timeout": LONGEST_SILENCE,
             "jit": "off",

@@ -19,6 +19,7 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from contracts.settings import kafka_connection
 from contracts.topics import TOPICS, topic_name
+from projector.activation import ActiveGenerationChanged
 from projector.applying import Applier, slices
 from projector.batch import Partition, Record
 from projector.dependencies import Dependencies, Stopping
@@ -122,6 +123,10 @@ class Consumer:
         except PositionConflict as conflict:
             self._log.info("partitions are sought again", reason=str(conflict))
             await self._seek({Partition(each.topic, each.partition) for each in records})
+        except ActiveGenerationChanged as change:
+            self._log.info("another generation is active", generation=change.name)
+            self._applier.positions.clear()
+            await self._seek(Partition(*each) for each in self.kafka.assignment())
 
     async def _apply(self, records: Sequence[Record]) -> None:
         self._seeker.check_log(self.kafka, records, self._applier.positions)
@@ -143,12 +148,12 @@ class Consumer:
         """Go to the stored positions of those partitions that are ours, whatever we believed."""
         assigned = {Partition(*each) for each in self.kafka.assignment()}
         ours = assigned.intersection(partitions)
-        self._applier.positions |= await self._seeker.seek(self.kafka, ours)
+        self._applier.positions |= await self._seeker.seek(self.kafka, ours, self._applier.target)
 
     async def assigned(self, partitions: set[Partition]) -> None:
         """Take over partitions."""
         async with self._turn:
-            found = await self._seeker.seek(self.kafka, partitions)
+            found = await self._seeker.seek(self.kafka, partitions, self._applier.target)
             self._applier.positions = found
         self._log.info("partitions assigned", partitions=len(partitions))
 

@@ -7,7 +7,8 @@ import asyncpg
 
 from contracts.decoding import Reason, Undecodable, decode
 from contracts.errors import OperationError
-from projector import faults, writer
+from projector import faults, generations, writer
+from projector.activation import Target, enter
 from projector.batch import Batch, of_event
 from projector.dependencies import Connection
 from projector.faults import Fault
@@ -87,14 +88,16 @@ async def show(connection: Connection, number: int) -> dict[str, Any]:
     return {**row, "headers": json.loads(row["headers"])}
 
 
-async def retry(connection: Connection, number: int, prefix: str, by: str) -> None:
+async def retry(connection: asyncpg.Connection, number: int, prefix: str, by: str) -> None:
     """Put the parked bytes through today's decoding and apply the event they make.
 
     The version guard decides as ever: an event that comes late changes nothing that is newer. The
     letter is kept, marked `retried` and by whom. Raises `UnknownDeadLetter`, `NotParked`, and
     `StillBad` after storing today's reason.
     """
+    target = Target(await generations.resolve(connection))
     async with connection.transaction():
+        await enter(connection, target)
         row = await _take(connection, number)
         suffix = row["topic"].removeprefix(prefix)
         outcome = decode(suffix, row["value"])

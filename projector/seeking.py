@@ -7,6 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from projector import faults, positions
+from projector.activation import Target, enter
 from projector.batch import Partition, Record
 from projector.dependencies import Connection, Dependencies
 from projector.errors import PositionBeyondLog
@@ -21,7 +22,7 @@ class Seeker:
         self._sought: dict[Partition, int] = {}
 
     async def seek(
-        self, kafka: AIOKafkaConsumer, partitions: Iterable[Partition]
+        self, kafka: AIOKafkaConsumer, partitions: Iterable[Partition], target: Target
     ) -> dict[Partition, int]:
         """Seek these partitions and return their positions, waiting for broker and database.
 
@@ -33,7 +34,7 @@ class Seeker:
         if not wanted:
             return {}
         first = await self._first_offsets(kafka, wanted)
-        found = await self._stored(first)
+        found = await self._stored(first, target)
         assigned = kafka.assignment()
         for partition, position in found.items():
             if TopicPartition(*partition) in assigned:
@@ -85,10 +86,15 @@ class Seeker:
             else:
                 return {Partition(*each): offset for each, offset in first.items()}
 
-    async def _stored(self, first: Mapping[Partition, int]) -> dict[Partition, int]:
+    async def _stored(self, first: Mapping[Partition, int], target: Target) -> dict[Partition, int]:
         while True:
             try:
-                async with self._dependencies.pool.acquire() as connection:
+                async with (
+                    self._dependencies.pool.acquire() as connection,
+                    connection.transaction(),
+                ):
+                    # which generation is active is settled when a batch is written
+                    await enter(connection, target._replace(follows=False))
                     return await self._read(connection, first)
             except Exception as error:
                 if faults.of(error) is None:

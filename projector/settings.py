@@ -21,5 +21,7 @@ class ProjectorSettings(DatabaseSettings, TopicSettings):
     poll_max_bytes: int = Field(default=8 * 1_048_576, ge=65_536, le=1_073_741_824)
     """Bytes of records a worker holds at most before it has written them: the bound of its
     memory, whatever the backlog. A single larger record is still taken."""
+    generation: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,40}$")
+    """Generation to keep up to date; the active one, and each that follows it, when unset."""
     shutdown_seconds: float = Field(default=30, gt=0, le=3_600)
     """How long a worker that is asked to stop may take to finish the poll in hand."""

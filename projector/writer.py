@@ -7,6 +7,7 @@ from typing import Any, Final
 import asyncpg
 
 from projector import counters, positions, statements
+from projector.activation import Target, enter
 from projector.batch import Batch, DeadLetter
 from projector.dependencies import Connection
 from projector.projections.text import dumps
@@ -28,13 +29,15 @@ PARK: Final = """
 """
 
 
-async def write(connection: Connection, batch: Batch, slot: int) -> None:
-    """Write a batch, all of it or nothing.
+async def write(connection: Connection, batch: Batch, target: Target, slot: int) -> None:
+    """Write a batch into a generation, all of it or nothing.
 
-    Raises `PositionConflict` when a partition is not where the batch started, and what
-    PostgreSQL says otherwise; `projector.faults` tells which of that is the data's fault.
+    Raises `PositionConflict` when a partition is not where the batch started,
+    `ActiveGenerationChanged`, and what PostgreSQL says otherwise; `projector.faults` tells which
+    of that is the data's fault.
     """
     async with connection.transaction():
+        await enter(connection, target)
         await positions.claim(connection, batch.moves)
         await apply(connection, batch, slot)
         await park(connection, batch.dead)

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from projector import positions
+from projector.activation import Target, enter
 from projector.applying import Applier, slices
 from projector.batch import Batch, Partition, Record
 from projector.bootstrap import writer_pool
@@ -14,6 +15,7 @@ from projector.dependencies import Dependencies
 from tests.records import PREFIX
 
 SLICE_BYTES = 8 * 1_048_576
+MAIN = Target("main")
 
 
 class Committed:
@@ -32,14 +34,15 @@ class Worker:
     def __init__(self, pool: asyncpg.Pool, slot: int) -> None:
         self.seen = Committed()
         self._pool = pool
-        self._applier = Applier(Dependencies(pool, asyncio.Event()), PREFIX, slot, self.seen)
+        self._applier = Applier(Dependencies(pool, asyncio.Event()), MAIN, PREFIX, slot, self.seen)
 
     async def own(self, records: Iterable[Record]) -> None:
         """Take over the partitions these records lie in, where they stand."""
         wanted = {Partition(each.topic, each.partition): 0 for each in records}
         if not wanted:
             return
-        async with self._pool.acquire() as connection:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await enter(connection, MAIN)
             await positions.begin(connection, wanted)
             self._applier.positions |= await positions.read(connection, wanted)
 
@@ -52,5 +55,5 @@ class Worker:
 @asynccontextmanager
 async def workers(database_url: str, count: int) -> AsyncIterator[list[Worker]]:
     """Workers on one database, each with a connection and a counter slot of its own."""
-    async with writer_pool(database_url, "main", connections=count) as pool:
+    async with writer_pool(database_url, connections=count) as pool:
         yield [Worker(pool, slot) for slot in range(count)]

@@ -5,12 +5,13 @@ from typing import Any
 
 from contracts.read_model import metadata
 from projector import positions
+from projector.activation import Target, enter
 from projector.batch import Batch
 from projector.dependencies import Connection
 from projector.writer import park
 
 
-async def write(connection: Connection, batch: Batch, slot: int) -> None:
+async def write(connection: Connection, batch: Batch, target: Target, slot: int) -> None:
     """Copy a batch in one transaction with its positions; nothing is computed from it yet.
 
     Stands in for `writer.write` while a generation is loaded, with the same errors. `slot` is
@@ -18,6 +19,7 @@ async def write(connection: Connection, batch: Batch, slot: int) -> None:
     """
     del slot
     async with connection.transaction():
+        await enter(connection, target)
         await positions.claim(connection, batch.moves)
         for table, rows in batch.rows.items():
             await _copy(connection, table, rows)
