@@ -38,13 +38,15 @@ def of(error: Exception) -> Fault | None:
 
 
 def cause(error: BaseException) -> BaseException:
-    """Return what an error came of.
+    """Return what an error came of, in words for people.
 
-    asyncpg tells of a lost connection in its own terms when that was lost within a transaction.
+    asyncpg tells of a connection that was lost within a transaction in its own terms.
     """
     ours = asyncpg.InterfaceError | asyncpg.InternalClientError
     while isinstance(error, ours) and error.__context__ is not None:
         error = error.__context__
+    if isinstance(error, asyncpg.InternalClientError):
+        return ConnectionResetError("the connection was lost")
     return error
 
 

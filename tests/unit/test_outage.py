@@ -92,6 +92,8 @@ def test_a_connection_lost_within_a_transaction_is_told_by_its_cause() -> None:
     told.__context__ = lost
     assert faults.cause(told) is lost
     assert faults.cause(lost) is lost
+    told.__context__ = asyncpg.InternalClientError("cannot switch to state 12")
+    assert str(faults.cause(told)) == "the connection was lost"
 
 
 @pytest.mark.parametrize(
