@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from api import approval_keys, keys, problems
+from api import keys, problems
 from api.auth import Verifier
 from api.database import open_pool
 from api.metrics import Measured, Metrics
@@ -15,6 +15,7 @@ from api.reading import Views
 from api.routes import ROUTERS
 from api.services import Services
 from api.settings import ApiSettings
+from contracts.approvals import load_signing_keys
 from contracts.settings import load
 
 DESCRIPTION: Final = "The views of an agent platform's event stream."
@@ -31,7 +32,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     The database need not be there yet: until it is, requests that need it are answered 503.
     """
     verifier = Verifier(keys.from_settings(settings), settings.auth_issuer, settings.auth_audience)
-    approval = [approval_keys.load(path) for path in [settings.approval_key] if path]
+    signing = load_signing_keys(settings.approval_key) if settings.approval_key else None
     metrics = Metrics()
 
     @asynccontextmanager
@@ -40,7 +41,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             app.state.services = Services(
                 views=Views(pool),
                 verifier=verifier,
-                approval_keys=[approval_keys.public_jwk(key) for key in approval],
+                signing_keys=signing,
                 max_lag=settings.ready_max_lag,
                 metrics=metrics,
             )

@@ -13,6 +13,7 @@ from api.languages import Language, preferred
 from api.metrics import Metrics
 from api.parameters import Parameters
 from api.reading import Snapshot, Views
+from contracts.approvals import SigningKeys
 
 T = TypeVar("T")
 
@@ -23,8 +24,8 @@ class Services:
 
     views: Views
     verifier: Verifier
-    approval_keys: list[dict[str, Any]]
-    """Public keys of approval tokens, as JWKs."""
+    signing_keys: SigningKeys | None
+    """Keys of approval tokens, if this service has any."""
     max_lag: int
     """Most events the views may be behind to be ready."""
     metrics: Metrics

@@ -15,7 +15,7 @@ class ApiSettings(DatabaseSettings, AuthSettings, LogSettings):
     """What `runfold api` needs; read with `contracts.settings.load`."""
 
     approval_key: Path | None = Field(default=None, examples=["/run/secrets/approval-key.pem"])
-    """PEM file of the Ed25519 key that approval tokens are signed with; its public half is
+    """PEM file of the Ed25519 key that approval tokens are signed with; the public keys are
     published at `/.well-known/jwks.json`."""
     api_host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
     """Address the API listens on."""

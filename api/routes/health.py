@@ -47,7 +47,7 @@ async def readyz(serving: Serving) -> Response:
 @router.get("/.well-known/jwks.json", response_model=KeySet)
 async def jwks(serving: Serving) -> Response:
     """Publish the keys that approval tokens are verified with."""
-    return answers.plain({"keys": serving.approval_keys})
+    return answers.plain(serving.signing_keys.jwks() if serving.signing_keys else {"keys": []})
 
 
 @router.get(
