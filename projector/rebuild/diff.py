@@ -66,18 +66,17 @@ class Diff:
         return sum(self.totals.values())
 
 
-async def diff(connection: Connection, one: str, other: str) -> Diff:
-    """Compare two generations by name; the rows in neither are the same in both.
+async def diff(connection: Connection, one: str, other: str, most: int = MOST_NAMED) -> Diff:
+    """Compare two generations by name, naming at most `most` rows of a table.
 
-    One pass over each table in key order, in one snapshot.
+    Belongs into a transaction of one snapshot: generations are alike only at the same positions.
     """
     found = Diff()
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        for name in COMPARED:
-            rows = await connection.fetch(_statement(metadata.tables[name], one, other), MOST_NAMED)
-            if rows:
-                found.totals[name] = rows[0]["total"]
-            found.named += [_difference(name, row, one, other) for row in rows]
+    for name in COMPARED:
+        rows = await connection.fetch(_statement(metadata.tables[name], one, other), most)
+        if rows:
+            found.totals[name] = rows[0]["total"]
+        found.named += [_difference(name, row, one, other) for row in rows]
     return found
 
 

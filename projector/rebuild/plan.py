@@ -1,11 +1,12 @@
 """What is to be rebuilt, from where to where."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from pydantic import BaseModel, ConfigDict
 
 from contracts.errors import OperationError
 from contracts.settings import KafkaSettings, kafka_connection
@@ -14,9 +15,10 @@ from projector.batch import Partition
 from projector.topics import partition_counts
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(BaseModel):
     """What a person asked for."""
+
+    model_config = ConfigDict(frozen=True)
 
     name: str
     workers: int = 1
@@ -28,10 +30,13 @@ class Options:
     """Most events per second, over all workers."""
     allow_gap: bool = False
     activate: bool = True
+    verify: bool = False
+    """Compare with the active generation first, and activate only what was expected to differ."""
+    expect_changes: tuple[str, ...] = ()
+    """Fields that may differ, as `diff` names them: `run.summary.status`, or `run` for all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """The offsets of one partition that are loaded before the generation is settled."""
 
     first: int
