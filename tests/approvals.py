@@ -1,5 +1,6 @@
 """Approval tokens for tests: genuine ones, and ones that somebody has tampered with."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -89,3 +90,14 @@ def refusal(token: str | None, **changes: Any) -> errors.ApprovalRefused:
 
 
 TOKEN: Final = KEYS.sign(approval())
+
+
+class AsyncMemory:
+    """The store of an asyncio consumer."""
+
+    def __init__(self) -> None:
+        self.memory = MemorySingleUse()
+
+    async def use(self, jti: str, remember_until: datetime) -> bool:
+        await asyncio.sleep(0)
+        return self.memory.use(jti, remember_until)
