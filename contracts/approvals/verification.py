@@ -127,12 +127,14 @@ def _authentic(token: str | None, keys: Mapping[str, Any] | KeySource) -> bytes:
     if not _COMPACT.fullmatch(token):
         raise errors.Malformed("the token is not a JWT in its compact form")
     try:
-        key = _key(jwt.get_unverified_header(token), keys)
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError as error:
+        raise errors.Malformed(f"the token cannot be read: {_shown(error)}") from None
+    key = _key(header, keys)
+    try:
         payload: bytes = _VERIFIER.decode_complete(token, key, [ALGORITHM])["payload"]
     except jwt.InvalidSignatureError:
         raise errors.BadSignature("the token's signature does not fit") from None
-    except jwt.PyJWTError as error:
-        raise errors.Malformed(f"the token cannot be read: {_shown(error)}") from None
     return payload
 
 

@@ -248,6 +248,15 @@ def test_what_a_store_raises_is_not_held_back() -> None:
         verified(TOKEN, seen=Away())
 
 
+def test_an_outage_of_the_keys_is_no_fault_of_the_token() -> None:
+    class Away:
+        def find(self, kid: str) -> None:
+            raise jwt.PyJWKClientConnectionError("nobody answers")
+
+    with pytest.raises(jwt.PyJWKClientConnectionError):
+        verified(TOKEN, keys=Away())
+
+
 async def test_under_asyncio_one_of_many_may_make_the_call() -> None:
     seen = AsyncMemory()
     attempts = [verify_async(TOKEN, seen=seen, **EXPECTED) for _ in range(16)]
