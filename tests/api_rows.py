@@ -48,7 +48,7 @@ class Client:
     ) -> httpx.Response:
         """The answer, whatever it is; a list in the query is a repeated parameter."""
         said = bearer(self.settings, projects, roles) | (headers or {})
-        return await self.http.get(path, params=query, headers=said)
+        return await self.http.get(path, params=query or None, headers=said)
 
     async def get(self, path: str, **asked: Any) -> Any:
         """The body of an answer that is no error, numbers with all their digits."""

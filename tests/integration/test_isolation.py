@@ -1,0 +1,305 @@
+"""A project that is not the bearer's does not exist: in the API, and inside the database."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import asyncpg
+import httpx
+import jwt
+import pytest
+from sqlalchemy import Table
+
+from contracts.read_model import (
+    ALL_PROJECTS_SETTING,
+    OPERATOR_SETTING,
+    PROJECTS_SETTING,
+    READER_ROLE,
+    metadata,
+)
+from tests.api_rows import Client, numbered, project, serving
+from tests.unit.event_samples import OPTIONAL, REQUIRED, envelope, least
+
+MINE, THEIRS = "mine", "theirs"
+MY_RUN = "11111111-0000-4000-8000-000000000000"
+THEIR_RUN = "22222222-0000-4000-8000-000000000000"
+MY_COMMAND = "33333333-0000-4000-8000-000000000000"
+THEIR_COMMAND = "44444444-0000-4000-8000-000000000000"
+INCIDENT = "INC-20260518-AAAA"
+SECRET = "classified"
+"""Stands in every text that is theirs."""
+
+# Ids that would be somebody else's if they were pasted into an array or a pattern.
+AWKWARD = [
+    "mine,theirs",
+    '"theirs"',
+    "{theirs}",
+    "theirs\\",
+    "*",
+    "NULL",
+    "%",
+    "theirs'",
+    " theirs",
+]
+TABLES = list(metadata.sorted_tables)
+OF_PROJECTS = [table for table in TABLES if "project_id" in table.c]
+
+
+def events_of(owner: str, run_id: str, command_id: str, text: str) -> list[tuple[str, Any]]:
+    """One event of each kind, every field filled, all free text replaced by `text`."""
+    ids = {
+        "run_id": run_id,
+        "command_id": command_id,
+        "event_id": command_id,
+        "project_id": owner,
+        "incident_id": INCIDENT,
+        "trigger_ref": INCIDENT,
+        "provider_event_id": "shared",
+        "state": "waiting_approval",
+    }
+    given = []
+    for suffix in REQUIRED:
+        data = REQUIRED[suffix] | OPTIONAL[suffix]
+        for name, value in data.items():
+            if name in ids:
+                data[name] = ids[name]
+            elif name.endswith("_id") or name == "id":
+                data[name] = f"{owner}-{value}"
+            elif is_free(value):
+                data[name] = text
+        given.append((suffix, envelope(suffix, data) | {"entityversion": 3, "id": f"e-{owner}"}))
+    return given
+
+
+def is_free(value: Any) -> bool:
+    words = {"approve", "reject", "running", "cancelled"}
+    return (
+        isinstance(value, str) and not value.startswith("2026-") and value not in words | {"0.375"}
+    )
+
+
+def intruders() -> list[tuple[str, Any]]:
+    """Their events that name my run."""
+    texts = {"tool_name": SECRET, "content_preview": SECRET, "reason": SECRET}
+    named = {
+        "step-journal": "step_id",
+        "outbound-message": "message_id",
+        "mcp-gateway-audit": "call_id",
+    }
+    found = []
+    for suffix, name in named.items():
+        data = REQUIRED[suffix] | texts | {"run_id": MY_RUN, "project_id": THEIRS, name: "intruder"}
+        found.append((suffix, envelope(suffix, data)))
+    return found
+
+
+@pytest.fixture
+async def filled(database_url: str) -> str:
+    """A database with two projects that share an incident and a provider's event id."""
+    bad = ("project", b"no event")
+    given = [
+        *events_of(MINE, MY_RUN, MY_COMMAND, "mine alone"),
+        *events_of(THEIRS, THEIR_RUN, THEIR_COMMAND, SECRET),
+        *intruders(),
+        bad,
+        *(("project", least("project", project_id=awkward)) for awkward in AWKWARD),
+    ]
+    await project(database_url, numbered(given))
+    return database_url
+
+
+@pytest.fixture
+async def client(filled: str) -> AsyncIterator[Client]:
+    async with serving(filled) as client:
+        yield client
+
+
+@pytest.fixture
+async def reader(filled: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection with the API's role."""
+    session = {"role": READER_ROLE, "search_path": "g_main"}
+    connection = await asyncpg.connect(filled, server_settings=session)
+    yield connection
+    await connection.close()
+
+
+async def see(
+    reader: asyncpg.Connection, table: Table, settings: Mapping[str, str | None]
+) -> set[str | None]:
+    """The projects of the rows that the reader sees of a table."""
+    async with reader.transaction():
+        for name, value in settings.items():
+            if value is not None:
+                await reader.execute("SELECT set_config($1, $2, true)", name, value)
+        rows = await reader.fetch(f"SELECT DISTINCT project_id FROM {table.name}")
+        return {row["project_id"] for row in rows}
+
+
+async def test_both_projects_are_in_every_view(reader: asyncpg.Connection) -> None:
+    """Otherwise the other tests would show nothing."""
+    for table in OF_PROJECTS:
+        assert await see(reader, table, {ALL_PROJECTS_SETTING: "on"}) >= {MINE, THEIRS}, table.name
+
+
+@pytest.mark.parametrize("all_projects", [None, "off", "", "true", "ON"])
+async def test_no_setting_of_a_request_shows_another_projects_row(
+    reader: asyncpg.Connection, all_projects: str | None
+) -> None:
+    bearers: list[list[str] | None] = [[MINE], [], [MINE, *AWKWARD], None]
+    for projects, operator in itertools.product(bearers, [None, "on", "off"]):
+        literal = await reader.fetchval("SELECT $1::text[]::text", projects)
+        settings = {
+            PROJECTS_SETTING: literal,
+            ALL_PROJECTS_SETTING: all_projects,
+            OPERATOR_SETTING: operator,
+        }
+        for table in OF_PROJECTS:
+            nobodys = {None} if table.name == "evidence" else set()
+            assert await see(reader, table, settings) <= {*(projects or []), *nobodys}, table.name
+
+
+@pytest.mark.parametrize("operator", [None, "off", "", "true"])
+async def test_dead_letters_are_for_operators(
+    reader: asyncpg.Connection, operator: str | None
+) -> None:
+    async with reader.transaction():
+        await reader.execute("SELECT set_config($1, 'on', true)", ALL_PROJECTS_SETTING)
+        if operator is not None:
+            await reader.execute("SELECT set_config($1, $2, true)", OPERATOR_SETTING, operator)
+        assert await reader.fetch("SELECT * FROM dead_letter") == []
+        await reader.execute("SELECT set_config($1, 'on', true)", OPERATOR_SETTING)
+        assert await reader.fetchval("SELECT count(*) FROM dead_letter") == 1
+
+
+async def test_settings_end_with_their_transaction(reader: asyncpg.Connection) -> None:
+    everything = {ALL_PROJECTS_SETTING: "on", OPERATOR_SETTING: "on", PROJECTS_SETTING: "{theirs}"}
+    for table in OF_PROJECTS:
+        assert THEIRS in await see(reader, table, everything)
+        assert await see(reader, table, {}) <= {None}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO {table} SELECT * FROM {table}",
+        "UPDATE {table} SET {column} = {column}",
+        "DELETE FROM {table}",
+        "TRUNCATE {table}",
+        "DROP TABLE {table}",
+        "ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
+        "CREATE POLICY open ON {table} USING (true)",
+    ],
+)
+async def test_the_reader_writes_no_table(reader: asyncpg.Connection, statement: str) -> None:
+    for table in TABLES:
+        column = next(iter(table.c)).name
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.execute(statement.format(table=table.name, column=column))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE g_main.other ()",
+        "CREATE TABLE runfold.other ()",
+        "CREATE SCHEMA other",
+        "UPDATE runfold.active_generation SET name = name",
+        "INSERT INTO runfold.generation SELECT * FROM runfold.generation",
+        "DELETE FROM runfold.worker",
+        "ALTER ROLE runfold_reader BYPASSRLS",
+    ],
+)
+async def test_the_reader_changes_nothing_else(reader: asyncpg.Connection, statement: str) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await reader.execute(statement)
+
+
+async def test_row_level_security_is_not_to_be_turned_off(reader: asyncpg.Connection) -> None:
+    await reader.execute("SET row_security = off")
+    for table in TABLES:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await reader.fetch(f"SELECT * FROM {table.name}")
+
+
+async def test_a_reset_role_stays_the_reader(reader: asyncpg.Connection) -> None:
+    await reader.execute("RESET ROLE")
+    await reader.execute("RESET ALL")
+    await reader.execute("DISCARD ALL")
+    assert await reader.fetchval("SELECT current_user") == READER_ROLE
+
+
+def lists(roles: list[str]) -> list[str]:
+    """Every GET that is not about one thing."""
+    found = ["projects", "contracts", "runs", "runs/counts", "channel-events"]
+    found += ["approvals?include_decided=true", f"runs?incident_id={INCIDENT}"]
+    found += [f"runs?project_id={THEIRS}", "runs?state=waiting_approval"]
+    found += ["runs?created_after=2020-01-01T00:00:00Z", f"channel-events?project_id={THEIRS}"]
+    found += ["channel-events?provider_prefix=shared", f"contracts?project_id={THEIRS}"]
+    found += [f"runs/counts?project_id={THEIRS}", f"approvals?project_id={THEIRS}"]
+    found += [f"runs/{MY_RUN}", f"runs/{MY_RUN}/timeline", f"approvals/commands/{MY_COMMAND}"]
+    return [
+        f"/v1/{path}" for path in [*found, *(["ops/projection"] if "operator" in roles else [])]
+    ]
+
+
+@pytest.mark.parametrize("roles", [["viewer"], ["approver"], ["operator"]])
+@pytest.mark.parametrize("bearer", [[MINE], [MINE, *AWKWARD], AWKWARD, []])
+async def test_no_answer_tells_of_another_project(
+    client: Client, roles: list[str], bearer: list[str]
+) -> None:
+    for path in lists(roles):
+        answer = await client.ask(path, projects=["*"], roles=roles)
+        assert answer.status_code == 200, path
+        answer = await get_as(client, path, bearer, roles)
+        told = json.dumps(answer.json(), ensure_ascii=False)
+        for private in (SECRET, f'"{THEIRS}"', f"{THEIRS}-", THEIR_RUN, THEIR_COMMAND):
+            assert private not in told, (path, private)
+        if MINE not in bearer:
+            assert "mine alone" not in told, path
+
+
+async def get_as(
+    client: Client, path: str, projects: list[str], roles: list[str]
+) -> httpx.Response:
+    """Ask as the bearer of exactly these projects, a project called `*` among them."""
+    claims = {"iss": "runfold", "aud": "runfold", "sub": "t", "exp": 2**33}
+    secret = client.settings.auth_hs256_secret
+    assert secret is not None
+    token = jwt.encode(claims | {"projects": projects, "roles": roles}, secret.get_secret_value())
+    return await client.http.get(path, headers={"Authorization": f"Bearer {token}"})
+
+
+async def test_my_answers_are_not_empty(client: Client) -> None:
+    detail = await client.get(f"/v1/runs/{MY_RUN}", projects=[MINE])
+    assert [step["step_id"] for step in detail["steps"]] == ["mine-s1"]
+    assert all(detail["counts"].values())
+    assert (await client.get("/v1/runs", projects=[MINE]))["total"] == 1
+    assert (await client.get("/v1/runs"))["total"] == 2
+
+
+UNKNOWN = "55555555-0000-4000-8000-000000000000"
+
+
+@pytest.mark.parametrize(
+    ("path", "theirs"),
+    [
+        ("/v1/runs/{}", THEIR_RUN),
+        ("/v1/runs/{}?project_id=theirs", THEIR_RUN),
+        ("/v1/runs/{}?project_id=mine", THEIR_RUN),
+        ("/v1/runs/{}/timeline", THEIR_RUN),
+        ("/v1/runs/{}/timeline?kind=run", THEIR_RUN),
+        ("/v1/approvals?run_id={}", THEIR_RUN),
+        ("/v1/approvals/commands/{}", THEIR_COMMAND),
+    ],
+)
+async def test_what_is_theirs_is_what_does_not_exist(
+    client: Client, path: str, theirs: str
+) -> None:
+    absent = await client.ask(path.format(UNKNOWN), projects=[MINE])
+    hidden = await client.ask(path.format(theirs), projects=[MINE])
+    assert (hidden.status_code, hidden.content) == (absent.status_code, absent.content)
+    assert hidden.headers.raw == absent.headers.raw
+    assert (await client.ask(path.format(theirs), projects=[MINE, THEIRS])).status_code == (
+        404 if "=mine" in path else 200
+    )
