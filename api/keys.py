@@ -68,7 +68,8 @@ class Jwks:
 
         Raises `Unavailable` when no key could be loaded yet.
         """
-        if self._is_due(kid):
+        # Who has a known key does not wait while another request sees to its age.
+        if self._is_due(kid) and not (self._known(kid) and self._loading.locked()):
             async with self._loading:
                 if self._is_due(kid):
                     await self._refresh()
@@ -87,14 +88,14 @@ class Jwks:
         return (is_old or self._known(kid) is None) and now - self._tried_at > RETRY_S
 
     async def _refresh(self) -> None:
-        self._tried_at = self._clock()
         try:
             self._keys = parse(await asyncio.to_thread(self._load))
+            self._loaded_at = self._clock()
         except (OSError, ValueError) as error:
             # The keys that are known go on being used: an outage there must not be one here.
             logger.warning("the JWKS could not be loaded", error=str(error))
-        else:
-            self._loaded_at = self._clock()
+        finally:
+            self._tried_at = self._clock()
 
 
 def parse(text: bytes) -> dict[str | None, Key]:
@@ -118,7 +119,10 @@ def parse(text: bytes) -> dict[str | None, Key]:
 
 
 def _jwk(entry: dict[str, Any]) -> jwt.PyJWK | None:
-    if entry.get("use", "sig") != "sig":
+    kid, algorithm = entry.get("kid"), entry.get("alg")
+    is_named = all(isinstance(each, str | None) for each in (kid, algorithm))
+    is_ours = algorithm is None or algorithm in ASYMMETRIC
+    if not is_named or not is_ours or entry.get("use", "sig") != "sig":
         return None
     try:
         return jwt.PyJWK(entry)

@@ -1,0 +1,213 @@
+"""Bearer tokens: what verifies, what does not, and what a bearer may see."""
+
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from api.auth import Bearer, Role, Unauthenticated, Verifier
+from api.keys import Jwks, SharedSecret
+
+SECRET = "unit tests of the API: a secret that is long enough for HS512 as well"
+ED25519 = ed25519.Ed25519PrivateKey.generate()
+P256 = ec.generate_private_key(ec.SECP256R1())
+RSA = rsa.generate_private_key(65_537, 2048)
+
+CLAIMS: dict[str, Any] = {
+    "iss": "runfold",
+    "aud": "runfold",
+    "sub": "alice",
+    "exp": 2**33,
+    "projects": ["p1", "p0"],
+    "roles": ["viewer"],
+}
+KEYS = {
+    "ed": OKPAlgorithm.to_jwk(ED25519.public_key(), as_dict=True),
+    "ec": ECAlgorithm.to_jwk(P256.public_key(), as_dict=True),
+    "rsa": RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True),
+}
+
+
+def document(keys: dict[str, dict[str, Any]]) -> bytes:
+    return json.dumps({"keys": [{**key, "kid": kid} for kid, key in keys.items()]}).encode()
+
+
+def by_secret() -> Verifier:
+    return Verifier(SharedSecret(SECRET), "runfold", "runfold")
+
+
+def by_jwks() -> Verifier:
+    return Verifier(Jwks(lambda: document(KEYS)), "runfold", "runfold")
+
+
+def token(
+    key: Any = SECRET, algorithm: str = "HS256", kid: str | None = None, **claims: Any
+) -> str:
+    said = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
+    return jwt.encode(said, key, algorithm, headers={"kid": kid} if kid else None)
+
+
+def forged(header: dict[str, Any], payload: Any, signature: bytes = b"") -> str:
+    parts = (json.dumps(header).encode(), json.dumps(payload).encode(), signature)
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+
+
+async def refusal(verifier: Verifier, given: str) -> Unauthenticated:
+    with pytest.raises(Unauthenticated) as raised:
+        await verifier.bearer(given)
+    assert (raised.value.status, raised.value.code) == (401, "invalid_token")
+    challenge = (raised.value.headers or {})["WWW-Authenticate"]
+    assert challenge.startswith('Bearer realm="runfold", error="invalid_token"')
+    assert SECRET not in challenge
+    return raised.value
+
+
+async def test_a_good_token_says_who_asks() -> None:
+    who = await by_secret().bearer(token())
+    assert who == Bearer("alice", ("p0", "p1"), frozenset({Role.VIEWER}))
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "kid"),
+    [(ED25519, "EdDSA", "ed"), (P256, "ES256", "ec"), (RSA, "RS256", "rsa")],
+)
+async def test_a_token_of_each_published_key(key: Any, algorithm: str, kid: str) -> None:
+    assert (await by_jwks().bearer(token(key, algorithm, kid))).subject == "alice"
+
+
+@pytest.mark.parametrize(
+    ("claims", "why"),
+    [
+        ({"exp": int(time.time()) - 1}, "expired"),
+        ({"exp": None}, "lacks a claim"),
+        ({"iss": None}, "lacks a claim"),
+        ({"aud": None}, "lacks a claim"),
+        ({"sub": None}, "lacks a claim"),
+        ({"iss": "other"}, "another issuer"),
+        ({"aud": "other"}, "another audience"),
+        ({"aud": ["other"]}, "another audience"),
+        ({"nbf": 2**33}, "not valid yet"),
+        ({"sub": ""}, "cannot be accepted"),
+        ({"projects": "p0"}, "cannot be accepted"),
+        ({"projects": [1]}, "cannot be accepted"),
+        ({"projects": ["p\0"]}, "cannot be accepted"),
+        ({"projects": ["\ud800"]}, "cannot be accepted"),
+        ({"projects": {"*": 1}}, "cannot be accepted"),
+        ({"roles": "operator"}, "cannot be accepted"),
+        ({"roles": [None]}, "cannot be accepted"),
+    ],
+)
+async def test_a_claim_that_is_not_right(claims: dict[str, Any], why: str) -> None:
+    assert why in (await refusal(by_secret(), token(**claims))).detail
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "",
+        "x",
+        "a.b.c",
+        "..",
+        "\u00e9.\u00e9.\u00e9",
+        token() + "x",
+        token("another secret that is long enough for every HMAC"),
+        token(algorithm="HS384"),
+        token(algorithm="HS512"),
+        forged({"alg": "none"}, CLAIMS),
+        forged({"alg": "None", "typ": "JWT"}, CLAIMS),
+        forged({"alg": "HS256"}, CLAIMS),
+        forged({"alg": "HS256", "kid": 5}, CLAIMS),
+        forged({"alg": ["HS256"]}, CLAIMS),
+        forged({}, CLAIMS),
+        forged({"alg": "HS256", "crit": ["x"]}, CLAIMS, b"x"),
+        token(ED25519, "EdDSA"),
+    ],
+)
+async def test_what_does_not_verify_with_a_secret(given: str) -> None:
+    await refusal(by_secret(), given)
+
+
+def nested(depth: int) -> str:
+    header = base64.urlsafe_b64encode(b"[" * depth).decode().rstrip("=")
+    return f"{header}.e30.AA"
+
+
+@pytest.mark.parametrize("depth", [10, 5_000, 100_000])
+async def test_a_header_that_cannot_be_read(depth: int) -> None:
+    await refusal(by_secret(), nested(depth))
+
+
+def pem(key: Any) -> bytes:
+    return bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
+def signed_with_public_key(kid: str, secret: bytes) -> str:
+    """A token whose HMAC secret is a published key: right wherever the token's word is taken."""
+    import hashlib
+    import hmac
+
+    unsigned = forged({"alg": "HS256", "typ": "JWT", "kid": kid}, CLAIMS).rpartition(".")[0]
+    signature = hmac.new(secret, unsigned.encode(), hashlib.sha256).digest()
+    return f"{unsigned}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        signed_with_public_key("rsa", pem(RSA)),
+        signed_with_public_key("ec", pem(P256)),
+        signed_with_public_key("ed", pem(ED25519)),
+        signed_with_public_key("ed", json.dumps(KEYS["ed"]).encode()),
+        forged({"alg": "none", "kid": "ed"}, CLAIMS),
+        token(ED25519, "EdDSA", "unknown"),
+        token(ED25519, "EdDSA"),
+        token(ED25519, "EdDSA", "rsa"),
+        token(RSA, "RS256", "ed"),
+        token(RSA, "RS512", "rsa"),
+        token(RSA, "PS256", "rsa"),
+        token(ed25519.Ed25519PrivateKey.generate(), "EdDSA", "ed"),
+        token(SECRET, "HS256", "ed"),
+        forged({"alg": "EdDSA", "jwk": KEYS["ed"]}, CLAIMS),
+    ],
+)
+async def test_what_does_not_verify_with_public_keys(given: str) -> None:
+    await refusal(by_jwks(), given)
+
+
+async def test_without_a_token_the_challenge_names_no_error() -> None:
+    with pytest.raises(Unauthenticated) as raised:
+        await by_secret().bearer(None)
+    assert (raised.value.status, raised.value.code) == (401, "missing_token")
+    assert (raised.value.headers or {})["WWW-Authenticate"] == 'Bearer realm="runfold"'
+
+
+@pytest.mark.parametrize(
+    ("projects", "asked", "seen"),
+    [
+        ("*", None, None),
+        ("*", ["p2", "p0", "p2"], ["p0", "p2"]),
+        (["p1", "p0"], None, ["p0", "p1"]),
+        (["p1", "p0"], ["p2", "p0"], ["p0"]),
+        (["p1"], ["p2"], []),
+        ([], None, []),
+        (None, None, []),
+        (["*"], ["p2"], []),
+    ],
+)
+async def test_which_projects_there_are_for_a_bearer(
+    projects: Any, asked: list[str] | None, seen: list[str] | None
+) -> None:
+    who = await by_secret().bearer(token(projects=projects))
+    assert who.among(asked) == seen
+
+
+async def test_roles_that_are_not_known_are_none() -> None:
+    who = await by_secret().bearer(token(roles=["admin", "approver", "Viewer"]))
+    assert who.roles == {Role.APPROVER}
+    assert (await by_secret().bearer(token(roles=None))).roles == frozenset()
