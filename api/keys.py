@@ -119,9 +119,9 @@ def parse(text: bytes) -> dict[str | None, Key]:
 
 
 def _jwk(entry: dict[str, Any]) -> jwt.PyJWK | None:
-    kid, algorithm = entry.get("kid"), entry.get("alg")
-    is_named = all(isinstance(each, str | None) for each in (kid, algorithm))
-    is_ours = algorithm is None or algorithm in ASYMMETRIC
+    is_named = isinstance(entry.get("kid"), str | None)
+    # A list: an `alg` that is no text may not be hashable.
+    is_ours = entry.get("alg") in [None, *ASYMMETRIC]
     if not is_named or not is_ours or entry.get("use", "sig") != "sig":
         return None
     try:
