@@ -122,7 +122,7 @@ def _id_text(value: object) -> str:
             pass
         case str() if 1 <= len(value) <= ID_LENGTH:
             return value
-        case int() if abs(value) < 10 ** (ID_LENGTH - 1):
+        case int() if len(str(value)) <= ID_LENGTH:
             return str(value)
     raise ValueError(f"should be a string or an integer of 1 to {ID_LENGTH} characters")
 

@@ -4,7 +4,7 @@ from contracts.envelope import Event
 from contracts.events import ProjectUpserted, RevisionUpserted
 from contracts.keys import index_key
 from projector.projections.rows import ProjectRow, RevisionRow
-from projector.projections.text import dumps
+from projector.projections.text import dumps, fields
 
 
 def project(event: Event[ProjectUpserted]) -> ProjectRow:
@@ -15,7 +15,7 @@ def project(event: Event[ProjectUpserted]) -> ProjectRow:
         version=event.entityversion,
         event_time=event.time,
         event_id=event.id,
-        detail=dumps(data.model_dump()),
+        detail=dumps(fields(data)),
     )
 
 
@@ -30,5 +30,5 @@ def revision(event: Event[RevisionUpserted]) -> RevisionRow:
         event_id=event.id,
         lifecycle_status=index_key(data.lifecycle_status),
         created_at=data.created_at,
-        detail=dumps(data.model_dump()),
+        detail=dumps(fields(data)),
     )

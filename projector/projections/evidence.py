@@ -5,7 +5,7 @@ from contracts.events import EvidenceRecorded, LegacyCallAudited
 from projector.projections import routes
 from projector.projections.ranks import Rank
 from projector.projections.rows import EvidenceRow
-from projector.projections.text import SUMMARY_LENGTH, dumps, entity_id, literal, or_dashes
+from projector.projections.text import SUMMARY_LENGTH, dumps, entity_id, fields, literal, or_dashes
 
 
 def item(event: Event[EvidenceRecorded]) -> EvidenceRow:
@@ -43,7 +43,7 @@ def item(event: Event[EvidenceRecorded]) -> EvidenceRow:
                 "history_source": "alert_operation_log",
             }
         ),
-        detail=dumps(data.model_dump()),
+        detail=dumps(fields(data)),
     )
 
 
@@ -87,5 +87,5 @@ def record(event: Event[LegacyCallAudited]) -> EvidenceRow:
                 "history_source": "mcp_audit_log",
             }
         ),
-        detail=dumps(data.model_dump()),
+        detail=dumps(fields(data)),
     )

@@ -6,7 +6,7 @@ from contracts.envelope import Event
 from contracts.events import GatewayCallAudited
 from projector.projections.ranks import Rank
 from projector.projections.rows import ItemRow
-from projector.projections.text import dumps, entity_id, literal
+from projector.projections.text import dumps, entity_id, fields, literal
 
 
 def row(event: Event[GatewayCallAudited]) -> ItemRow:
@@ -14,7 +14,7 @@ def row(event: Event[GatewayCallAudited]) -> ItemRow:
     data = event.data
     gate = data.gate_result or {}
     scope, enforced = gate.get("required_scope"), gate.get("policy_enforced")
-    detail = data.model_dump(exclude={"run_id", "project_id"})
+    detail = fields(data, "run_id", "project_id")
     detail |= {
         "required_scope": scope,
         "policy_enforced": enforced,

@@ -7,7 +7,7 @@ from contracts.envelope import Event
 from contracts.events import MessageOutbound
 from projector.projections.ranks import Rank
 from projector.projections.rows import ItemRow
-from projector.projections.text import dumps, entity_id
+from projector.projections.text import dumps, entity_id, fields
 
 MARKERS: Final = (
     ("RUNBOOK REVIEW", "Runbook 待人工審核", "Runbook awaiting review"),
@@ -63,7 +63,7 @@ def row(event: Event[MessageOutbound]) -> ItemRow:
         ),
         incidents=incidents.unique(mentioned) or None,
         run_version=None,
-        detail=dumps(data.model_dump(exclude={"run_id", "project_id"})),
+        detail=dumps(fields(data, "run_id", "project_id")),
     )
 
 

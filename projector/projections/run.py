@@ -8,7 +8,7 @@ from contracts.envelope import Event
 from contracts.events import RunStateChanged
 from contracts.keys import LONGEST_KEY
 from projector.projections.rows import RunRow, StateRow
-from projector.projections.text import dumps
+from projector.projections.text import dumps, fields
 
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
@@ -28,7 +28,7 @@ LISTED: Final = (
 def row(event: Event[RunStateChanged]) -> RunRow:
     """Return the row of a run whose winning event this is."""
     data = event.data
-    fields = data.model_dump()
+    known = fields(data)
     ref = data.trigger_ref
     return RunRow(
         run_id=data.run_id,
@@ -46,9 +46,9 @@ def row(event: Event[RunStateChanged]) -> RunRow:
         incidents=incidents.unique(
             [*incidents.in_text(ref), *incidents.in_text(data.error_detail)]
         ),
-        listing=dumps({name: fields[name] for name in LISTED}),
-        detail=dumps(fields),
-        pending_action=dumps(fields["pending_action"]) if data.pending_action else None,
+        listing=dumps({name: known[name] for name in LISTED}),
+        detail=dumps(known),
+        pending_action=dumps(data.pending_action) if data.pending_action else None,
     )
 
 

@@ -6,7 +6,7 @@ from contracts.envelope import Event
 from contracts.events import StepRecorded
 from projector.projections.ranks import Rank
 from projector.projections.rows import ItemRow
-from projector.projections.text import dumps, entity_id
+from projector.projections.text import dumps, entity_id, fields
 
 CONSOLE: Final = "operator_console."
 """Tools with this prefix are an operator's own doing."""
@@ -41,7 +41,7 @@ def row(event: Event[StepRecorded]) -> ItemRow:
         metadata=dumps({"was_blocked": data.was_blocked, "latency_ms": data.latency_ms}),
         incidents=None,
         run_version=None,
-        detail=dumps(data.model_dump(exclude={"run_id", "project_id"})),
+        detail=dumps(fields(data, "run_id", "project_id")),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import orjson
 
+from contracts.events import EventData
+
 SUMMARY_LENGTH: Final = 500
 """Longest summary of what bears on an incident, in characters."""
 
@@ -21,13 +23,22 @@ def dumps(value: Any) -> str:
         return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def _exact(value: Any) -> orjson.Fragment:
+def fields(data: EventData, *without: str) -> dict[str, Any]:
+    """Return a payload's fields by name, but for some; an object among them stays a model."""
+    return {name: value for name, value in data.__dict__.items() if name not in without}
+
+
+def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(format(value, "f"))
+    if isinstance(value, EventData):
+        return value.__dict__
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, EventData):
+        return _plain(value.__dict__)
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):
