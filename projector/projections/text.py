@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from contracts.events import EventData
+from contracts.events.fields import Contract
 
 SUMMARY_LENGTH: Final = 500
 """Longest summary of what bears on an incident, in characters."""
@@ -23,7 +23,7 @@ def dumps(value: Any) -> str:
         return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def fields(data: EventData, *without: str) -> dict[str, Any]:
+def fields(data: Contract, *without: str) -> dict[str, Any]:
     """Return a payload's fields by name, but for some; an object among them stays a model."""
     return {name: value for name, value in data.__dict__.items() if name not in without}
 
@@ -31,13 +31,13 @@ def fields(data: EventData, *without: str) -> dict[str, Any]:
 def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(format(value, "f"))
-    if isinstance(value, EventData):
+    if isinstance(value, Contract):
         return value.__dict__
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, EventData):
+    if isinstance(value, Contract):
         return _plain(value.__dict__)
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
