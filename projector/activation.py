@@ -11,11 +11,9 @@ from typing import Final, NamedTuple
 import asyncpg
 
 from contracts.errors import OperationError
+from contracts.locks import ACTIVATION
 from projector import generations
 from projector.dependencies import Connection
-
-ACTIVATION: Final = 7_046_133_002
-"""The advisory lock."""
 
 HOLD: Final = "SELECT pg_advisory_xact_lock_shared($1), set_config('search_path', $2, true)"
 ENTER: Final = "SELECT set_config('search_path', $1, true)"

@@ -5,8 +5,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from contracts import locks
 from contracts.incidents import incident_key, unique
-from projector import counters, locks, views
+from projector import counters, views
 from projector.dependencies import Connection
 from projector.projections.ranks import Rank
 from projector.projections.summary import Evidence, summarise

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from contracts.errors import OperationError
+from contracts.locks import ACTIVATION
 from projector import activation
 from projector.activation import ACTIVE
 from projector.batch import Partition
@@ -169,7 +170,7 @@ class Rebuild:
         async with connected(self._settings.database_url) as comparing:
             snapshot = comparing.transaction(isolation="repeatable_read", readonly=True)
             async with self._connection.transaction():
-                await self._connection.execute(activation.TAKE, activation.ACTIVATION)
+                await self._connection.execute(activation.TAKE, ACTIVATION)
                 await self._read_to_active(reader)
                 await snapshot.start()
                 active = await comparing.fetchval(ACTIVE)
