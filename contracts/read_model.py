@@ -35,10 +35,13 @@ VERSION: Final = 1
 """Shape of these tables. A generation made with another version must be rebuilt."""
 
 CONTROL_SCHEMA: Final = "runfold"
-"""Schema of what belongs to no generation: the list of generations, the pointer, the workers."""
+"""Schema of what belongs to no generation: the list of generations, the pointer, the workers, the
+decisions."""
 
 WRITER_ROLE: Final = "runfold_writer"
 READER_ROLE: Final = "runfold_reader"
+COMMANDER_ROLE: Final = "runfold_commander"
+"""Reads what the reader reads, and writes decisions."""
 
 PROJECTS_SETTING: Final = "runfold.projects"
 """Transaction setting with the readable project ids, as the text of a PostgreSQL `text[]`."""
