@@ -1,4 +1,4 @@
-"""Settings of the API: where the database is, who may ask, when it is ready."""
+"""Settings of the API: where database and broker are, who may ask, what approvals say."""
 
 from pathlib import Path
 from typing import Final
@@ -6,17 +6,23 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from contracts.settings import AuthSettings, DatabaseSettings, LogSettings
+from contracts.settings import AuthSettings, BrokerSettings, DatabaseSettings, LogSettings
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
-class ApiSettings(DatabaseSettings, AuthSettings, LogSettings):
+class ApiSettings(DatabaseSettings, AuthSettings, BrokerSettings, LogSettings):
     """What `runfold api` needs; read with `contracts.settings.load`."""
 
     approval_key: Path | None = Field(default=None, examples=["/run/secrets/approval-key.pem"])
     """PEM file of the Ed25519 key that approval tokens are signed with; the public keys are
     published at `/.well-known/jwks.json`."""
+    approval_issuer: str = Field(default="runfold", min_length=1, max_length=200)
+    """Who issues approval tokens (`iss`)."""
+    approval_audience: str = Field(default="engine", min_length=1, max_length=200)
+    """Service that may act on approval tokens (`aud`)."""
+    approval_seconds: int = Field(default=3_600, ge=1, le=604_800)
+    """How long an approval token is good, in seconds from the decision."""
     api_host: str = Field(default="127.0.0.1", min_length=1, examples=["127.0.0.1"])
     """Address the API listens on."""
     api_port: int = Field(default=8080, ge=0, le=65_535, examples=[8080])

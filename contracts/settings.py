@@ -81,11 +81,12 @@ class TopicPrefixSettings(Settings):
     """What the name of every topic starts with."""
 
 
-class KafkaSettings(TopicPrefixSettings):
-    """Where the broker is, how to log in there, and which group is ours."""
+class BrokerSettings(TopicPrefixSettings):
+    """Where the broker is, if there is one, and how to log in there."""
 
-    kafka_bootstrap: str = Field(examples=["127.0.0.1:9092"])
-    """Brokers to start from: `host:port`, several with a comma between."""
+    kafka_bootstrap: str | None = Field(default=None, examples=["127.0.0.1:9092"])
+    """Brokers to start from: `host:port`, several with a comma between. Without any, the API takes
+    decisions and leaves their publication to another."""
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         default="PLAINTEXT", examples=["SASL_SSL"]
     )
@@ -101,12 +102,12 @@ class KafkaSettings(TopicPrefixSettings):
     kafka_ssl_cafile: Path | None = Field(default=None, examples=["/etc/ssl/kafka-ca.pem"])
     """PEM file of the authorities that may have signed the broker's certificate; the system's own
     when unset."""
-    group_id: str = Field(default="runfold", min_length=1, max_length=200, examples=["runfold"])
-    """Consumer group that the workers share."""
 
     @field_validator("kafka_bootstrap")
     @classmethod
-    def _is_host_and_port(cls, value: str) -> str:
+    def _is_host_and_port(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         servers = [server.strip() for server in value.split(",")]
         for server in servers:
             match = _BOOTSTRAP.fullmatch(server)
@@ -122,7 +123,7 @@ class KafkaSettings(TopicPrefixSettings):
         return path
 
     @model_validator(mode="after")
-    def _can_log_in(self) -> "KafkaSettings":
+    def _can_log_in(self) -> "BrokerSettings":
         needed = {
             "RUNFOLD_KAFKA_SASL_USERNAME": self.kafka_sasl_username,
             "RUNFOLD_KAFKA_SASL_PASSWORD": self.kafka_sasl_password,
@@ -134,6 +135,17 @@ class KafkaSettings(TopicPrefixSettings):
                 f" RUNFOLD_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
             )
         return self
+
+
+class KafkaSettings(BrokerSettings):
+    """Where the broker is, how to log in there, and which group is ours."""
+
+    kafka_bootstrap: str = Field(
+        examples=["127.0.0.1:9092"],
+        description=BrokerSettings.model_fields["kafka_bootstrap"].description,
+    )
+    group_id: str = Field(default="runfold", min_length=1, max_length=200, examples=["runfold"])
+    """Consumer group that the workers share."""
 
 
 class AuthSettings(Settings):
@@ -194,11 +206,14 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
-def kafka_connection(settings: KafkaSettings) -> KafkaConnection:
+def kafka_connection(settings: BrokerSettings) -> KafkaConnection:
     """What aiokafka's consumer, producer and admin client need to reach the broker.
 
-    Raises `SettingError` when the file of certificate authorities cannot be used.
+    Raises `SettingError` when no broker is set, or the file of certificate authorities cannot be
+    used.
     """
+    if settings.kafka_bootstrap is None:
+        raise SettingError(f"{variable('kafka_bootstrap')}: missing")
     password = settings.kafka_sasl_password
     return KafkaConnection(
         bootstrap_servers=settings.kafka_bootstrap,
@@ -210,7 +225,7 @@ def kafka_connection(settings: KafkaSettings) -> KafkaConnection:
     )
 
 
-def _ssl_context(settings: KafkaSettings) -> ssl.SSLContext | None:
+def _ssl_context(settings: BrokerSettings) -> ssl.SSLContext | None:
     if not settings.kafka_security_protocol.endswith("SSL"):
         return None
     try:

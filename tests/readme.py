@@ -35,7 +35,7 @@ def settings() -> str:
         (
             f"`{variable(name)}`",
             ", ".join(reader for reader, read in readers.items() if name in read),
-            _default(field),
+            _default(*(read[name] for read in readers.values() if name in read)),
             " ".join((field.description or "").split()),
         )
         for name, field in sorted(fields.items())
@@ -59,7 +59,12 @@ def _commands(group: TyperGroup, prefix: str = "runfold") -> Iterator[tuple[str,
             yield f"{prefix} {name}", " ".join((command.help or "").split())
 
 
-def _default(field: Any) -> str:
+def _default(*fields: Any) -> str:
+    """What holds when it is unset; each once where readers differ, in their order."""
+    return "; ".join(dict.fromkeys(map(_default_of, fields)))
+
+
+def _default_of(field: Any) -> str:
     if field.is_required():
         return "required"
     return "–" if field.default is None else f"`{field.default}`"

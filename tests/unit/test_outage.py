@@ -7,10 +7,11 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from contracts.outage import LONGEST_PAUSE, Outage
 from projector import faults
 from projector.dependencies import Dependencies, Stopping
 from projector.faults import Fault
-from projector.outage import LONGEST_PAUSE, BrokerLog, Outage
+from projector.outage import BrokerLog
 
 
 def test_an_outage_is_told_once_and_so_is_its_end() -> None:
@@ -41,7 +42,7 @@ def test_an_outage_is_over_when_it_worked_after_the_last_failure_and_all_is_calm
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("projector.outage.time.monotonic", lambda: now)
+    monkeypatch.setattr("contracts.outage.time.monotonic", lambda: now)
     outage = Outage("broker", calm_seconds=5)
     outage.failed("refused")
     now = 110.0
@@ -77,7 +78,7 @@ def test_aiokafkas_warnings_are_one_outage(message: str, *, counts: bool) -> Non
 async def test_who_waits_for_a_dependency_stops_when_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("projector.outage.random.uniform", lambda *_: LONGEST_PAUSE)
+    monkeypatch.setattr("contracts.outage.random.uniform", lambda *_: LONGEST_PAUSE)
     stopping = asyncio.Event()
     needs = Dependencies(pool=None, stopping=stopping)  # type: ignore[arg-type]
     waiting = asyncio.create_task(needs.wait_for(needs.database, OSError("away")))
