@@ -1,0 +1,182 @@
+"""A list reads what it shows: the plans of its statements, under row-level security."""
+
+import itertools
+import json
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from api.auth import Bearer, Role
+from api.database import open_pool
+from api.queries import catalogue, channel_events, runs
+from api.queries.catalogue import RevisionFilter, RevisionKey
+from api.queries.channel_events import EventFilter
+from api.queries.run_filter import RunFilter
+from api.queries.run_keys import RunKey, Slice
+from api.reading import AS_OF, Snapshot, Views
+
+RUNS = 20_000
+PAGE = 20
+VIEWER = frozenset({Role.VIEWER})
+BEARERS = [
+    Bearer("all", None, VIEWER),
+    Bearer("one", ("p1",), VIEWER),
+    Bearer("three", ("p1", "p2", "nowhere"), VIEWER),
+]
+HOT = "INC-20260518-HOT00"
+
+# Rows as the projector would make them, as far as the plans go.
+FILL = f"""
+    INSERT INTO run (run_id, project_id, state, status, created_at, version, incidents,
+        listing, summary)
+    SELECT gen_random_uuid(), 'p' || n % 5, (ARRAY['running', 'failed', 'completed'])[1 + n % 3],
+        (ARRAY['blocked', 'observed', 'no_evidence', 'no_evidence'])[1 + n % 4],
+        timestamptz '2026-05-18Z' + n * interval '97 s', 1,
+        CASE WHEN n % 10 = 0 THEN ARRAY['{HOT}'] ELSE '{{}}' END, '{{"a":1}}', '{{"b":2}}'
+    FROM generate_series(1, {RUNS}) n;
+    INSERT INTO run_incident
+    SELECT i, run_id, project_id, state, status, created_at FROM run, unnest(incidents) i;
+    INSERT INTO run_counter
+    SELECT level, bucket, project_id, state, status, 0, count(*)
+    FROM run, LATERAL (VALUES (0, timestamptz '-infinity'), (1, date_trunc('day', created_at)),
+        (2, date_trunc('hour', created_at)), (3, date_trunc('minute', created_at)))
+        AS b (level, bucket)
+    GROUP BY level, bucket, project_id, state, status;
+    INSERT INTO incident_counter
+    SELECT incident, project_id, state, status, 0, count(*) FROM run_incident GROUP BY 1, 2, 3, 4;
+    INSERT INTO inbound (event_uuid, project_id, version, event_time, event_id, channel_type,
+        received_at, title, title_en, incidents, detail, provider_event_id)
+    SELECT run_id, project_id, 1, created_at, 'e', 'telegram', created_at, '', '', '{{}}', '{{}}',
+        'tg:' || run_id
+    FROM run;
+    INSERT INTO contract_revision (revision_id, project_id, version, event_time, event_id,
+        lifecycle_status, created_at, detail)
+    SELECT run_id::text, project_id, 1, created_at, 'e', 'active', created_at, '{{}}' FROM run;
+"""
+
+
+@pytest.fixture
+async def views(database_url: str) -> AsyncIterator[Views]:
+    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    await owner.execute(FILL)
+    await owner.execute("VACUUM ANALYZE")
+    await owner.close()
+    async with open_pool(database_url) as pool:
+        yield Views(pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained(Snapshot):
+    """A snapshot that looks at the plan of what it is asked."""
+
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+
+    async def row(self, question: str, *arguments: object) -> asyncpg.Record | None:
+        """Remember the plan, then answer."""
+        statement = AS_OF.replace("{question}", question)
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
+        (plan,) = json.loads(await self.connection.fetchval(explain, *arguments))
+        self.nodes.extend(within(plan["Plan"]))
+        return await self.connection.fetchrow(statement, *arguments)
+
+
+def within(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for each in node.get("Plans", []):
+        yield from within(each)
+
+
+def read(nodes: list[dict[str, Any]], table: str) -> int:
+    """How many rows were read of a table, all of them through an index."""
+    found = [node for node in nodes if node.get("Relation Name") == table]
+    for node in found:
+        assert node["Node Type"] in {"Index Scan", "Index Only Scan"}, node
+    return sum(
+        round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
+        for node in found
+    )
+
+
+def sorted_rows(nodes: list[dict[str, Any]]) -> int:
+    sorts = [node for node in nodes if "Sort" in node["Node Type"]]
+    return max((round(node["Plans"][0]["Actual Rows"]) for node in sorts), default=0)
+
+
+WHERE = [
+    RunFilter(None, states, statuses, incident, after, before)
+    for states, statuses, incident, (after, before) in itertools.product(
+        [None, ["failed"]],
+        [None, ["blocked", "observed"]],
+        [None, HOT, "INC-20260518-NONE"],
+        [
+            (None, None),
+            (datetime(2026, 5, 20, 3, 4, 5, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)),
+        ],
+    )
+]
+MIDDLE = RunKey(datetime(2026, 5, 28, tzinfo=UTC), UUID(int=0))
+
+
+@pytest.mark.parametrize("bearer", BEARERS, ids=lambda bearer: bearer.subject)
+async def test_the_run_list_reads_no_more_than_its_page(views: Views, bearer: Bearer) -> None:
+    parts = [Slice(None, 0, PAGE), Slice(None, 2 * PAGE, PAGE), Slice(MIDDLE, 0, PAGE)]
+    for where, part in itertools.product(WHERE, parts):
+        chosen = RunFilter(
+            bearer.among(None),
+            where.states,
+            where.statuses,
+            where.incident,
+            where.after,
+            where.before,
+        )
+        async with views.snapshot(bearer) as snapshot:
+            explained = Explained(snapshot.connection, snapshot.generation)
+            page = await runs.page(explained, chosen, part)
+        keys = part.offset + part.limit + 1
+        ranges = len(bearer.projects or "1") * (12 if chosen.is_by_status else 1)
+        # The rows of the page, its keys in every range, and the partial minutes of the total.
+        edges = 4 if chosen.is_ranged else 0
+        assert read(explained.nodes, "run") <= part.limit + ranges * keys + edges, chosen
+        assert sorted_rows(explained.nodes) <= max(ranges * keys, 60), chosen
+        assert page.total >= 0
+        if chosen.incident != HOT:
+            assert read(explained.nodes, "run_incident") == 0
+
+
+@pytest.mark.parametrize("bearer", BEARERS, ids=lambda bearer: bearer.subject)
+async def test_other_lists_read_no_more_than_their_page(views: Views, bearer: Bearer) -> None:
+    ranges = len(bearer.projects or "1")
+    mine = bearer.among(None)
+    for after in (None, RevisionKey(MIDDLE.created_at, "x")):
+        async with views.snapshot(bearer) as snapshot:
+            explained = Explained(snapshot.connection, snapshot.generation)
+            await catalogue.revisions(explained, RevisionFilter(mine, None), after, PAGE)
+        assert read(explained.nodes, "contract_revision") <= PAGE + ranges * (PAGE + 1)
+    for channel in (None, "telegram"):
+        async with views.snapshot(bearer) as snapshot:
+            explained = Explained(snapshot.connection, snapshot.generation)
+            await channel_events.newest(explained, EventFilter(mine, channel, None), PAGE)
+        assert read(explained.nodes, "inbound") <= ranges * PAGE
+
+
+async def test_an_event_is_found_by_its_whole_provider_id(views: Views) -> None:
+    bearer = BEARERS[0]
+    async with views.snapshot(bearer) as snapshot:
+        some = await snapshot.connection.fetchval("SELECT min(provider_event_id) FROM inbound")
+        explained = Explained(snapshot.connection, snapshot.generation)
+        page = await channel_events.newest(explained, EventFilter(None, None, some), PAGE)
+    assert page.total == 1
+    assert read(explained.nodes, "inbound") == 1
+
+
+async def test_a_page_after_the_last_reads_nothing(views: Views) -> None:
+    async with views.snapshot(BEARERS[0]) as snapshot:
+        explained = Explained(snapshot.connection, snapshot.generation)
+        page = await runs.page(explained, RunFilter(), Slice(None, 10 * RUNS, PAGE))
+    assert (page.runs, page.total) == ("[]", RUNS)
+    assert read(explained.nodes, "run") == 0
