@@ -1,5 +1,6 @@
 """Statements made from the read model: many rows each, under the version guard."""
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 
@@ -92,12 +93,16 @@ CHANGED: Final = {
 """What storing rows says of those that changed, and which of them matter to anything derived."""
 
 
-def columns(rows: list[Any]) -> list[list[Any]]:
-    """Return the rows as one list a column, arrays as their text."""
-    return [
-        [_array(v) if isinstance(v, list) else v for v in column]
-        for column in zip(*rows, strict=True)
-    ]
+def columns(rows: list[Any]) -> list[Sequence[Any]]:
+    """Return the rows as one sequence a column, arrays as their text."""
+    return [_column(column) for column in zip(*rows, strict=True)]
+
+
+def _column(values: Sequence[Any]) -> Sequence[Any]:
+    # most columns hold no arrays, and to see that is cheaper than to look at each value
+    if list not in set(map(type, values)):
+        return values
+    return [_array(value) if isinstance(value, list) else value for value in values]
 
 
 def _array(values: list[str]) -> str:

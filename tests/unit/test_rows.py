@@ -34,6 +34,6 @@ def test_every_upsert_is_guarded_by_the_version(table: str) -> None:
 def test_arrays_travel_as_text() -> None:
     given = [("a", ['quo"te', "back\\slash", "", "a,b", "NULL"])]
     assert statements.columns(given) == [
-        ["a"],
+        ("a",),
         ['{"quo\\"te","back\\\\slash","","a,b","NULL"}'],
     ]
