@@ -6,7 +6,9 @@ import secrets
 import signal
 import socket
 import zlib
-from typing import Final
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import asyncpg
 import structlog
@@ -18,6 +20,7 @@ from projector.activation import Target
 from projector.applying import Applier
 from projector.consumer import Consumer
 from projector.counters import SLOTS
+from projector.database import CONNECT_SECONDS
 from projector.dependencies import Dependencies
 from projector.errors import NotMigrated
 from projector.faults import Fault, of
@@ -28,6 +31,8 @@ from projector.settings import ProjectorSettings
 
 CONNECTIONS = 3
 """One writes, one reads positions on assignment, one reports."""
+
+CLOSE_SECONDS: Final = 2.0
 
 LONGEST_SILENCE: Final = "15s"
 """How long a transaction may wait for its worker's next statement. A worker that was put to sleep
@@ -48,7 +53,7 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
     if generation is None:
         return
     target = Target(generation, follows=settings.generation is None)
-    async with writer_pool(settings.database_url, CONNECTIONS) as pool:
+    async with _closed_in_time(writer_pool(settings.database_url, CONNECTIONS)) as pool:
         dependencies = Dependencies(pool, stopping, database)
         BrokerLog(dependencies.broker).attach()
         await _work(settings, dependencies, target)
@@ -82,7 +87,7 @@ async def _generation(
     """Return the generation to write, waiting for the database and for its first migration."""
     while not stopping.is_set():
         try:
-            connection = await asyncpg.connect(settings.database_url)
+            connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_SECONDS)
             try:
                 found = await generations.resolve(connection, settings.generation)
             finally:
@@ -107,6 +112,7 @@ def writer_pool(database_url: str, connections: int) -> asyncpg.Pool:
         min_size=0,
         max_size=connections,
         max_inactive_connection_lifetime=0,
+        timeout=CONNECT_SECONDS,
         server_settings={
             "application_name": "runfold projector",
             "role": WRITER_ROLE,
@@ -117,6 +123,20 @@ def writer_pool(database_url: str, connections: int) -> asyncpg.Pool:
     )
 
 
+@asynccontextmanager
+async def _closed_in_time(opening: asyncpg.Pool) -> AsyncIterator[asyncpg.Pool]:
+    """Open a pool; close it at the end, by force where a statement hangs in the database."""
+    pool = await opening
+    try:
+        yield pool
+    finally:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
 async def _joined(
     settings: ProjectorSettings, applier: Applier, dependencies: Dependencies
 ) -> Consumer | None:
@@ -125,11 +145,27 @@ async def _joined(
     while not dependencies.stopping.is_set():
         consumer = Consumer(settings, applier, seeker, dependencies)
         try:
-            await consumer.start()
+            if await _done(consumer.start(), dependencies.stopping):
+                return consumer
         except KafkaError as error:
             dependencies.broker.failed(error)
-            await consumer.stop()
-            await dependencies.broker.wait(dependencies.stopping)
-        else:
-            return consumer
+        await consumer.stop()
+        await dependencies.broker.wait(dependencies.stopping)
     return None
+
+
+async def _done(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bool:
+    """Do the work, or give it up when the worker is asked to stop; return whether it was done.
+
+    Raises what the work raises.
+    """
+    working = asyncio.create_task(work)
+    asked = asyncio.create_task(stopping.wait())
+    await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if working.done():
+        await working
+        return True
+    working.cancel()
+    await asyncio.wait({working})
+    return False

@@ -31,6 +31,7 @@ from projector.settings import ProjectorSettings
 POLL_TIMEOUT_MS: Final = 10
 REVOCATION_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 1.0
+LEAVE_SECONDS: Final = 5.0
 METADATA_MS: Final = 10_000
 
 
@@ -51,6 +52,7 @@ class Consumer:
         self._seeker = seeker
         self._dependencies = dependencies
         self._turn = asyncio.Lock()
+        self._ended = False
         self._log = structlog.get_logger("runfold")
         self._commits: asyncio.Task[None] | None = None
         self._commit_due = 0.0
@@ -66,12 +68,23 @@ class Consumer:
         await self._broker.start()
 
     async def stop(self) -> None:
-        """Finish the poll in hand and leave the group."""
-        if self._commits is not None:
-            await asyncio.wait({self._commits}, timeout=COMMIT_SECONDS)
+        """Finish the poll in hand, if the time there is suffices, and leave the group.
+
+        A poll that is given up has written nothing: whoever takes over does it again.
+        """
+        try:
+            async with asyncio.timeout(self._settings.shutdown_seconds), self._turn:
+                self._ended = True
+        except TimeoutError:
+            self._ended = True
+            self._log.warning("the poll in hand is given up: it took too long to finish")
         if self.kafka is not None:
             await self._commit()
-        await self._broker.stop()
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._broker.stop()
+        except TimeoutError:
+            self._log.warning("the group is not left in time: it will notice by itself")
 
     def _subscribe(self) -> tuple[KafkaBroker, BatchSubscriber]:
         settings = self._settings
@@ -81,7 +94,8 @@ class Consumer:
             consumer_only=True,
             allow_auto_create_topics=False,
             apply_types=False,
-            graceful_timeout=settings.shutdown_seconds,
+            # `stop` has waited for the poll in hand before
+            graceful_timeout=None,
             metadata_max_age_ms=METADATA_MS,
             logger=FrameworkLog(self._dependencies.broker),
             security=_security(settings),
@@ -108,7 +122,7 @@ class Consumer:
     async def handle(self, message: KafkaMessage) -> None:
         """Apply one poll; afterwards every record of it is durable or will be fetched again."""
         async with self._turn:
-            if self.failure is not None:
+            if self._ended:
                 return
             try:
                 await self._apply_or_seek(message.raw_message)
@@ -140,6 +154,7 @@ class Consumer:
 
     def _fail(self, error: Exception) -> None:
         """End the worker."""
+        self._ended = True
         self.failure = error
         self._applier.positions.clear()
         self._dependencies.stopping.set()

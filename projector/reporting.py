@@ -1,5 +1,6 @@
 """A worker's sign of life: who it is, what it has, how far the broker's partitions reach."""
 
+import asyncio
 import os
 import socket
 import time
@@ -65,7 +66,8 @@ class Reporter:
     async def _attempt(self, statement: str, *arguments: Any) -> None:
         database = self._dependencies.database
         try:
-            await self._dependencies.pool.execute(statement, *arguments, timeout=INTERVAL_SECONDS)
+            async with asyncio.timeout(INTERVAL_SECONDS):
+                await self._dependencies.pool.execute(statement, *arguments)
         except Exception as error:
             if faults.of(error) is None:
                 raise
