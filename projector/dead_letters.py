@@ -7,7 +7,7 @@ import asyncpg
 
 from contracts.decoding import Reason, Undecodable, decode
 from contracts.errors import OperationError
-from projector import faults, generations, writer
+from projector import changes, faults, generations, writer
 from projector.activation import Target, enter
 from projector.batch import Batch, of_event
 from projector.dependencies import Connection
@@ -138,7 +138,7 @@ async def _refusal(connection: Connection, batch: Batch) -> Undecodable | None:
     """Apply a batch; return why not when the database refuses its data."""
     try:
         async with connection.transaction():
-            await writer.apply(connection, batch, slot=0)
+            await changes.record(connection, await writer.apply(connection, batch, slot=0))
     except asyncpg.PostgresError as error:
         if faults.of(error) is not Fault.DATA:
             raise

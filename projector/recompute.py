@@ -101,11 +101,11 @@ class Inputs(NamedTuple):
     incidents: list[str]
 
 
-async def recompute(connection: Connection, touched: Touched, slot: int) -> None:
+async def recompute(connection: Connection, touched: Touched, slot: int) -> dict[str, str]:
     """Bring every run that the touched keys reach to what the stored facts say.
 
     Belongs into the transaction that stored the facts, after them. `slot` is the worker's own
-    share of the counters.
+    share of the counters. Returns the runs whose row has changed, each with its project.
     """
     references = ("\x1f".join(reference) for reference in touched.references)
     await locks.lock(connection, locks.Kind.REFERENCE, references)
@@ -115,13 +115,21 @@ async def recompute(connection: Connection, touched: Touched, slot: int) -> None
     named = {incident_key(incident) for each in inputs.values() for incident in each.incidents}
     await locks.lock(connection, locks.Kind.INCIDENT, named | touched.incidents)
     reached = await views.runs_of_incidents(connection, touched.incidents)
-    if inputs or reached:
-        await _rewrite(connection, inputs, reached, slot)
+    return await _rewrite(connection, inputs, reached, slot) if inputs or reached else {}
+
+
+async def derive(connection: Connection, runs: set[str], slot: int) -> None:
+    """Compute runs of a generation that nobody else writes: nothing has to be locked.
+
+    Belongs into a transaction of its own.
+    """
+    if inputs := await _inputs(connection, runs):
+        await _rewrite(connection, inputs, set(), slot)
 
 
 async def _rewrite(
     connection: Connection, inputs: Mapping[str, Inputs], reached: set[str], slot: int
-) -> None:
+) -> dict[str, str]:
     """Write the runs in `inputs` whole, and the summaries of others that were `reached`."""
     was = await views.lock_runs(connection, inputs.keys() | reached)
     others = {
@@ -133,10 +141,13 @@ async def _rewrite(
     bearing = await _bearing(connection, {i for each in both.values() for i in each.incidents})
     now, summaries = _compute(both, bearing)
     whole = {run_id: now[run_id] for run_id in inputs}
-    await views.store(connection, whole, summaries)
-    await views.refresh(connection, {run_id: now[run_id] for run_id in others}, summaries)
+    changed = await views.store(connection, whole, summaries)
+    changed |= await views.refresh(
+        connection, {run_id: now[run_id] for run_id in others}, summaries
+    )
     await views.link(connection, was, now)
     await counters.count_runs(connection, was, now, slot)
+    return {run_id: now[run_id].project_id for run_id in changed}
 
 
 def _compute(

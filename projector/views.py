@@ -31,39 +31,44 @@ LOCK_RUNS: Final = """
 """
 
 STORE: Final = f"""
-    INSERT INTO run AS stored (
-        run_id, project_id, state, status, created_at, timeout_at, version,
-        incidents, listing, summary, pending_action, decision
+    WITH stored AS (
+        INSERT INTO run (
+            run_id, project_id, state, status, created_at, timeout_at, version,
+            incidents, listing, summary, pending_action, decision
+        )
+        SELECT
+            fact.run_id, fact.project_id, fact.state, given.status, fact.created_at,
+            fact.timeout_at, fact.version, given.incidents::text[], fact.listing, given.summary,
+            fact.pending_action, decided.detail
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[])
+            AS given (run_id, status, incidents, summary)
+        JOIN run_fact AS fact USING (run_id)
+        LEFT JOIN LATERAL (
+            SELECT item.detail
+            FROM item
+            WHERE item.run_id = fact.run_id
+                AND item.rank = {Rank.DECISION:d}
+                AND item.project_id = fact.project_id
+                AND item.run_version = fact.version
+            ORDER BY item.listed_at, item.tie
+            LIMIT 1
+        ) AS decided ON true
+        ON CONFLICT (run_id) DO UPDATE
+        SET project_id = excluded.project_id,
+            state = excluded.state,
+            status = excluded.status,
+            created_at = excluded.created_at,
+            timeout_at = excluded.timeout_at,
+            version = excluded.version,
+            incidents = excluded.incidents,
+            listing = excluded.listing,
+            summary = excluded.summary,
+            pending_action = excluded.pending_action,
+            decision = excluded.decision
+        -- as text, since JSON that is kept as it was written knows no equality
+        RETURNING new.run_id, old::text IS DISTINCT FROM new::text AS is_changed
     )
-    SELECT
-        fact.run_id, fact.project_id, fact.state, given.status, fact.created_at,
-        fact.timeout_at, fact.version, given.incidents::text[], fact.listing, given.summary,
-        fact.pending_action, decided.detail
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[])
-        AS given (run_id, status, incidents, summary)
-    JOIN run_fact AS fact USING (run_id)
-    LEFT JOIN LATERAL (
-        SELECT item.detail
-        FROM item
-        WHERE item.run_id = fact.run_id
-            AND item.rank = {Rank.DECISION:d}
-            AND item.project_id = fact.project_id
-            AND item.run_version = fact.version
-        ORDER BY item.listed_at, item.tie
-        LIMIT 1
-    ) AS decided ON true
-    ON CONFLICT (run_id) DO UPDATE
-    SET project_id = excluded.project_id,
-        state = excluded.state,
-        status = excluded.status,
-        created_at = excluded.created_at,
-        timeout_at = excluded.timeout_at,
-        version = excluded.version,
-        incidents = excluded.incidents,
-        listing = excluded.listing,
-        summary = excluded.summary,
-        pending_action = excluded.pending_action,
-        decision = excluded.decision
+    SELECT run_id::text FROM stored WHERE is_changed
 """
 
 REFRESH: Final = """
@@ -71,6 +76,7 @@ REFRESH: Final = """
     SET status = given.status, summary = given.summary
     FROM unnest($1::uuid[], $2::text[], $3::json[]) AS given (run_id, status, summary)
     WHERE run.run_id = given.run_id AND run.summary::text <> given.summary::text
+    RETURNING run.run_id::text
 """
 
 UNLINK: Final = """
@@ -117,23 +123,31 @@ async def lock_runs(connection: Connection, runs: Collection[str]) -> dict[str, 
 
 async def store(
     connection: Connection, views: Mapping[str, RunView], summaries: Mapping[str, str]
-) -> None:
-    """Write whole rows, from the runs' stored facts and what was computed of them."""
-    if views:
-        rows = [
-            (run_id, view.status, view.incidents, summaries[run_id])
-            for run_id, view in sorted(views.items())
-        ]
-        await connection.execute(STORE, *columns(rows))
+) -> set[str]:
+    """Write whole rows, from the runs' stored facts and what was computed of them.
+
+    Returns the runs whose row is another one now.
+    """
+    if not views:
+        return set()
+    rows = [
+        (run_id, view.status, view.incidents, summaries[run_id])
+        for run_id, view in sorted(views.items())
+    ]
+    return {row["run_id"] for row in await connection.fetch(STORE, *columns(rows))}
 
 
 async def refresh(
     connection: Connection, views: Mapping[str, RunView], summaries: Mapping[str, str]
-) -> None:
-    """Write the summaries of runs of which nothing else has changed."""
-    if views:
-        rows = [(run_id, view.status, summaries[run_id]) for run_id, view in sorted(views.items())]
-        await connection.execute(REFRESH, *columns(rows))
+) -> set[str]:
+    """Write the summaries of runs of which nothing else has changed.
+
+    Returns the runs whose summary is another one now.
+    """
+    if not views:
+        return set()
+    rows = [(run_id, view.status, summaries[run_id]) for run_id, view in sorted(views.items())]
+    return {row["run_id"] for row in await connection.fetch(REFRESH, *columns(rows))}
 
 
 async def link(

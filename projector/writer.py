@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from projector import counters, positions, statements
+from projector import changes, counters, positions, statements
 from projector.activation import Target, enter
 from projector.batch import Batch, DeadLetter
 from projector.dependencies import Connection
@@ -39,13 +39,18 @@ async def write(connection: Connection, batch: Batch, target: Target, slot: int)
     async with connection.transaction():
         await enter(connection, target)
         await positions.claim(connection, batch.moves)
-        await apply(connection, batch, slot)
+        changed = await apply(connection, batch, slot)
+        if target.follows:
+            await changes.record(connection, changed)
         await park(connection, batch.dead)
         await positions.advance(connection, batch.moves)
 
 
-async def apply(connection: Connection, batch: Batch, slot: int) -> None:
-    """Write the rows of a batch and whatever follows from them, in the caller's transaction."""
+async def apply(connection: Connection, batch: Batch, slot: int) -> dict[str, str]:
+    """Write the rows of a batch and whatever follows from them, in the caller's transaction.
+
+    Returns the runs whose row has changed, each with its project.
+    """
     touched = Touched()
     touched.by_runs(await _upsert(connection, "run_fact", batch))
     await _states(connection, batch)
@@ -54,8 +59,9 @@ async def apply(connection: Connection, batch: Batch, slot: int) -> None:
     touched.by_evidence(await _upsert(connection, "evidence", batch))
     await _upsert(connection, "project", batch)
     revisions = await _upsert(connection, "contract_revision", batch)
-    await recompute(connection, touched, slot)
+    changed = await recompute(connection, touched, slot)
     await counters.count_contracts(connection, revisions, slot)
+    return changed
 
 
 async def _upsert(connection: Connection, table: str, batch: Batch) -> Sequence[asyncpg.Record]:

@@ -80,13 +80,14 @@ class Gate:
         self._instant = instant
         self._open = asyncio.Event()
 
-    async def recompute(self, *arguments: Any) -> None:
+    async def recompute(self, *arguments: Any) -> dict[str, str]:
         first = not self.reached.is_set()
         if first and self._instant == "before it computes":
             await self._hold()
-        await recompute(*arguments)
+        changed = await recompute(*arguments)
         if first and self._instant == "before it commits":
             await self._hold()
+        return changed
 
     async def _hold(self) -> None:
         self.reached.set()

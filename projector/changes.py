@@ -1,0 +1,56 @@
+"""The log of runs that changed, written in the transaction that changes them."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import asyncpg
+
+from contracts.changes import CHANNEL
+from projector.dependencies import Connection
+
+RECORD: Final = f"""
+    WITH recorded AS (
+        INSERT INTO runfold.run_change (run_id, project_id)
+        SELECT * FROM unnest($1::uuid[], $2::text[])
+    )
+    SELECT pg_notify('{CHANNEL}', '')
+"""
+
+PRUNE: Final = """
+    WITH oldest AS (
+        SELECT change_id, run_id, changed_at
+        FROM runfold.run_change
+        ORDER BY change_id
+        LIMIT $2
+    ),
+    pruned AS (
+        DELETE FROM runfold.run_change AS change
+        USING oldest
+        WHERE change.change_id = oldest.change_id
+            AND change.run_id = oldest.run_id
+            AND oldest.changed_at < clock_timestamp() - make_interval(secs => $1)
+        RETURNING change.change_id
+    ),
+    horizon AS (
+        UPDATE runfold.run_change_horizon
+        SET pruned_to = greatest(pruned_to, (SELECT max(change_id) FROM pruned))
+        WHERE EXISTS (SELECT FROM pruned)
+    )
+    SELECT count(*) FROM pruned
+"""
+
+PRUNED_AT_ONCE: Final = 10_000
+
+
+async def record(connection: Connection, changed: Mapping[str, str]) -> None:
+    """Log runs, each with its project, that the caller's transaction has changed."""
+    if changed:
+        await connection.execute(RECORD, [*changed], [*changed.values()])
+
+
+async def prune(pool: asyncpg.Pool, keep_seconds: float) -> int:
+    """Forget changes older than that and how far the log reaches back now; return how many."""
+    total = 0
+    while pruned := await pool.fetchval(PRUNE, keep_seconds, PRUNED_AT_ONCE):
+        total += pruned
+    return total
