@@ -168,7 +168,13 @@ class Consumer:
     async def assigned(self, partitions: set[Partition]) -> None:
         """Take over partitions."""
         async with self._turn:
-            found = await self._seeker.seek(self.kafka, partitions, self._applier.target)
+            try:
+                found = await self._seeker.seek(self.kafka, partitions, self._applier.target)
+            except Stopping:
+                return
+            except Exception as error:  # noqa: BLE001 - aiokafka would swallow it and go on
+                self._fail(error)
+                return
             self._applier.positions = found
         self._log.info("partitions assigned", partitions=len(partitions))
 
