@@ -1,0 +1,60 @@
+"""Events waiting in topics: the same ones for whoever is measured."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count, islice
+
+from projector.demo.generate import history
+from projector.demo.generate_envelope import Generated
+from projector.jsonl import Record
+from projector.publishing import paced, publish
+from projector.settings import ProjectorSettings
+from projector.topics import create_topics
+
+SEED = 1
+START = datetime(2026, 5, 18, 6, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Topics on a broker, and what they hold."""
+
+    bootstrap: str
+    prefix: str
+    events: int
+    raw_bytes: int
+    """Keys and values of all records."""
+
+    def variables(self, database_url: str, group: str) -> dict[str, str]:
+        """What a worker that reads it into this database is told."""
+        return {
+            "RUNFOLD_DATABASE_URL": database_url,
+            "RUNFOLD_KAFKA_BOOTSTRAP": self.bootstrap,
+            "RUNFOLD_TOPIC_PREFIX": self.prefix,
+            "RUNFOLD_GROUP_ID": group,
+        }
+
+
+def events(many: int | None) -> Iterator[Generated]:
+    """The first events of the history that everything is measured with."""
+    return islice(history(SEED, None, START), many)
+
+
+async def fill(bootstrap: str, prefix: str, many: int) -> Backlog:
+    """Create the topics and send so many events to them."""
+    settings = ProjectorSettings(
+        database_url="postgresql://none", kafka_bootstrap=bootstrap, topic_prefix=prefix
+    )
+    await create_topics(settings, settings.partitions)
+    size = 0
+
+    def records() -> Iterator[Record]:
+        nonlocal size
+        for number, event in zip(count(1), events(many), strict=False):
+            key = event.key.encode()
+            size += len(key) + len(event.value)
+            yield Record(number, event.topic, key, event.value)
+
+    sent = await publish(settings, paced(records(), None), "event")
+    return Backlog(bootstrap, prefix, sent.total(), size)

@@ -1,0 +1,49 @@
+"""What all measurements share: where figures go, and servers as durable as in production."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from projector.demo.postgres import EmbeddedPostgres
+from tests.bench.figures import Figures
+
+FIGURES = pytest.StashKey[Figures]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--figures", type=Path, help="write the figures to this file, as JSON")
+
+
+@pytest.fixture(scope="session")
+def figures(request: pytest.FixtureRequest) -> Figures:
+    """Where figures go: to the terminal at once, to the file of --figures at the end."""
+    terminal = request.config.pluginmanager.getplugin("terminalreporter")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def tell(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            terminal.write_line(line)
+
+    collected = Figures(tell)
+    request.config.stash[FIGURES] = collected
+    return collected
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    collected = terminalreporter.config.stash.get(FIGURES, None)
+    if collected is None:
+        return
+    terminalreporter.section("figures")
+    for figure in collected.all:
+        terminalreporter.write_line(figure.line)
+    file = terminalreporter.config.getoption("figures")
+    if file is not None:
+        collected.write(file)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """The run's PostgreSQL, which waits for its disk at every commit."""
+    with EmbeddedPostgres() as server:
+        yield server

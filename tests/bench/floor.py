@@ -1,0 +1,66 @@
+"""The floor of cost: records consumed as a worker does and copied raw into a bare table.
+
+A process of its own, as a worker is: `python -m tests.bench.floor EVENTS`, told as a worker is
+where to read and to write. Prints events per second from the first commit to the last.
+"""
+
+import argparse
+import asyncio
+import time
+
+import asyncpg
+import uvloop
+from aiokafka import AIOKafkaConsumer
+
+from contracts.settings import kafka_connection, load
+from contracts.topics import TOPICS, topic_name
+from projector.consumer import POLL_TIMEOUT_MS
+from projector.settings import ProjectorSettings
+
+BARE = """
+    CREATE TABLE bare (topic text, partition int, "offset" bigint, key bytea, value bytea)
+"""
+
+
+async def floor(settings: ProjectorSettings, events: int) -> float:
+    """Events per second from the first commit to the last."""
+    connection = await asyncpg.connect(settings.database_url)
+    await connection.execute(BARE)
+    consumer = AIOKafkaConsumer(
+        *(topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS),
+        **kafka_connection(settings),
+        group_id=settings.group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_bytes=settings.poll_max_bytes,
+        max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
+        fetch_max_wait_ms=100,
+    )
+    await consumer.start()
+    first = done = 0
+    began = 0.0
+    while done < events:
+        polled = await consumer.getmany(
+            timeout_ms=POLL_TIMEOUT_MS, max_records=settings.poll_max_records
+        )
+        rows = [
+            (record.topic, record.partition, record.offset, record.key, record.value)
+            for records in polled.values()
+            for record in records
+        ]
+        if not rows:
+            continue
+        await connection.copy_records_to_table("bare", records=rows)
+        done += len(rows)
+        if not first:
+            first, began = done, time.monotonic()
+    seconds = time.monotonic() - began
+    await consumer.stop()
+    await connection.close()
+    return (done - first) / seconds
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("events", type=int)
+    print(uvloop.run(floor(load(ProjectorSettings), parser.parse_args().events)))

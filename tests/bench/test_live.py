@@ -1,0 +1,93 @@
+"""Events per second from the topics into the views, against the floor of cost."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from projector.demo.postgres import EmbeddedPostgres
+from tests.bench import draining
+from tests.bench.backlog import Backlog, fill
+from tests.bench.figures import Figures, Reference
+from tests.stack import databases
+
+FULL = 200_000
+QUICK = 30_000
+
+SIZE = """
+    SELECT sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass))::bigint
+    FROM pg_tables WHERE schemaname IN ('g_main', 'runfold')
+"""
+
+pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
+
+
+@asynccontextmanager
+async def fresh(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[str]:
+    """A migrated database of its own for one measurement."""
+    name = f"bench_{uuid4().hex}"
+    await databases.clone_database(postgres.url, template, name)
+    yield postgres.url_of(name)
+    await databases.drop_database(postgres.url, name)
+
+
+@pytest.fixture
+def bootstrap(request: pytest.FixtureRequest, broker_name: str) -> str:
+    if broker_name == "Apache Kafka":
+        return str(request.getfixturevalue("kafka_bootstrap"))
+    return str(request.getfixturevalue("broker").bootstrap)
+
+
+@pytest.mark.parametrize(
+    ("broker_name", "many"),
+    [
+        pytest.param("the embedded broker", QUICK, id="quick"),
+        pytest.param("the embedded broker", FULL, id="embedded"),
+        pytest.param("Apache Kafka", FULL, id="apache"),
+    ],
+)
+async def test_live(
+    figures: Figures,
+    postgres: EmbeddedPostgres,
+    database_template: str,
+    bootstrap: str,
+    broker_name: str,
+    topic_prefix: str,
+    many: int,
+) -> None:
+    backlog = await fill(bootstrap, topic_prefix, many)
+    async with fresh(postgres, database_template) as database_url:
+        floor = draining.copy_raw(backlog, database_url)
+    async with fresh(postgres, database_template) as database_url:
+        one = await draining.drain(backlog, database_url)
+        size = await _size(database_url)
+    async with fresh(postgres, database_template) as database_url:
+        two = await draining.drain(backlog, database_url, workers=2)
+    figures.add(f"floor, {broker_name}", floor, "events/s", None, many)
+    rate = one.events_per_second
+    to_floor, to_one = Reference("floor", floor), Reference("one worker", rate)
+    figures.add(f"live, one worker, {broker_name}", rate, "events/s", to_floor, many)
+    rate = two.events_per_second
+    figures.add(f"live, two workers, {broker_name}", rate, "events/s", to_one, many)
+    figures.add(f"memory of a worker, {broker_name}", one.most_bytes / 1e6, "MB")
+    _sizes(figures, backlog, size)
+
+
+def _sizes(figures: Figures, backlog: Backlog, size: int) -> None:
+    figures.add(
+        "database per event",
+        size / backlog.events,
+        "bytes",
+        Reference("raw record", backlog.raw_bytes / backlog.events),
+        backlog.events,
+    )
+
+
+async def _size(database_url: str) -> int:
+    connection = await asyncpg.connect(database_url)
+    try:
+        return int(await connection.fetchval(SIZE))
+    finally:
+        await connection.close()
