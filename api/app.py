@@ -2,13 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI
 
 from api import keys, problems
 from api.auth import Verifier
-from api.database import open_pool
+from api.commands.command import Issuer
+from api.commands.decide import Decisions
+from api.commands.relay import relaying
+from api.database import open_command_pool, open_pool
 from api.metrics import Measured, Metrics
 from api.openapi import DocumentedApi
 from api.reading import Views
@@ -33,14 +37,25 @@ def create_app(settings: ApiSettings) -> FastAPI:
     """
     verifier = Verifier(keys.from_settings(settings), settings.auth_issuer, settings.auth_audience)
     signing = load_signing_keys(settings.approval_key) if settings.approval_key else None
+    issuer = Issuer(
+        signing,
+        settings.approval_issuer,
+        settings.approval_audience,
+        timedelta(seconds=settings.approval_seconds),
+    )
     metrics = Metrics()
 
     @asynccontextmanager
     async def serving(app: FastAPI) -> AsyncIterator[None]:
-        async with open_pool(settings.database_url) as pool:
+        async with (
+            open_pool(settings.database_url) as pool,
+            open_command_pool(settings.database_url) as command_pool,
+            relaying(settings),
+        ):
             app.state.services = Services(
                 views=Views(pool),
                 verifier=verifier,
+                decisions=Decisions(command_pool, issuer),
                 signing_keys=signing,
                 max_lag=settings.ready_max_lag,
                 metrics=metrics,

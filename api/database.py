@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: a pool of connections that can read the views and nothing else."""
+"""The way to PostgreSQL: connections that can read the views, and others that can decide."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,13 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from api.problems import Unavailable
-from contracts.read_model import READER_ROLE
+from contracts.read_model import COMMANDER_ROLE, READER_ROLE
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 MAX_CONNECTIONS: Final = 10
+MAX_COMMAND_CONNECTIONS: Final = 5
 CONNECT_TIMEOUT_S: Final = 5.0
 ACQUIRE_TIMEOUT_S: Final = 5.0
 STATEMENT_TIMEOUT_S: Final = 10
@@ -32,6 +33,12 @@ SESSION: Final = {
     # Requests are short and many: compiling or parallel workers would cost more than they save.
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
+}
+
+COMMAND_SESSION: Final = SESSION | {
+    "role": COMMANDER_ROLE,
+    "application_name": "runfold-api-commands",
+    "default_transaction_read_only": "off",
 }
 
 logger = structlog.stdlib.get_logger("api.database")
@@ -59,16 +66,28 @@ class NotMigrated(Unavailable):
 
 
 def open_pool(database_url: str) -> Pool:
-    """Return a pool that connects when it is first needed, and again after an outage."""
+    """Return a pool that connects when it is first needed, and again after an outage.
+
+    Its connections can read the views as the reader and write nothing.
+    """
+    return _pool(database_url, MAX_CONNECTIONS, SESSION)
+
+
+def open_command_pool(database_url: str) -> Pool:
+    """Return such a pool whose connections can make decisions."""
+    return _pool(database_url, MAX_COMMAND_CONNECTIONS, COMMAND_SESSION)
+
+
+def _pool(database_url: str, most: int, session: dict[str, str]) -> Pool:
     return asyncpg.create_pool(
         database_url,
         min_size=0,
-        max_size=MAX_CONNECTIONS,
+        max_size=most,
         connect=_connect,
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
         reset=_keep,
-        server_settings=SESSION,
+        server_settings=session,
     )
 
 

@@ -19,6 +19,12 @@ _PROBLEMS: Final[dict[int, tuple[str, dict[str, Any]]]] = {
     401: ("There is no token, or a bad one.", {"WWW-Authenticate": _TEXT}),
     403: ("The token's roles do not suffice.", {}),
     404: ("There is none, or not for this bearer.", {}),
+    400: ("The request is incomplete.", {}),
+    409: ("The run waits for no decision, or there is one.", {}),
+    410: ("The time in which it could be decided is over.", {}),
+    412: ("The run is not at the version that was looked at.", {}),
+    413: ("The body is too large.", {}),
+    415: ("The body is not JSON.", {}),
     422: ("A parameter is wrong.", {}),
     503: ("Not now: the database is away, or the awaited record is not there yet.", _RETRY),
 }

@@ -155,7 +155,7 @@ class Parameters(BaseModel):
     """How long to hold it, in seconds; then the answer is 503 `not_yet`."""
 
 
-def once(model: type[Parameters]) -> Callable[[Request], Awaitable[None]]:
+def once(model: type[BaseModel]) -> Callable[[Request], Awaitable[None]]:
     """Return a dependency that refuses a parameter given twice where one value is taken.
 
     Which of two values counted would be a guess.

@@ -29,11 +29,12 @@ class Problem(Exception):
         detail: str,
         *,
         errors: Sequence[Mapping[str, str]] = (),
+        members: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status, self.code, self.detail = status, code, detail
-        self.errors, self.headers = errors, headers
+        self.errors, self.members, self.headers = errors, members or {}, headers
 
     def response(self) -> Response:
         """The problem as the answer to a request."""
@@ -43,6 +44,7 @@ class Problem(Exception):
             "status": self.status,
             "detail": self.detail,
             "code": self.code,
+            **self.members,
         }
         if self.errors:
             body["errors"] = self.errors
@@ -89,7 +91,7 @@ def as_problem(error: Exception) -> Problem:
         case Problem():
             return error
         case RequestValidationError():
-            wrong = {str(details["loc"][1]): _plain(details) for details in error.errors()}
+            wrong = {str(details["loc"][1]): plain(details) for details in error.errors()}
             return BadParameter(wrong)
         case HTTPException():
             phrase = HTTPStatus(error.status_code).phrase.lower()
@@ -99,7 +101,8 @@ def as_problem(error: Exception) -> Problem:
             return Problem(500, "internal", "this is a fault of the server; it has been logged")
 
 
-def _plain(details: Mapping[str, Any]) -> str:
+def plain(details: Mapping[str, Any]) -> str:
+    """Return what is wrong with a value, from what pydantic says of it."""
     if details["type"] == "extra_forbidden":
         return "there is no such parameter"
     text = str(details["msg"]).removeprefix("Value error, ")

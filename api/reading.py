@@ -111,10 +111,15 @@ class Views:
                 self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                yield Snapshot(connection, await _generation(connection, bearer))
+                yield Snapshot(connection, await enter(connection, bearer))
 
 
-async def _generation(connection: Connection, bearer: Bearer) -> str:
+async def enter(connection: Connection, bearer: Bearer) -> str:
+    """Make a transaction one in which the bearer's projects are all there is.
+
+    Returns the name of the active generation, whose tables those of the statements are then.
+    Raises `NotMigrated`.
+    """
     row = await connection.fetchrow(
         BEGIN,
         list(bearer.projects or ()),

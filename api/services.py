@@ -9,6 +9,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import answers
 from api.auth import Bearer, Forbidden, Role, Verifier
+from api.commands.decide import Decisions
 from api.languages import Language, preferred
 from api.metrics import Metrics
 from api.parameters import Parameters
@@ -24,6 +25,7 @@ class Services:
 
     views: Views
     verifier: Verifier
+    decisions: Decisions
     signing_keys: SigningKeys | None
     """Keys of approval tokens, if this service has any."""
     max_lag: int
@@ -52,6 +54,13 @@ async def viewer(who: Annotated[Bearer, Depends(bearer)]) -> Bearer:
     """Return who asks and may read: every role may. Raises `Forbidden`."""
     if not who.roles:
         raise Forbidden(list(Role))
+    return who
+
+
+async def approver(who: Annotated[Bearer, Depends(bearer)]) -> Bearer:
+    """Return who asks and may decide. Raises `Forbidden`."""
+    if not who.roles & {Role.APPROVER, Role.OPERATOR}:
+        raise Forbidden([Role.APPROVER, Role.OPERATOR])
     return who
 
 

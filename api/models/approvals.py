@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from api.models.base import Answer, Count, Uuid, View
+from api.models.base import Answer, Count, DecisionMade, Uuid, View
 from api.models.detail import PendingAction
 from api.models.runs import RemediationSummary
 
@@ -11,13 +11,24 @@ Verdict = Literal["approve", "reject"]
 CommandStatus = Literal["pending", "published", "applied"]
 
 
-class Decision(Answer):
+class Decision(DecisionMade):
     """A decision made on a run's present version."""
 
-    command_id: Uuid
+    status: CommandStatus
+
+
+class Decided(Answer):
+    """A decision that has been made."""
+
+    run_id: Uuid
     decision: Verdict
-    approver_id: str
-    decided_at: datetime
+    new_state: Literal["running", "cancelled"]
+    """State the engine is asked to move the run to; the run is not there before the engine says so.
+    """
+    approval_token_jti: str | None
+    """Id of the approval token; null on reject."""
+    command_id: Uuid
+    """Names the decision: `/v1/approvals/commands/{command_id}` says what becomes of it."""
     status: CommandStatus
 
 
@@ -58,6 +69,6 @@ class Command(View):
     status: CommandStatus
     """`applied`: the run has left the version that was decided on."""
     published_at: datetime | None
-    """When the decision was published."""
+    """When the decision was published; null while it waits in the outbox."""
     applied_at: datetime | None
     """When the run left the version decided on."""

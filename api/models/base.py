@@ -36,6 +36,16 @@ class ProblemError(Answer):
     """What is wrong with it."""
 
 
+class DecisionMade(Answer):
+    """A decision on a run."""
+
+    command_id: Uuid
+    decision: Literal["approve", "reject"]
+    approver_id: str
+    """Who decided."""
+    decided_at: datetime
+
+
 class ProblemDetails(Answer):
     """An error (RFC 9457)."""
 
@@ -51,3 +61,5 @@ class ProblemDetails(Answer):
     """What is wrong, for programs; stable."""
     errors: list[ProblemError] = []
     """Parameters that are wrong; only where there are some."""
+    decision: DecisionMade = None  # type: ignore[assignment]
+    """With `already_decided`: the decision that there is."""

@@ -8,40 +8,68 @@ from typing import Final
 from api.queries.arguments import Arguments, every
 from api.reading import Snapshot
 
-QUEUE: Final = """
+DECISION: Final = """
+    coalesce(r.decision, CASE WHEN c.command_id IS NOT NULL THEN json_build_object(
+        'command_id', c.command_id, 'decision', c.decision, 'approver_id', c.approver_id,
+        'decided_at', runfold.rfc3339(c.decided_at),
+        'status', CASE WHEN c.published_at IS NULL THEN 'pending' ELSE 'published' END
+    ) END)
+"""
+"""The decision on a run `r` at its present version, `c` being the command of that version.
+
+What has been read back from the topic has been published, whatever the outbox knows."""
+
+QUEUE: Final = f"""
     -- approvals: the runs that wait for a human
     SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ','
         ORDER BY r.created_at, r.run_id), '') || ']' AS approvals, count(*) AS total
     FROM run r
+    LEFT JOIN runfold.command c
+        ON c.run_id = r.run_id AND c.run_version = r.version AND c.project_id = r.project_id
     CROSS JOIN LATERAL (
         SELECT r.run_id, r.project_id,
             r.listing -> 'agent_id' AS agent_id,
             r.listing -> 'created_at' AS created_at,
             r.listing -> 'timeout_at' AS timeout_at,
             r.version AS run_version,
-            r.pending_action, r.decision, r.summary AS remediation_summary
+            r.pending_action, {DECISION} AS decision, r.summary AS remediation_summary
     ) AS line
-    WHERE r.state = 'waiting_approval' AND {within}
+    WHERE r.state = 'waiting_approval' AND {{within}}
 """
 
-# A decision that is in the view has been published. The run has left the version it was made on
-# once the run has another: when it first changed its state, or else when it last changed at all.
+# A decision is known from the outbox or, where that has been lost, from the view alone. One that is
+# in the view has been published. The run has left the version it was made on once the run has
+# another: when it first changed its state, or else when it last changed at all.
 COMMAND: Final = """
     -- approval command: what became of a decision
     SELECT row_to_json(line)::text AS command
-    FROM item t
-    JOIN run_fact f ON f.run_id = t.run_id AND f.project_id = t.project_id
+    FROM (SELECT) AS one
+    LEFT JOIN runfold.command c ON c.command_id = $2::uuid
+    LEFT JOIN item t ON t.entity = $1::uuid AND t.rank = 8
     CROSS JOIN LATERAL (
-        SELECT t.tie AS command_id, t.run_id, t.status AS decision,
-            CASE WHEN f.version > t.run_version THEN 'applied' ELSE 'published' END AS status,
-            runfold.rfc3339(t.event_time) AS published_at,
-            CASE WHEN f.version > t.run_version THEN runfold.rfc3339(coalesce(
+        SELECT coalesce(c.run_id, t.run_id) AS run_id,
+            coalesce(c.project_id, t.project_id) AS project_id,
+            coalesce(c.run_version, t.run_version) AS run_version,
+            coalesce(c.decision, t.status) AS decision,
+            coalesce(c.decided_at, t.ts) AS decided_at,
+            coalesce(c.published_at, t.event_time) AS published_at
+    ) AS made
+    LEFT JOIN run_fact f ON f.run_id = made.run_id AND f.project_id = made.project_id
+    CROSS JOIN LATERAL (
+        SELECT $2::uuid AS command_id, made.run_id, made.decision,
+            CASE
+                WHEN f.version > made.run_version THEN 'applied'
+                WHEN made.published_at IS NULL THEN 'pending'
+                ELSE 'published'
+            END AS status,
+            runfold.rfc3339(made.published_at) AS published_at,
+            CASE WHEN f.version > made.run_version THEN runfold.rfc3339(coalesce(
                 (SELECT min(s.changed_at) FROM run_state s
-                WHERE s.run_id = t.run_id AND s.project_id = t.project_id
-                    AND s.changed_at > t.ts), f.event_time))
+                WHERE s.run_id = made.run_id AND s.project_id = made.project_id
+                    AND s.changed_at > made.decided_at), f.event_time))
             END AS applied_at
     ) AS line
-    WHERE t.entity = $1::uuid AND t.rank = 8
+    WHERE c.command_id IS NOT NULL OR f.run_id IS NOT NULL
 """
 
 
@@ -80,14 +108,14 @@ async def queue(snapshot: Snapshot, where: QueueFilter) -> Queue:
         if value is not None
     ]
     if not where.include_decided:
-        conditions.append("r.decision IS NULL")
+        conditions.append("r.decision IS NULL AND c.command_id IS NULL")
     row = await snapshot.one(QUEUE.format(within=every(conditions)), *bind)
     return Queue(row["approvals"], row["total"], row["as_of"])
 
 
 async def command(snapshot: Snapshot, command_id: str) -> tuple[str, str | None] | None:
     """Return what became of a decision as a JSON object, and `as_of`; None if there is none."""
-    row = await snapshot.row(COMMAND, _entity(command_id))
+    row = await snapshot.row(COMMAND, _entity(command_id), command_id)
     return None if row is None else (row["command"], row["as_of"])
 
 

@@ -4,7 +4,16 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api.routes import approvals, catalogue, channel_events, health, operations, runs, timeline
+from api.routes import (
+    approvals,
+    catalogue,
+    channel_events,
+    decisions,
+    health,
+    operations,
+    runs,
+    timeline,
+)
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     catalogue.router,
@@ -12,6 +21,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     timeline.router,
     channel_events.router,
     approvals.router,
+    decisions.router,
     operations.router,
     health.router,
 )
