@@ -93,7 +93,6 @@ class Decisions:
                 connection.transaction(isolation="read_committed"),
             ):
                 await _hold(connection, bearer, ask)
-                await enter(connection, bearer)
                 run = await _run(connection, ask)
                 if ask.key is None:
                     return await self._judged(connection, bearer, ask, run)
@@ -134,6 +133,7 @@ async def _hold(connection: Connection, bearer: Bearer, ask: Ask) -> None:
     await connection.execute(HOLD, ACTIVATION)
     if ask.key is not None:
         await lock(connection, Kind.REQUEST, [f"{bearer.subject}\x1f{ask.key}"])
+    await enter(connection, bearer)
     await lock(connection, Kind.RUN, [ask.run_id])
 
 

@@ -65,14 +65,15 @@ def api(
         int, typer.Option(envvar="RUNFOLD_API_PORT", min=0, max=65_535, help="Port to listen on.")
     ] = 8080,
 ) -> None:
-    """Run the read API."""
+    """Run the API: reads, decisions, and the relay that publishes them."""
     import structlog
     import uvicorn
 
     from contracts.logging import configure
     from contracts.settings import LogSettings, load
 
-    configure(load(LogSettings).log_format)
+    # Of a broker that is away the relay tells once; the client would with every attempt.
+    configure(load(LogSettings).log_format, clients=False)
     # By name: what writes the views and what reads them never import each other.
     config = uvicorn.Config(
         "api.app:from_environment",
