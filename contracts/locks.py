@@ -8,7 +8,10 @@ transaction stores its facts, then locks the keys they touch, then looks at what
 new statement, and so with a new snapshot. Whichever of two comes second to a key sees what the
 first has stored. Keys share a fixed number of advisory locks, so that a large poll cannot exhaust
 the server's lock table; kinds are locked in the order given here and each kind's locks in
-ascending order, so that transactions never wait for each other in a circle.
+ascending order, so that transactions never wait for each other in a circle. What belongs to a
+generation (references, runs, incidents) has locks of its own in each, by the schema that stands
+first on the transaction's search path: who works on the active one never waits for another one
+being made.
 """
 
 import zlib
@@ -21,9 +24,13 @@ ACTIVATION: Final = 7_046_133_002
 
 STRIPES: Final = 128
 
-LOCK: Final = """
-    SELECT count(pg_advisory_xact_lock($1, stripe))
-    FROM (SELECT stripe FROM unnest($2::int[]) AS stripe ORDER BY stripe) AS ordered
+LOCK: Final = f"""
+    SELECT count(pg_advisory_xact_lock($1, first + stripe))
+    FROM (
+        SELECT CASE WHEN $3 THEN hashtext(current_schema()) / {STRIPES} * {STRIPES} ELSE 0 END
+            AS first
+    ) AS generation,
+        (SELECT stripe FROM unnest($2::int[]) AS stripe ORDER BY stripe) AS ordered
 """
 
 
@@ -51,4 +58,4 @@ async def lock(connection: Connection, kind: Kind, keys: Iterable[str]) -> None:
     """Hold the locks of these keys until the transaction ends."""
     stripes = sorted({zlib.crc32(key.encode()) % STRIPES for key in keys})
     if stripes:
-        await connection.execute(LOCK, int(kind), stripes)
+        await connection.execute(LOCK, int(kind), stripes, kind is not Kind.REQUEST)

@@ -17,7 +17,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
-    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -376,7 +375,14 @@ contract_counter = Table(
 dead_letter = Table(
     "dead_letter",
     metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
+    Column(
+        "id",
+        BigInteger,
+        primary_key=True,
+        autoincrement=False,
+        # of all generations: a number once shown is never another letter's after a swap
+        server_default=text(f"nextval('{CONTROL_SCHEMA}.dead_letter_id')"),
+    ),
     _text("topic"),
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),

@@ -5,7 +5,9 @@ all others; who changes the active generation takes that lock alone. So a batch 
 generation that is active when it commits, and a change waits for batches under way.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -21,9 +23,18 @@ ACTIVE: Final = "SELECT name FROM runfold.active_generation"
 
 TAKE: Final = "SELECT pg_advisory_xact_lock($1)"
 
+LONGEST_SECONDS: Final = 60
+"""How long workers may be made to wait: a process that is put to sleep would have them wait on."""
+LIMIT: Final = f"SET LOCAL idle_in_transaction_session_timeout = '{LONGEST_SECONDS}s'"
+
 POINT: Final = """
     UPDATE runfold.active_generation SET name = $1
 """
+
+FOLLOW: Final = """
+    UPDATE runfold.worker SET generation = $2 WHERE generation = $1
+"""
+"""Workers say so themselves with their next report; nobody is to think meanwhile that none is."""
 
 STAMP: Final = """
     UPDATE runfold.generation SET activated_at = clock_timestamp() WHERE name = $1
@@ -57,6 +68,17 @@ class NotCaughtUp(OperationError):
         )
 
 
+class TooSlow(OperationError):
+    """Bringing a generation up to the active one took longer than workers may be made to wait."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the new generation was not brought up to the active one within {LONGEST_SECONDS} s,"
+            " and workers are not made to wait longer: the active one stays. Try it again when"
+            " fewer events come"
+        )
+
+
 class Target(NamedTuple):
     """The generation a worker writes."""
 
@@ -81,23 +103,40 @@ async def enter(connection: Connection, target: Target) -> None:
         raise ActiveGenerationChanged(active)
 
 
+@asynccontextmanager
+async def workers_waiting(connection: asyncpg.Connection) -> AsyncIterator[str]:
+    """A transaction during which no worker can commit to the active generation, whose name it is.
+
+    Raises `TooSlow` when it lasts too long; all that was done in it is undone then.
+    """
+    try:
+        async with asyncio.timeout(LONGEST_SECONDS), connection.transaction():
+            await connection.execute(LIMIT)
+            await connection.execute(TAKE, ACTIVATION)
+            yield str(await connection.fetchval(ACTIVE))
+    except TimeoutError as error:
+        raise TooSlow from error
+
+
 async def activate(
-    connection: asyncpg.Connection, name: str, catch_up: Callable[[], Awaitable[None]]
+    connection: asyncpg.Connection, name: str, catch_up: Callable[[str], Awaitable[None]]
 ) -> None:
     """Make a generation the active one, in one step for all readers and workers.
 
-    `catch_up` is called while no worker can commit to the active generation: it has to bring the
-    new one to at least where the active one stands. Raises `NotCaughtUp` when it did not, and
-    what `generations.resolve` raises; the active generation stays then.
+    `catch_up` is called, with the name of the active one, while no worker can commit to that: it
+    has to bring the new one to at least where the active one stands. Raises `NotCaughtUp` when it
+    did not, `TooSlow`, and what `generations.resolve_current` raises; the active generation stays
+    then. One that is active already is left as it is.
     """
-    async with connection.transaction():
-        await connection.execute(TAKE, ACTIVATION)
-        await generations.resolve(connection, name)
-        active = await connection.fetchval(ACTIVE)
-        await catch_up()
+    async with workers_waiting(connection) as active:
+        await generations.resolve_current(connection, name)
+        if active == name:
+            return
+        await catch_up(active)
         await check_caught_up(connection, active, name)
         await connection.execute(POINT, name)
         await connection.execute(STAMP, name)
+        await connection.execute(FOLLOW, active, name)
 
 
 async def check_caught_up(connection: Connection, active: str, name: str) -> None:

@@ -99,13 +99,7 @@ async def retry(connection: asyncpg.Connection, number: int, prefix: str, by: st
     async with connection.transaction():
         await enter(connection, target)
         row = await _take(connection, number)
-        suffix = row["topic"].removeprefix(prefix)
-        outcome = decode(suffix, row["value"])
-        why = (
-            outcome
-            if isinstance(outcome, Undecodable)
-            else await _refusal(connection, of_event(suffix, outcome))
-        )
+        why = await apply(connection, row["topic"].removeprefix(prefix), row["value"])
         if why is None:
             await connection.execute(MARK, number, "retried", by)
         else:
@@ -114,12 +108,22 @@ async def retry(connection: asyncpg.Connection, number: int, prefix: str, by: st
         raise StillBad(number, why)
 
 
-async def discard(connection: Connection, number: int, by: str) -> None:
+async def apply(connection: Connection, suffix: str, value: bytes) -> Undecodable | None:
+    """Apply the event in these bytes, in the caller's transaction; return why not if it is none."""
+    outcome = decode(suffix, value)
+    if isinstance(outcome, Undecodable):
+        return outcome
+    return await _refusal(connection, of_event(suffix, outcome))
+
+
+async def discard(connection: asyncpg.Connection, number: int, by: str) -> None:
     """Set a dead letter aside: it is kept, marked `discarded` and by whom.
 
     Raises `UnknownDeadLetter` and `NotParked`.
     """
+    target = Target(await generations.resolve(connection))
     async with connection.transaction():
+        await enter(connection, target)
         await _take(connection, number)
         await connection.execute(MARK, number, "discarded", by)
 

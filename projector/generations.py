@@ -18,7 +18,14 @@ from contracts.read_model import (
     READER_ROLE,
     WRITER_ROLE,
 )
-from projector.errors import GenerationOutdated, NotMigrated, UnknownGeneration
+from contracts.times import rfc3339
+from projector.errors import (
+    GenerationIncomplete,
+    GenerationOfThePast,
+    GenerationOutdated,
+    NotMigrated,
+    UnknownGeneration,
+)
 
 NAME: Final = re.compile(r"[a-z0-9_]{1,40}")
 
@@ -88,7 +95,7 @@ def _table(schema: str, table: Table) -> Iterator[str]:
 
 
 GENERATION: Final = """
-    SELECT g.name, g.read_model
+    SELECT g.name, g.read_model, g.complete, g.as_of
     FROM runfold.generation g
     WHERE g.name = coalesce($1, (SELECT name FROM runfold.active_generation))
 """
@@ -100,6 +107,22 @@ async def resolve(connection: asyncpg.Connection, name: str | None = None) -> st
     Raises `NotMigrated` on an empty database, `UnknownGeneration`, and `GenerationOutdated`
     when the generation was made with another version of the read model.
     """
+    return str((await _found(connection, name))["name"])
+
+
+async def resolve_current(connection: asyncpg.Connection, name: str) -> None:
+    """Make sure that a generation has all history and may go on with what comes.
+
+    Raises what `resolve` raises, `GenerationIncomplete` and `GenerationOfThePast`.
+    """
+    row = await _found(connection, name)
+    if row["as_of"] is not None:
+        raise GenerationOfThePast(name, rfc3339(row["as_of"]))
+    if not row["complete"]:
+        raise GenerationIncomplete(name)
+
+
+async def _found(connection: asyncpg.Connection, name: str | None) -> asyncpg.Record:
     try:
         row = await connection.fetchrow(GENERATION, name)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
@@ -108,4 +131,4 @@ async def resolve(connection: asyncpg.Connection, name: str | None = None) -> st
         raise UnknownGeneration(name) if name else NotMigrated
     if row["read_model"] != read_model.VERSION:
         raise GenerationOutdated(row["name"], row["read_model"], read_model.VERSION)
-    return str(row["name"])
+    return row

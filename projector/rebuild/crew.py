@@ -6,11 +6,11 @@ wrong comes back.
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
-from multiprocessing import get_context
+import signal
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection as Pipe
-from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
 from typing import Any, Final
 
 from contracts.errors import OperationError, RunfoldError
@@ -18,7 +18,9 @@ from contracts.errors import OperationError, RunfoldError
 Job = Callable[..., Awaitable[None]]
 """A coroutine function of a module, with arguments that can be sent to another process."""
 
-PARENT_LOOK_SECONDS: Final = 1.0
+CONTEXT: Final = get_context("spawn")
+NICE: Final = 10
+"""Live workers and readers go first where processors are scarce."""
 
 
 async def work(jobs: Sequence[tuple[Job, tuple[Any, ...]]]) -> None:
@@ -27,26 +29,47 @@ async def work(jobs: Sequence[tuple[Job, tuple[Any, ...]]]) -> None:
     When one fails the others are ended and its error is raised, as `OperationError`. A process
     whose parent is gone ends by itself: the parent may have been killed.
     """
-    context = get_context("spawn")
-    processes: list[SpawnProcess] = []
-    ends: list[Pipe] = []
     try:
-        for job, arguments in jobs:
-            ours, theirs = context.Pipe(duplex=False)
-            process = context.Process(target=_run, args=(theirs, os.getpid(), job, arguments))
-            process.start()
-            theirs.close()
-            processes.append(process)
-            ends.append(ours)
-        while ends:
-            ready = await asyncio.to_thread(wait, ends)
-            for end in ready:
-                _finished(end)  # type: ignore[arg-type]
-                ends.remove(end)  # type: ignore[arg-type]
+        async with asyncio.TaskGroup() as crew:
+            for job, arguments in jobs:
+                crew.create_task(_in_process(job, arguments))
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+async def _in_process(job: Job, arguments: tuple[Any, ...]) -> None:
+    ours, theirs = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_run, args=(theirs, job, arguments))
+    with _no_interrupts():
+        process.start()
+    theirs.close()
+    try:
+        await _readable(ours)
+        _finished(ours)
     finally:
-        for process in processes:
-            process.terminate()
-            await asyncio.to_thread(process.join)
+        process.terminate()
+        await asyncio.to_thread(process.join)
+        ours.close()
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Let a process that is started here never see a Ctrl-C: it is told by its parent."""
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
+async def _readable(end: Pipe) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(end.fileno(), readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(end.fileno())
 
 
 def _finished(end: Pipe) -> None:
@@ -55,29 +78,32 @@ def _finished(end: Pipe) -> None:
         error = end.recv()
     except EOFError:
         raise OperationError("a process of the rebuild was killed: go on with --resume") from None
-    finally:
-        end.close()
     if error is not None:
         raise OperationError(error)
 
 
-def _run(report: Pipe, parent: int, job: Job, arguments: tuple[Any, ...]) -> None:
+def _run(report: Pipe, job: Job, arguments: tuple[Any, ...]) -> None:
+    os.nice(NICE)
+    error: str | None = None
     try:
-        asyncio.run(_watched(parent, job(*arguments)))
-    except RunfoldError as error:
-        report.send(str(error))
-    except Exception as error:
-        report.send(f"{type(error).__name__}: {error}")
+        asyncio.run(_with_parent(job(*arguments)))
+    except RunfoldError as failure:
+        error = str(failure)
+    except Exception as failure:
+        error = f"{type(failure).__name__}: {failure}"
         raise
-    else:
-        report.send(None)
+    finally:
+        with suppress(BrokenPipeError):
+            report.send(error)
 
 
-async def _watched(parent: int, job: Awaitable[None]) -> None:
+async def _with_parent(job: Awaitable[None]) -> None:
+    """Do the job for as long as the parent process lives."""
+    parent = parent_process()
     working = asyncio.ensure_future(job)
-    while not working.done():
-        await asyncio.wait({working}, timeout=PARENT_LOOK_SECONDS)
-        if os.getppid() != parent:
-            working.cancel()
-            raise OperationError("the rebuild that this process belongs to has ended")
-    await working
+    if parent is not None:
+        asyncio.get_running_loop().add_reader(parent.sentinel, working.cancel)
+    try:
+        await working
+    except asyncio.CancelledError:
+        raise OperationError("the rebuild that this process belongs to has ended") from None

@@ -3,9 +3,12 @@
 from typing import Final
 from uuid import UUID
 
+from contracts import read_model
+from projector.database import connected
 from projector.dependencies import Connection
-from projector.recompute import recompute
-from projector.touched import Touched
+from projector.generations import schema_of
+from projector.rebuild import record
+from projector.recompute import derive
 
 RUNS_AT_ONCE: Final = 2_000
 NEXT_RUNS: Final = """
@@ -31,20 +34,35 @@ def id_range(part: int, parts: int) -> tuple[str | None, str]:
     return str(UUID(int=part * size - 1)) if part else None, str(UUID(int=last))
 
 
-async def derive_runs(connection: Connection, after: str | None, last: str, slot: int) -> None:
-    """Compute the runs with ids after `after` up to `last`, many a transaction.
+async def derive_runs(database_url: str, generation: str, part: int, parts: int) -> None:
+    """Compute the runs of one of `parts` equal ranges of ids, many a transaction.
 
     Runs computed before, by a rebuild that was killed, are computed again and change nothing.
     """
-    while runs := await connection.fetch(NEXT_RUNS, after, last, RUNS_AT_ONCE):
-        ids = [row["run_id"] for row in runs]
-        async with connection.transaction():
-            await recompute(connection, Touched(runs=set(ids)), slot)
-        after = ids[-1]
+    after, last = id_range(part, parts)
+    async with (
+        record.belonging(database_url, generation),
+        connected(database_url) as connection,
+    ):
+        await _enter(connection, generation)
+        while runs := await connection.fetch(NEXT_RUNS, after, last, RUNS_AT_ONCE):
+            ids = [row["run_id"] for row in runs]
+            async with connection.transaction():
+                await derive(connection, set(ids), slot=part)
+            after = ids[-1]
 
 
-async def count_contracts(connection: Connection) -> None:
-    """Count contract revisions, once."""
+async def finish(connection: Connection, generation: str) -> None:
+    """Count contract revisions and have the planner know all tables."""
+    await _enter(connection, generation)
     async with connection.transaction():
         await connection.execute("DELETE FROM contract_counter")
         await connection.execute(COUNT_CONTRACTS)
+    for table in read_model.metadata.sorted_tables:
+        # what readers look up by an index alone needs the visibility map, too
+        await connection.execute(f"VACUUM (ANALYZE) {table.name}")
+
+
+async def _enter(connection: Connection, generation: str) -> None:
+    await connection.execute("SET TIME ZONE 'UTC'")
+    await connection.execute(f"SET jit = off; SET search_path = {schema_of(generation)}")

@@ -1,26 +1,82 @@
-"""Read records from topics or files and hand them to the generation's applier."""
+"""What the processes do that load a generation: hand it the records of topics or of files."""
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from contracts.settings import KafkaSettings, kafka_connection
 from contracts.topics import topic_name
 from projector import jsonl
-from projector.applying import Applier, slices
+from projector.applying import slices
 from projector.batch import Partition, Record
-from projector.rebuild.plan import file_partition
+from projector.errors import PositionConflict
+from projector.rebuild import bulk, record
+from projector.rebuild.pace import Pace
+from projector.rebuild.plan import Span, file_partition, file_partitions
+from projector.rebuild.reader import BYTES_AT_ONCE, RECORDS_AT_ONCE, reading
+from projector.rebuild.standing import Standing, standing
+from projector.settings import ProjectorSettings
 
-RECORDS_AT_ONCE: Final = 10_000
-BYTES_AT_ONCE: Final = 8 * 1_048_576
-POLL_MS: Final = 200
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """What all loaders of a rebuild have in common."""
+
+    settings: ProjectorSettings
+    generation: str
+    until: datetime | None
+    rate: float | None
+    """Most events per second of one loader."""
+    allow_gap: bool
+
+    @asynccontextmanager
+    async def standing(self) -> AsyncIterator[Standing]:
+        """Where this loader copies to."""
+        async with (
+            record.belonging(self.settings.database_url, self.generation),
+            standing(
+                self.settings,
+                self.generation,
+                write=bulk.write,
+                until=self.until,
+                durably=False,
+            ) as here,
+        ):
+            yield here
+
+
+async def load_topics(loading: Loading, share: Mapping[Partition, Span]) -> None:
+    """Copy partitions from their first offsets up to their ends."""
+    async with (
+        loading.standing() as standing,
+        reading(loading.settings, standing, allow_gap=loading.allow_gap) as reader,
+    ):
+        await standing.begin({partition: span.first for partition, span in share.items()})
+        ends = {partition: span.end for partition, span in share.items()}
+        await reader.up_to(ends, Pace(loading.rate))
+
+
+async def load_files(loading: Loading, files: Sequence[Path]) -> None:
+    """Copy files, one after the other. Raises `UsageError` for a wrong line."""
+    prefix, pace = loading.settings.topic_prefix, Pace(loading.rate)
+    async with loading.standing() as standing:
+        await standing.begin(file_partitions(prefix, files))
+        for index, path in enumerate(files):
+            lines = _lines(prefix, index, path)
+            while records := [*islice(lines, RECORDS_AT_ONCE)]:
+                for part in slices(records, BYTES_AT_ONCE):
+                    await _apply(standing, part)
+                    await pace.after(len(part))
+
+
+async def _apply(standing: Standing, records: Sequence[Record]) -> None:
+    try:
+        await standing.applier.apply(records)
+    except PositionConflict:
+        await standing.again({Partition(each.topic, each.partition) for each in records})
+        await standing.applier.apply(records)
 
 
 @dataclass(slots=True)
@@ -33,90 +89,6 @@ class Line:
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]] = ()
-
-
-class Pace:
-    """Holds a loader to its share of `--max-rate`."""
-
-    def __init__(self, per_second: float | None) -> None:
-        self._per_second = per_second
-        self._began = time.monotonic()
-        self._events = 0
-
-    async def after(self, events: int) -> None:
-        """Wait until these events, too, are within the rate."""
-        self._events += events
-        if self._per_second is not None:
-            due = self._began + self._events / self._per_second
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-
-
-class TopicReader:
-    """Reads partitions on from where an applier stands, without a consumer group."""
-
-    def __init__(self, kafka: AIOKafkaConsumer, applier: Applier, pace: Pace) -> None:
-        self._kafka = kafka
-        self._applier = applier
-        self._pace = pace
-
-    async def up_to(self, ends: Mapping[Partition, int]) -> None:
-        """Apply what the partitions hold before `ends`, and nothing after.
-
-        Raises what `Applier.apply` raises.
-        """
-        for partition in ends:
-            # what was fetched beyond the last ends is fetched again
-            self._kafka.seek(TopicPartition(*partition), self._applier.positions[partition])
-        left = {TopicPartition(*p): end for p, end in ends.items()}
-        while left := {p: end for p, end in left.items() if await self._kafka.position(p) < end}:
-            polled = await self._kafka.getmany(
-                *left, timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE
-            )
-            records = [
-                record
-                for partition, fetched in polled.items()
-                for record in fetched
-                if record.offset < left[partition]
-            ]
-            await apply(self._applier, records, self._pace)
-
-
-@asynccontextmanager
-async def reading(
-    settings: KafkaSettings, applier: Applier, pace: Pace
-) -> AsyncIterator[TopicReader]:
-    """A reader of the applier's partitions. Raises KafkaError when the broker is away."""
-    kafka = AIOKafkaConsumer(
-        **kafka_connection(settings),
-        client_id="runfold rebuild",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_bytes=BYTES_AT_ONCE,
-        max_partition_fetch_bytes=BYTES_AT_ONCE // 8,
-    )
-    await kafka.start()
-    try:
-        own = {p: at for p, at in applier.positions.items() if p.partition >= 0}
-        kafka.assign([TopicPartition(*p) for p in own])
-        for partition, at in own.items():
-            kafka.seek(TopicPartition(*partition), at)
-        yield TopicReader(kafka, applier, pace)
-    finally:
-        await kafka.stop()
-
-
-async def load_file(prefix: str, applier: Applier, index: int, path: Path, pace: Pace) -> None:
-    """Load a file, from where the generation stands. Raises `UsageError` for a wrong line."""
-    lines = _lines(prefix, index, path)
-    while records := [*islice(lines, RECORDS_AT_ONCE)]:
-        await apply(applier, records, pace)
-
-
-async def apply(applier: Applier, records: Sequence[Record], pace: Pace) -> None:
-    """Apply records, a bounded number of bytes at a time, no faster than the pace."""
-    for part in slices(records, BYTES_AT_ONCE):
-        await applier.apply(part)
-        await pace.after(len(part))
 
 
 def _lines(prefix: str, index: int, path: Path) -> Iterator[Record]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict
 
 from contracts.errors import OperationError
 from contracts.settings import KafkaSettings, kafka_connection
 from contracts.topics import TOPICS, topic_name
 from projector.batch import Partition
-from projector.topics import partition_counts
+from projector.topics import BrokerAway, partition_counts
 
 
 class Options(BaseModel):
@@ -49,35 +50,67 @@ Plan = Mapping[Partition, Span]
 class HistoryIncomplete(OperationError):
     """A topic no longer holds its first event."""
 
-    def __init__(self, partition: Partition, first: int) -> None:
+    def __init__(self, partition: Partition, needed: int, first: int) -> None:
         super().__init__(
-            f"{partition.topic}[{partition.partition}] begins at offset {first}: what came before"
-            " is gone. Give the history as files with --from-file, or --allow-gap to do without"
+            f"{partition.topic}[{partition.partition}] begins at offset {first}, what is needed"
+            f" at {needed}: the broker has dropped it. `runfold rebuild` with --from-file, if a"
+            " file has it, or with --allow-gap to do without"
         )
 
 
-async def plan(settings: KafkaSettings, options: Options) -> Plan:
-    """Return what every partition of the topics holds.
+class TopicMissing(OperationError):
+    """A topic that belongs to the history is not on the broker."""
 
-    Raises `HistoryIncomplete` where the beginning is missing and neither files nor
-    `allow_gap` make up for it, `OperationError` when the broker is away.
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"there is no topic {name}: see RUNFOLD_TOPIC_PREFIX, or run `runfold topics`"
+        )
+
+
+async def plan(
+    settings: KafkaSettings,
+    options: Options,
+    reached: Mapping[Partition, int],
+    loaded: Mapping[Partition, int],
+) -> Plan:
+    """Return what every partition of the topics holds, at least as far as workers have `reached`.
+
+    What has been `loaded` before need not be there any more. Raises `TopicMissing`,
+    `HistoryIncomplete` where the beginning is missing and neither files nor `allow_gap` make up
+    for it, `OperationError` when the broker is away.
     """
     counts = await partition_counts(settings)
     names = [topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS]
-    wanted = [TopicPartition(name, n) for name in names for n in range(counts.get(name, 0))]
-    consumer = AIOKafkaConsumer(**kafka_connection(settings), client_id="runfold rebuild")
-    await consumer.start()
-    try:
-        first = await consumer.beginning_offsets(wanted)
-        end = await consumer.end_offsets(wanted)
-    finally:
-        await consumer.stop()
-    found = {Partition(*each): Span(first[each], end[each]) for each in wanted}
+    for name in names:
+        if name not in counts:
+            raise TopicMissing(name)
+    wanted = [TopicPartition(name, n) for name in names for n in range(counts[name])]
+    found = await _spans(settings, wanted, reached)
     if not options.files and not options.allow_gap:
         for partition, span in sorted(found.items()):
-            if span.first > 0:
-                raise HistoryIncomplete(partition, span.first)
+            needed = loaded.get(partition, 0)
+            if span.first > needed:
+                raise HistoryIncomplete(partition, needed, span.first)
     return found
+
+
+async def _spans(
+    settings: KafkaSettings, wanted: Sequence[TopicPartition], reached: Mapping[Partition, int]
+) -> dict[Partition, Span]:
+    consumer = AIOKafkaConsumer(**kafka_connection(settings), client_id="runfold rebuild")
+    try:
+        await consumer.start()
+        first = await consumer.beginning_offsets(wanted)
+        end = await consumer.end_offsets(wanted)
+    except KafkaError as error:
+        raise BrokerAway(settings.kafka_bootstrap) from error
+    finally:
+        await consumer.stop()
+    # an end may be told too low by a batch: what a worker has read was there
+    return {
+        Partition(*each): Span(first[each], max(end[each], reached.get(Partition(*each), 0)))
+        for each in wanted
+    }
 
 
 def shares(plan: Plan, workers: int) -> list[dict[Partition, Span]]:
@@ -90,11 +123,6 @@ def shares(plan: Plan, workers: int) -> list[dict[Partition, Span]]:
         parts[least][partition] = span
         sizes[least] += span.end - span.first
     return [part for part in parts if part]
-
-
-def events(plan: Plan) -> int:
-    """Return how many offsets the plan has."""
-    return sum(span.end - span.first for span in plan.values())
 
 
 def file_partition(index: int, topic: str) -> Partition:

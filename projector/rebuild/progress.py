@@ -3,9 +3,10 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import asyncpg
@@ -14,12 +15,19 @@ from projector.batch import Partition
 from projector.generations import schema_of
 from projector.rebuild.plan import Span
 
-LOOK_SECONDS: Final = 0.5
+LOOK_SECONDS: Final = 1.0
 
 POSITIONS: Final = """
     SELECT topic, sum(next_offset - first_offset)::bigint AS done
     FROM {schema}.position
+    WHERE partition >= 0
     GROUP BY topic
+"""
+LINES: Final = """
+    SELECT -partition AS file, max(next_offset) AS done
+    FROM {schema}.position
+    WHERE partition < 0
+    GROUP BY partition
 """
 DERIVED: Final = """
     SELECT (SELECT count(*) FROM {schema}.run), (SELECT count(*) FROM {schema}.run_fact)
@@ -41,15 +49,16 @@ class Progress:
     done: int
     total: int
     per_second: float
-    """Over the time this process has been at this phase."""
+    """Since this process has been at this phase."""
     topics: Mapping[str, tuple[int, int]]
     """Events done and to do, by topic."""
 
     @property
     def seconds_left(self) -> float | None:
         """At the rate so far; None while there is none."""
-        left = max(0, self.total - self.done)
-        return left / self.per_second if self.per_second else None
+        if not self.per_second or not self.total:
+            return None
+        return max(0, self.total - self.done) / self.per_second
 
 
 Watcher = Callable[[Progress], None]
@@ -80,6 +89,18 @@ class Tracker:
             return sum(done.values()), sum(totals.values()), topics
 
         async with self._looking("load", look):
+            yield
+
+    @asynccontextmanager
+    async def loading_files(self, files: Sequence[Path]) -> AsyncIterator[None]:
+        """Tell of the lines that are loaded while the block runs; how many there are is unknown."""
+
+        async def look() -> tuple[int, int, dict[str, tuple[int, int]]]:
+            rows = await self._connection.fetch(LINES.format(schema=schema_of(self._name)))
+            done = {files[row["file"] - 1].name: (row["done"], 0) for row in rows}
+            return sum(lines for lines, _ in done.values()), 0, done
+
+        async with self._looking("load files", look):
             yield
 
     @asynccontextmanager

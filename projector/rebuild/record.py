@@ -1,5 +1,7 @@
 """What the database knows of a rebuild: how it was asked for, its phase, how far it is."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -7,13 +9,21 @@ import asyncpg
 
 from contracts.errors import OperationError, UsageError
 from projector import generations
+from projector.database import connected
 from projector.rebuild import settle
 from projector.rebuild.plan import Options
 
-LOCK: Final = 7_046_133_003
+LOCK: Final = 0x72756E11
 """Class of the advisory locks that rebuilds under way hold, one a name."""
 
+MEMBERS: Final = 0x72756E12
+"""Class of the advisory locks that the processes of a rebuild share."""
+
 TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1::int, hashtext($2))"
+JOIN: Final = "SELECT pg_advisory_lock_shared($1::int, hashtext($2))"
+OUTLIVE: Final = "SELECT pg_advisory_xact_lock($1::int, hashtext($2))"
+LAST_SECONDS: Final = 60
+"""How long processes of a rebuild that was killed may take to end."""
 
 BEGIN: Final = "INSERT INTO runfold.rebuild (generation, phase, options) VALUES ($1, 'load', $2)"
 FIND: Final = "SELECT phase, options FROM runfold.rebuild WHERE generation = $1"
@@ -64,10 +74,25 @@ class Begun:
 async def lock(connection: asyncpg.Connection, name: str) -> None:
     """Keep a second rebuild of this name out for as long as the connection lives.
 
-    Raises `RebuildRunning` when there is one.
+    Raises `RebuildRunning` when there is one, or when processes of one that was killed do not
+    end; they notice by themselves, and have written their last when this returns.
     """
-    if not await connection.fetchval(TRY_LOCK, LOCK % 2**31, name):
+    if not await connection.fetchval(TRY_LOCK, LOCK, name):
         raise RebuildRunning(name)
+    try:
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{LAST_SECONDS}s'")
+            await connection.execute(OUTLIVE, MEMBERS, name)
+    except asyncpg.LockNotAvailableError as error:
+        raise RebuildRunning(name) from error
+
+
+@asynccontextmanager
+async def belonging(database_url: str, name: str) -> AsyncIterator[None]:
+    """Show, while the block runs, that this process writes to a generation that is rebuilt."""
+    async with connected(database_url) as connection:
+        await connection.execute(JOIN, MEMBERS, name)
+        yield
 
 
 async def begin(connection: asyncpg.Connection, options: Options) -> Begun:

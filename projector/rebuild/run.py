@@ -1,35 +1,33 @@
 """One rebuild from its beginning, or from where it was ended, to the swap."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 import asyncpg
 
 from contracts.errors import OperationError
-from contracts.locks import ACTIVATION
 from projector import activation
 from projector.activation import ACTIVE
-from projector.batch import Partition
 from projector.database import connected
-from projector.generations import schema_of
-from projector.rebuild import crew, derive, jobs, record
+from projector.rebuild import crew, derive, load, record
+from projector.rebuild.catch_up import CatchUp, catching_up, positions
 from projector.rebuild.diff import Diff, Difference, diff
-from projector.rebuild.jobs import Loading, applying
-from projector.rebuild.load import Pace, TopicReader, reading
-from projector.rebuild.plan import Options, plan, shares
+from projector.rebuild.load import Loading
+from projector.rebuild.pace import Pace
+from projector.rebuild.plan import Options, Plan, plan, shares
 from projector.rebuild.progress import Tracker, Watcher
 from projector.rebuild.record import Begun
 from projector.rebuild.settle import settle
 from projector.settings import ProjectorSettings
 
-PHASES = ("load", "settle", "derive", "catch up", "ready")
+PHASES: Final = ("load", "settle", "derive", "catch up", "ready")
 
-CLOSE_ENOUGH = 500
-"""Events behind the active generation at which workers are made to wait for the rest."""
+PART_OF: Final = {"load files": "load", "verify": "catch up", "swap": "catch up"}
+"""What is told as a phase of its own and is done again with another."""
 
-MOST_COMPARED = 100_000
+MOST_COMPARED: Final = 100_000
 """Rows that may differ and be expected to."""
-
-POSITIONS = "SELECT topic, partition, next_offset FROM {schema}.position WHERE partition >= 0"
 
 
 class UnexpectedChanges(OperationError):
@@ -40,32 +38,36 @@ class UnexpectedChanges(OperationError):
         super().__init__(
             f"generation {name!r} was not activated: of {found.total} rows that differ"
             f" {len(unexpected)} are not what --expect-changes allows{first};"
-            " see `runfold generations diff`"
+            " see `runfold generations diff`; `runfold generations activate` takes it as it is"
         )
+        self.diff = found
 
 
-async def rebuild(settings: ProjectorSettings, options: Options, watcher: Watcher) -> None:
+async def rebuild(settings: ProjectorSettings, options: Options, watcher: Watcher) -> Diff | None:
     """Make a generation from the whole history and activate it, if that was asked for.
+
+    Returns in what it differs from the one that was active, if it was to be verified.
 
     Raises `GenerationExists`, `RebuildRunning`, `HistoryIncomplete`, `UnexpectedChanges`, and
     `OperationError` for a dependency that fails; the active generation is untouched then.
     """
     async with connected(settings.database_url) as connection:
         await record.lock(connection, options.name)
-        await plan(settings, options)
-        await _run(settings, connection, await record.begin(connection, options), watcher)
+        await plan(settings, options, {}, {})
+        begun = await record.begin(connection, options)
+        return await _run(settings, connection, begun, watcher)
 
 
-async def resume(settings: ProjectorSettings, name: str, watcher: Watcher) -> None:
+async def resume(settings: ProjectorSettings, name: str, watcher: Watcher) -> Diff | None:
     """Go on with a rebuild that was ended, as `rebuild`. Raises `NothingToResume`."""
     async with connected(settings.database_url) as connection:
         await record.lock(connection, name)
-        await _run(settings, connection, await record.resume(connection, name), watcher)
+        return await _run(settings, connection, await record.resume(connection, name), watcher)
 
 
 async def _run(
     settings: ProjectorSettings, connection: asyncpg.Connection, begun: Begun, watcher: Watcher
-) -> None:
+) -> Diff | None:
     name = begun.options.name
     try:
         async with connected(settings.database_url) as looking:
@@ -73,6 +75,7 @@ async def _run(
                 settings, connection, begun.options, Tracker(looking, name, watcher)
             )
             await rebuilding.go_on(begun.phase)
+            return rebuilding.diff
     except OperationError as error:
         await record.fail(connection, name, str(error))
         raise
@@ -88,6 +91,8 @@ class Rebuild:
         options: Options,
         tracker: Tracker,
     ) -> None:
+        self.diff: Diff | None = None
+        """In what the generation differs from the one that was active, once that was asked."""
         self._settings = settings
         self._connection = connection
         self._options = options
@@ -101,96 +106,81 @@ class Rebuild:
             "derive": self._derive,
             "catch up": self._catch_up,
         }
-        for step in PHASES[PHASES.index(phase) : -1]:
+        first = PHASES.index(PART_OF.get(phase, phase))
+        for step in PHASES[first:-1]:
             await record.enter_phase(self._connection, self._options.name, step)
             await steps[step]()
         await record.enter_phase(self._connection, self._options.name, "ready")
 
     async def _load(self) -> None:
-        options = self._options
-        found = await plan(self._settings, options)
+        options, settings = self._options, self._settings
+        found = await self._plan()
         parts = shares(found, options.workers)
         rate = options.max_rate / len(parts) if options.max_rate and parts else options.max_rate
-        loading = Loading(self._settings, options.name, options.until, rate)
+        loading = Loading(settings, options.name, options.until, rate, options.allow_gap)
+        if options.files:
+            async with self._tracker.loading_files(options.files):
+                every = replace(loading, rate=options.max_rate)
+                await crew.work([(load.load_files, (every, options.files))])
         async with self._tracker.loading(found):
-            if options.files:
-                await crew.work([(jobs.load_files, (loading, options.files))])
-            await crew.work([(jobs.load_topics, (loading, part)) for part in parts])
+            await crew.work([(load.load_topics, (loading, part)) for part in parts])
 
     async def _settle(self) -> None:
         await self._tracker.tell("settle")
         await settle(self._connection, self._options.name)
 
     async def _derive(self) -> None:
-        name, workers = self._options.name, self._options.workers
+        name, parts = self._options.name, self._options.workers
         async with self._tracker.deriving():
-            await crew.work(
-                [
-                    (jobs.derive_runs, (self._settings, name, slot, workers))
-                    for slot in range(workers)
-                ]
-            )
-        await self._connection.execute(f"SET search_path = {schema_of(name)}")
-        await derive.count_contracts(self._connection)
+            url = self._settings.database_url
+            await crew.work([(derive.derive_runs, (url, name, n, parts)) for n in range(parts)])
+        await derive.finish(self._connection, name)
         await record.complete(self._connection, name)
 
     async def _catch_up(self) -> None:
-        """Bring the generation to where the active one is, then swap."""
-        options = self._options
-        if options.until is not None:
+        """Bring the generation to where the active one is, then swap if that was asked for."""
+        options, connection = self._options, self._connection
+        is_active = await connection.fetchval(ACTIVE) == options.name
+        if options.until is not None or is_active:
             return
         await self._tracker.tell("catch up")
-        # a partition that was added to a topic meanwhile begins at its beginning
-        first = dict.fromkeys(await self._active_positions(), 0)
-        first |= await self._positions(options.name)
-        async with (
-            applying(self._settings, options.name, first) as applier,
-            reading(self._settings, applier, Pace(options.max_rate)) as reader,
-        ):
-            while await self._behind() > CLOSE_ENOUGH:
-                await self._read_to_active(reader)
+        async with catching_up(
+            connection, self._settings, options.name, allow_gap=options.allow_gap
+        ) as catch_up:
+            await catch_up.near(Pace(options.max_rate))
             if options.verify:
-                await self._verify(reader)
+                await self._tracker.tell("verify")
+                await self._verify(catch_up)
             if options.activate:
-                await activation.activate(
-                    self._connection, options.name, lambda: self._read_to_active(reader)
-                )
+                await self._tracker.tell("swap")
+                await catch_up.swap()
             else:
-                await self._read_to_active(reader)
+                await catch_up.read(await connection.fetchval(ACTIVE))
 
-    async def _read_to_active(self, reader: TopicReader) -> None:
-        await reader.up_to(await self._active_positions())
-
-    async def _verify(self, reader: TopicReader) -> None:
+    async def _verify(self, catch_up: CatchUp) -> None:
         """Compare with the active generation, both at the same positions.
 
         Workers wait only until the snapshot is taken that both are compared in.
         """
-        await self._tracker.tell("verify")
-        async with connected(self._settings.database_url) as comparing:
-            snapshot = comparing.transaction(isolation="repeatable_read", readonly=True)
-            async with self._connection.transaction():
-                await self._connection.execute(activation.TAKE, ACTIVATION)
-                await self._read_to_active(reader)
-                await snapshot.start()
-                active = await comparing.fetchval(ACTIVE)
-            found = await diff(comparing, active, self._options.name, MOST_COMPARED)
-            await snapshot.rollback()
-        unexpected = [each for each in found.named if not _is_expected(each, self._options)]
-        if unexpected or found.total > len(found.named):
-            raise UnexpectedChanges(self._options.name, found, unexpected)
+        options = self._options
+        async with (
+            connected(self._settings.database_url) as comparing,
+            comparing.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            async with activation.workers_waiting(self._connection) as active:
+                await catch_up.read(active)
+                # the snapshot is that of the transaction's first statement
+                await comparing.fetchval(ACTIVE)
+            self.diff = await diff(comparing, active, options.name, MOST_COMPARED)
+        unexpected = [each for each in self.diff.named if not _is_expected(each, options)]
+        if unexpected or self.diff.total > len(self.diff.named):
+            raise UnexpectedChanges(options.name, self.diff, unexpected)
 
-    async def _behind(self) -> int:
-        active = await self._active_positions()
-        own = await self._positions(self._options.name)
-        return sum(max(0, at - own.get(partition, 0)) for partition, at in active.items())
-
-    async def _active_positions(self) -> dict[Partition, int]:
-        return await self._positions(await self._connection.fetchval(ACTIVE))
-
-    async def _positions(self, name: str) -> dict[Partition, int]:
-        rows = await self._connection.fetch(POSITIONS.format(schema=schema_of(name)))
-        return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    async def _plan(self) -> Plan:
+        active = await self._connection.fetchval(ACTIVE)
+        reached = await positions(self._connection, active)
+        loaded = await positions(self._connection, self._options.name)
+        return await plan(self._settings, self._options, reached, loaded)
 
 
 def _is_expected(difference: Difference, options: Options) -> bool:

@@ -81,6 +81,33 @@ TABLES: Final = (
         END
         || 'Z'
     """,
+    # A rebuild holds this lock on its name for as long as it runs (`projector.rebuild.record`).
+    """
+    CREATE FUNCTION runfold.is_rebuilding(generation text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    RETURN EXISTS (
+        SELECT
+        FROM pg_locks AS lock
+        JOIN pg_database AS here ON here.oid = lock.database
+        WHERE here.datname = current_database()
+            AND lock.locktype = 'advisory'
+            AND lock.granted
+            AND lock.classid = 1920298513
+            AND lock.objid = (hashtext(generation)::bigint & 4294967295)::oid
+            AND lock.objsubid = 2
+    )
+    """,
+    # One for all generations: the number of a dead letter never becomes another one's.
+    "CREATE SEQUENCE runfold.dead_letter_id",
+    """
+    CREATE TABLE runfold.exported (
+        topic text COLLATE "C",
+        partition integer,
+        next_offset bigint NOT NULL,
+        PRIMARY KEY (topic, partition)
+    )
+    """,
+    "GRANT USAGE ON SEQUENCE runfold.dead_letter_id TO runfold_writer",
     "GRANT USAGE ON SCHEMA runfold TO runfold_writer, runfold_reader",
     "GRANT SELECT ON ALL TABLES IN SCHEMA runfold TO runfold_writer, runfold_reader",
     "GRANT INSERT, UPDATE, DELETE ON runfold.worker TO runfold_writer",

@@ -1,0 +1,98 @@
+"""Bring a generation to where the active one is, and swap them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+
+from projector import activation, generations
+from projector.activation import ACTIVE
+from projector.batch import Partition
+from projector.database import connected
+from projector.generations import schema_of
+from projector.rebuild import record
+from projector.rebuild.letters import carry_over
+from projector.rebuild.pace import Pace
+from projector.rebuild.reader import Reader, reading
+from projector.rebuild.standing import standing
+from projector.settings import ProjectorSettings
+
+CLOSE_ENOUGH: Final = 500
+"""Events behind the active generation at which workers are made to wait for the rest."""
+
+POSITIONS: Final = """
+    SELECT topic, partition, next_offset FROM {schema}.position WHERE partition >= 0
+"""
+
+
+class CatchUp:
+    """A complete generation on its way to where the active one is."""
+
+    def __init__(
+        self, connection: asyncpg.Connection, settings: ProjectorSettings, name: str, reader: Reader
+    ) -> None:
+        self._connection = connection
+        self._settings = settings
+        self._name = name
+        self._reader = reader
+
+    async def near(self, pace: Pace) -> None:
+        """Read until it is not far behind, or until no more is to be gained by reading on."""
+        last, behind = None, await self._behind()
+        while behind > CLOSE_ENOUGH and (last is None or behind < last):
+            await self.read(await self._connection.fetchval(ACTIVE), pace)
+            last, behind = behind, await self._behind()
+
+    async def read(self, active: str, pace: Pace | None = None) -> None:
+        """Read to where the active generation stands."""
+        await self._reader.up_to(await positions(self._connection, active), pace or Pace())
+
+    async def swap(self) -> None:
+        """Make it the active one. Raises what `activation.activate` raises."""
+        await activation.activate(self._connection, self._name, self._last_events)
+
+    async def _last_events(self, active: str) -> None:
+        await self.read(active)
+        await carry_over(self._connection, active, self._name, self._settings.topic_prefix)
+
+    async def _behind(self) -> int:
+        active = await positions(self._connection, await self._connection.fetchval(ACTIVE))
+        own = await positions(self._connection, self._name)
+        return sum(max(0, at - own.get(partition, 0)) for partition, at in active.items())
+
+
+@asynccontextmanager
+async def catching_up(
+    connection: asyncpg.Connection, settings: ProjectorSettings, name: str, *, allow_gap: bool
+) -> AsyncIterator[CatchUp]:
+    """Somebody who brings this generation on. Raises `OperationError` for what fails."""
+    async with (
+        standing(settings, name) as here,
+        reading(settings, here, allow_gap=allow_gap) as reader,
+    ):
+        await here.begin(await positions(connection, name))
+        yield CatchUp(connection, settings, name, reader)
+
+
+async def activate(settings: ProjectorSettings, name: str) -> bool:
+    """Make a generation active that stands by, once it is where the active one is.
+
+    Returns whether it was not active before. Raises `RebuildRunning`, `HistoryIncomplete` when
+    the broker has dropped what it lacks, and what `activation.activate` raises.
+    """
+    async with connected(settings.database_url) as connection:
+        await record.lock(connection, name)
+        await generations.resolve_current(connection, name)
+        if await connection.fetchval(ACTIVE) == name:
+            return False
+        async with catching_up(connection, settings, name, allow_gap=False) as catch_up:
+            await catch_up.near(Pace())
+            await catch_up.swap()
+        return True
+
+
+async def positions(connection: asyncpg.Connection, name: str) -> dict[Partition, int]:
+    """Return where the partitions of a generation stand."""
+    rows = await connection.fetch(POSITIONS.format(schema=schema_of(name)))
+    return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}

@@ -1,0 +1,20 @@
+"""No faster than was asked for."""
+
+import asyncio
+import time
+
+
+class Pace:
+    """Holds a loader to its share of `--max-rate`; None is as fast as it goes."""
+
+    def __init__(self, per_second: float | None = None) -> None:
+        self._per_second = per_second
+        self._began = time.monotonic()
+        self._events = 0
+
+    async def after(self, events: int) -> None:
+        """Wait until these events, too, are within the rate."""
+        self._events += events
+        if self._per_second is not None:
+            due = self._began + self._events / self._per_second
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
