@@ -39,6 +39,10 @@ LONGEST_SILENCE: Final = "15s"
 in the middle of one holds its partitions' positions, and so whoever has got them meanwhile; one
 that works takes nowhere near as long."""
 
+LONGEST_TRANSACTION: Final = "5min"
+"""How long a transaction may take in all: for a worker put to sleep in the middle of a statement's
+preparation, whose silence the database does not notice."""
+
 
 async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None = None) -> None:
     """Run one worker until SIGTERM or SIGINT (or until `stopping` is set).
@@ -118,6 +122,7 @@ def writer_pool(database_url: str, connections: int) -> asyncpg.Pool:
             "role": WRITER_ROLE,
             "TimeZone": "UTC",
             "idle_in_transaction_session_timeout": LONGEST_SILENCE,
+            "transaction_timeout": LONGEST_TRANSACTION,
             "jit": "off",
         },
     )
