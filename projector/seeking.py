@@ -19,7 +19,8 @@ class Seeker:
     def __init__(self, dependencies: Dependencies) -> None:
         self._dependencies = dependencies
         self._log = structlog.get_logger("runfold")
-        self._sought: dict[Partition, int] = {}
+        self._suspects: set[Partition] = set()
+        self._holes: dict[Partition, int] = {}
 
     async def seek(
         self, kafka: AIOKafkaConsumer, partitions: Iterable[Partition], target: Target
@@ -31,6 +32,7 @@ class Seeker:
         told. Raises `Stopping`.
         """
         wanted = sorted(partitions)
+        suspects, self._suspects = self._suspects, set()
         if not wanted:
             return {}
         first = await self._first_offsets(kafka, wanted)
@@ -39,7 +41,8 @@ class Seeker:
         for partition, position in found.items():
             if TopicPartition(*partition) in assigned:
                 kafka.seek(TopicPartition(*partition), position)
-                self._sought[partition] = position
+                if partition in suspects:
+                    self._holes[partition] = position
         return found
 
     def astray(
@@ -47,8 +50,9 @@ class Seeker:
     ) -> set[Partition]:
         """Return the partitions whose records do not follow on from their position.
 
-        A hole is the broker's (compaction, a transaction's markers) when it is there right after
-        a seek to it; otherwise something went past us, and the partition has to be sought again.
+        They have to be sought again. A hole is the broker's (compaction, a transaction's markers)
+        when it is still there after that: nothing went past us, and as the position was sought the
+        broker had not dropped what lies there.
         """
         seen: dict[Partition, int] = {}
         for record in records:
@@ -57,8 +61,9 @@ class Seeker:
         for partition, offset in seen.items():
             position = positions.get(partition)
             hole = position is None or offset > position
-            if hole and self._sought.get(partition, -1) != position:
+            if hole and self._holes.get(partition, -1) != position:
                 astray.add(partition)
+        self._suspects = astray
         return astray
 
     @staticmethod
