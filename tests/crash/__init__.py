@@ -1,0 +1,6 @@
+"""Workers that crash, and everything around them that goes away, while a history is written.
+
+Workers are processes of their own, started by the command `runfold projector`. Whatever befell
+them, in the end every partition is read to its end, the views are those of the reference model
+over what lies in the topics, each bad record is parked once, and `runfold audit` is content.
+"""

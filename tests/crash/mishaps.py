@@ -1,0 +1,134 @@
+"""What can befall workers, broker and database, each at an instant drawn from a seed."""
+
+import asyncio
+from random import Random
+
+from projector.demo.postgres import EmbeddedPostgres
+from tests.crash.progress import advance, owned_by
+from tests.crash.site import Site
+from tests.crash.workers import Fleet, Worker
+from tests.kafka.server import KafkaServer
+from tests.stack.waiting import until
+
+SIZE = 3
+"""Workers there are when nothing has just happened."""
+
+LEAVE_DEADLINE_S = 30.0
+# A silent member is given up after its session timeout (10 s); the group then rebalances.
+TAKEOVER_DEADLINE_S = 60.0
+
+
+class Mishaps:
+    """Mishaps of one site; `kills` counts the workers killed while they had partitions."""
+
+    def __init__(
+        self,
+        site: Site,
+        fleet: Fleet,
+        rng: Random,
+        postgres: EmbeddedPostgres,
+        kafka: KafkaServer | None = None,
+    ) -> None:
+        self.kills = 0
+        self._site = site
+        self._fleet = fleet
+        self._rng = rng
+        self._postgres = postgres
+        self._kafka = kafka
+
+    async def happen(self, name: str) -> None:
+        """Let the mishap of this name happen at some instant; see that work goes on after it.
+
+        Now and then the next one does not wait for that.
+        """
+        await self._some_instant()
+        await getattr(self, name)()
+        self._fleet.nobody_gave_up()
+        if self._rng.random() < 0.7:
+            await advance(self._site, self._rng.randint(1, 200), TAKEOVER_DEADLINE_S)
+
+    async def kill_one(self) -> None:
+        await self._kill(1)
+
+    async def kill_two(self) -> None:
+        await self._kill(2)
+
+    async def kill_all(self) -> None:
+        await self._kill(SIZE)
+
+    async def leave(self) -> None:
+        """A worker is asked to go; another comes."""
+        leaving = await self._at_work()
+        leaving.terminate()
+        assert await leaving.ended(LEAVE_DEADLINE_S) == 0
+        self._fleet.start()
+
+    async def join(self) -> None:
+        """One more worker comes and takes its share; another one goes."""
+        newcomer = self._fleet.start()
+        await newcomer.assigned()
+        leaving = self._rng.choice(self._fleet.running)
+        leaving.terminate()
+        assert await leaving.ended(LEAVE_DEADLINE_S) == 0
+
+    async def zombie(self) -> None:
+        """A worker is put to sleep and wakes when its partitions are others'."""
+        sleeper = await self._at_work()
+        sleeper.pause()
+        before = await owned_by(self._site, {sleeper.pid})
+
+        async def taken_over() -> bool:
+            others = {worker.pid for worker in self._fleet.running if worker is not sleeper}
+            return before <= await owned_by(self._site, others)
+
+        await until(taken_over, TAKEOVER_DEADLINE_S, "the sleeper's partitions to be taken over")
+        await advance(self._site, self._rng.randint(1, 200), TAKEOVER_DEADLINE_S)
+        sleeper.resume()
+
+    async def postgres_stop(self) -> None:
+        self._postgres.stop()
+        await self._postgres_back()
+
+    async def postgres_immediate(self) -> None:
+        self._postgres.stop(immediate=True)
+        await self._postgres_back()
+
+    async def postgres_kill(self) -> None:
+        self._postgres.kill()
+        await self._postgres_back()
+
+    async def kafka_stop(self) -> None:
+        assert self._kafka is not None
+        await asyncio.to_thread(self._kafka.stop)
+        await asyncio.to_thread(self._kafka.start)
+
+    async def kafka_kill(self) -> None:
+        assert self._kafka is not None
+        self._kafka.kill()
+        await asyncio.to_thread(self._kafka.start)
+
+    async def _kill(self, number: int) -> None:
+        for _ in range(number):
+            victim = await self._at_work()
+            await self._some_instant()
+            victim.kill()
+            self.kills += 1
+        while len(self._fleet.running) < SIZE:
+            self._fleet.start()
+
+    async def _at_work(self) -> Worker:
+        """A worker that has got partitions since it started."""
+        found = await until(
+            lambda: [each for each in self._fleet.running if each.lines("partitions assigned")],
+            TAKEOVER_DEADLINE_S,
+            "a worker to be at work",
+        )
+        return self._rng.choice(found)
+
+    async def _postgres_back(self) -> None:
+        await self._some_instant()
+        await asyncio.to_thread(self._postgres.start)
+
+    async def _some_instant(self) -> None:
+        """Waits for nothing in particular, which is the point of it."""
+        await asyncio.sleep(self._rng.uniform(0, 0.7))
