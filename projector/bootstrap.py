@@ -65,7 +65,7 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
 
 async def _work(settings: ProjectorSettings, dependencies: Dependencies, target: Target) -> None:
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    reporter = Reporter(dependencies, worker_id, target.generation)
+    reporter = Reporter(dependencies, worker_id, None if target.follows else target.generation)
     slot = zlib.crc32(worker_id.encode()) % SLOTS
     applier = Applier(dependencies, target, settings.topic_prefix, slot, reporter)
     consumer = await _joined(settings, applier, dependencies)
@@ -94,6 +94,8 @@ async def _generation(
             connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_SECONDS)
             try:
                 found = await generations.resolve(connection, settings.generation)
+                if settings.generation is not None:
+                    await generations.resolve_current(connection, found)
             finally:
                 await connection.close()
         except NotMigrated as error:

@@ -19,7 +19,7 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from contracts.settings import kafka_connection
 from contracts.topics import TOPICS, topic_name
-from projector.activation import ActiveGenerationChanged
+from projector.activation import ActiveGenerationChanged, Target
 from projector.applying import Applier, slices
 from projector.batch import Partition, Record
 from projector.dependencies import Dependencies, Stopping
@@ -148,8 +148,7 @@ class Consumer:
         if astray:
             await self._seek(astray)
             records = [r for r in records if Partition(r.topic, r.partition) not in astray]
-        for part in slices(records, self._settings.poll_max_bytes):
-            await self._applier.apply(part)
+        await self._applier.apply_all(slices(records, self._settings.poll_max_bytes))
         self._commit_soon()
 
     def _fail(self, error: Exception) -> None:
@@ -163,13 +162,22 @@ class Consumer:
         """Go to the stored positions of those partitions that are ours, whatever we believed."""
         assigned = {Partition(*each) for each in self.kafka.assignment()}
         ours = assigned.intersection(partitions)
-        self._applier.positions |= await self._seeker.seek(self.kafka, ours, self._applier.target)
+        self._applier.positions |= await self._sought(ours)
+
+    async def _sought(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Seek partitions to where the generation stands that is to be written."""
+        while True:
+            try:
+                return await self._seeker.seek(self.kafka, partitions, self._applier.target)
+            except ActiveGenerationChanged as change:
+                # positions kept from the one before conflict when they are used, and are sought
+                self._applier.target = Target(change.name)
 
     async def assigned(self, partitions: set[Partition]) -> None:
         """Take over partitions."""
         async with self._turn:
             try:
-                found = await self._seeker.seek(self.kafka, partitions, self._applier.target)
+                found = await self._sought(partitions)
             except Stopping:
                 return
             except Exception as error:  # noqa: BLE001 - aiokafka would swallow it and go on

@@ -19,9 +19,10 @@ INTERVAL_SECONDS: Final = 2.0
 
 REPORT: Final = """
     INSERT INTO runfold.worker (worker_id, host, pid, generation, partitions, last_error)
-    VALUES ($1, $2, $3, $4, $5, $6)
+    VALUES ($1, $2, $3, coalesce($4, (SELECT name FROM runfold.active_generation)), $5, $6)
     ON CONFLICT (worker_id) DO UPDATE
-    SET partitions = excluded.partitions,
+    SET generation = excluded.generation,
+        partitions = excluded.partitions,
         last_error = excluded.last_error,
         seen_at = clock_timestamp()
 """
@@ -33,9 +34,9 @@ FORGET: Final = """
 
 
 class Reporter:
-    """Keeps this worker's row in `runfold.worker` true."""
+    """Keeps this worker's row in `runfold.worker` true; no generation means the active one."""
 
-    def __init__(self, dependencies: Dependencies, worker_id: str, generation: str) -> None:
+    def __init__(self, dependencies: Dependencies, worker_id: str, generation: str | None) -> None:
         self._dependencies = dependencies
         self._identity = worker_id, socket.gethostname(), os.getpid(), generation
         self._events: Counter[Partition] = Counter()

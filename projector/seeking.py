@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from projector import faults, positions
-from projector.activation import Target, enter
+from projector.activation import ACTIVE, ActiveGenerationChanged, Target, enter
 from projector.batch import Partition, Record
 from projector.dependencies import Connection, Dependencies
 from projector.errors import PositionBeyondLog
@@ -29,7 +29,7 @@ class Seeker:
 
         A partition without a position gets one at the first offset the broker holds. Where the
         broker no longer holds a stored position, the missing offsets are counted as a gap and
-        told. Raises `Stopping`.
+        told. Raises `ActiveGenerationChanged` and `Stopping`.
         """
         wanted = sorted(partitions)
         suspects, self._suspects = self._suspects, set()
@@ -98,13 +98,21 @@ class Seeker:
                     self._dependencies.pool.acquire() as connection,
                     connection.transaction(),
                 ):
-                    # which generation is active is settled when a batch is written
+                    await self._check(connection, target)
+                    # not held: which generation is active is settled when a batch is written
                     await enter(connection, target._replace(follows=False))
                     return await self._read(connection, first)
             except Exception as error:
                 if faults.of(error) is None:
                     raise
                 await self._dependencies.wait_for(self._dependencies.database, error)
+
+    @staticmethod
+    async def _check(connection: Connection, target: Target) -> None:
+        """Raise `ActiveGenerationChanged` rather than look for tables that may be dropped."""
+        active = await connection.fetchval(ACTIVE) if target.follows else target.generation
+        if active != target.generation:
+            raise ActiveGenerationChanged(active)
 
     async def _read(
         self, connection: Connection, first: Mapping[Partition, int]
