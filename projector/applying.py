@@ -1,6 +1,7 @@
 """Get records applied, whatever comes: wait for the database, isolate what it refuses."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
@@ -8,12 +9,19 @@ import asyncpg
 
 from projector import faults, writer
 from projector.activation import ActiveGenerationChanged, Target
-from projector.batch import Batch, Partition, Record, Rejections, fold
+from projector.batch import Batch, Folding, Partition, Record, Rejections, fold
 from projector.dependencies import Connection, Dependencies
 from projector.faults import Fault
 
 Write: TypeAlias = Callable[[Connection, Batch, Target, int], Awaitable[None]]
 """How a batch is written in one transaction: `writer.write`, or copying while rebuilding."""
+
+
+WRITTEN_AT_ONCE: Final = 1_000
+"""Most records of one transaction: enough to make its cost small, few enough to overlap."""
+
+FOLDED_AT_ONCE: Final = 64
+"""Records decoded before a write under way gets its turn: some two milliseconds' worth."""
 
 
 class Observer(Protocol):
@@ -48,6 +56,29 @@ class Applier:
         self._transaction = write
         self._until = until
 
+    async def apply_all(self, parts: Iterable[Sequence[Record]]) -> None:
+        """Apply slices in order, as `apply` does; while one is written the next is decoded.
+
+        A slice is written only after the one before it is durable. Raises what `apply` raises;
+        slices after the one that failed are dropped.
+        """
+        ahead = dict(self.positions)
+        writing: asyncio.Task[None] | None = None
+        try:
+            for part in parts:
+                batch = await self._folded(part, ahead)
+                ahead |= _ends(batch)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write_or_halve(part, batch, {}))
+            if writing is not None:
+                await writing
+        finally:
+            if writing is not None and not writing.done():
+                # given up from outside: let the transaction end before anything else begins
+                writing.cancel()
+                await asyncio.wait({writing})
+
     async def apply(self, records: Sequence[Record], rejections: Rejections | None = None) -> None:
         """Apply records in one transaction, or in several when the database refuses one of them.
 
@@ -58,7 +89,22 @@ class Applier:
         infrastructure's fault.
         """
         rejections = rejections or {}
-        refused = await self._write(records, rejections)
+        batch = fold(records, self.positions, self._prefix, rejections, self._until)
+        await self._write_or_halve(records, batch, rejections)
+
+    async def _folded(self, records: Sequence[Record], ahead: Mapping[Partition, int]) -> Batch:
+        """Fold in steps, between which a write under way goes on."""
+        folding = Folding(ahead, self._prefix, {}, self._until)
+        for number, record in enumerate(records, start=1):
+            folding.add(record)
+            if number % FOLDED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return folding.batch()
+
+    async def _write_or_halve(
+        self, records: Sequence[Record], batch: Batch, rejections: Rejections
+    ) -> None:
+        refused = await self._write(batch)
         if refused is None:
             return
         if len(records) > 1:
@@ -72,11 +118,8 @@ class Applier:
             raise refused  # refused even as a dead letter: not the record's fault
         await self.apply(records, {place: faults.said(refused)})
 
-    async def _write(
-        self, records: Sequence[Record], rejections: Rejections
-    ) -> asyncpg.PostgresError | None:
+    async def _write(self, batch: Batch) -> asyncpg.PostgresError | None:
         """Write one batch; return the error when its data is refused."""
-        batch = fold(records, self.positions, self._prefix, rejections, self._until)
         if not batch.moves:
             return None
         while True:
@@ -96,17 +139,25 @@ class Applier:
                     await self._dependencies.wait_for(self._dependencies.database, error)
             else:
                 self._dependencies.database.over()
-                self.positions |= {p: move.next for p, move in batch.moves.items()}
+                self.positions |= _ends(batch)
                 self._observer.committed(batch)
                 return None
+
+
+def _ends(batch: Batch) -> dict[Partition, int]:
+    return {partition: move.next for partition, move in batch.moves.items()}
 
 
 NUL: Final = b"\\u0000"
 """How JSON spells the one character that PostgreSQL's texts cannot hold."""
 
 
-def slices(records: Sequence[Record], most_bytes: int) -> Iterator[Sequence[Record]]:
-    """Yield the records in runs of at most `most_bytes` of values, a larger one alone.
+def slices(
+    records: Sequence[Record], most_bytes: int, most: int = WRITTEN_AT_ONCE
+) -> Iterator[Sequence[Record]]:
+    """Yield the records in runs of at most `most` and at most `most_bytes` of values.
+
+    A larger record stands alone.
 
     One that may hold a NUL character stands alone too, so that the database judges it whether or
     not another event of its entity would have won over it: what is parked must not depend on how
@@ -116,7 +167,8 @@ def slices(records: Sequence[Record], most_bytes: int) -> Iterator[Sequence[Reco
     for index, record in enumerate(records):
         value = record.value or b""
         size = len(value) if NUL not in value else most_bytes
-        if index > start and held + size > most_bytes:
+        full = index - start == most or held + size > most_bytes
+        if index > start and full:
             yield records[start:index]
             start, held = index, 0
         held += size

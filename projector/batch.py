@@ -81,36 +81,61 @@ def fold(
     rejections: Rejections,
     until: datetime | None = None,
 ) -> Batch:
-    """Return the batch these records make, each partition's in the order of its offsets.
+    """Return the batch these records make, each partition's in the order of its offsets."""
+    folding = Folding(positions, prefix, rejections, until)
+    for record in records:
+        folding.add(record)
+    return folding.batch()
+
+
+class Folding:
+    """A fold under way: takes records one by one, so that it can be done in steps.
 
     `positions` are where this worker's partitions stand. A record before its partition's
     position has been applied already, one of another worker's partition is not ours: both are
     passed over. An event after `until`, if given, is accounted for and left out.
     """
-    batch = Batch()
-    contest = _Contest()
-    for record in records:
+
+    def __init__(
+        self,
+        positions: Mapping[Partition, int],
+        prefix: str,
+        rejections: Rejections,
+        until: datetime | None = None,
+    ) -> None:
+        self._positions = positions
+        self._prefix = prefix
+        self._rejections = rejections
+        self._until = until
+        self._batch = Batch()
+        self._contest = _Contest()
+
+    def add(self, record: Record) -> None:
+        """Take one record in."""
         partition = Partition(record.topic, record.partition)
-        position = positions.get(partition)
+        position = self._positions.get(partition)
         if position is None:
-            continue
-        move = _advance(batch.moves, partition, record.offset, position)
+            return
+        move = _advance(self._batch.moves, partition, record.offset, position)
         if move is None:
-            continue
-        suffix = record.topic.removeprefix(prefix)
-        outcome = _read(suffix, record, rejections)
+            return
+        suffix = record.topic.removeprefix(self._prefix)
+        outcome = _read(suffix, record, self._rejections)
         if outcome is None:
             move.tombstones += 1
         elif isinstance(outcome, Undecodable):
             move.dead += 1
-            batch.dead.append(DeadLetter(record, outcome))
-        elif until is not None and outcome.time > until:
+            self._batch.dead.append(DeadLetter(record, outcome))
+        elif self._until is not None and outcome.time > self._until:
             move.later += 1
         else:
             move.applied += 1
-            contest.enter(suffix, outcome)
-    contest.settle(batch)
-    return batch
+            self._contest.enter(suffix, outcome)
+
+    def batch(self) -> Batch:
+        """Return the batch that all records taken in make; nothing is taken in after that."""
+        self._contest.settle(self._batch)
+        return self._batch
 
 
 def of_event(suffix: str, event: Event[Payload]) -> Batch:

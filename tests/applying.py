@@ -48,8 +48,7 @@ class Worker:
 
     async def poll(self, records: Sequence[Record]) -> None:
         """Apply one poll."""
-        for part in slices(records, SLICE_BYTES):
-            await self._applier.apply(part)
+        await self._applier.apply_all(slices(records, SLICE_BYTES))
 
 
 @asynccontextmanager

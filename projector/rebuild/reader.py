@@ -83,7 +83,7 @@ class Reader:
             for record in fetched
             if record.offset < ends[partition]
         ]
-        for part in slices(records, BYTES_AT_ONCE):
+        for part in slices(records, BYTES_AT_ONCE, RECORDS_AT_ONCE):
             await self._applier.apply(part)
             await pace.after(len(part))
 
