@@ -1,5 +1,6 @@
 """Commands that run until they are told to stop."""
 
+import gc
 import signal
 import socket
 import sys
