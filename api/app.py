@@ -19,6 +19,8 @@ from api.reading import Views
 from api.routes import ROUTERS
 from api.services import Services
 from api.settings import ApiSettings
+from api.stream.feed import Feed
+from api.stream.shutdown import called_at_shutdown
 from contracts.approvals import load_signing_keys
 from contracts.settings import load
 
@@ -52,15 +54,21 @@ def create_app(settings: ApiSettings) -> FastAPI:
             open_command_pool(settings.database_url) as command_pool,
             relaying(settings),
         ):
+            views = Views(pool)
+            feed = Feed(settings.database_url, views, settings.stream_connections)
             app.state.services = Services(
-                views=Views(pool),
+                views=views,
                 verifier=verifier,
                 decisions=Decisions(command_pool, issuer),
                 signing_keys=signing,
+                feed=feed,
+                stream_keep_alive_s=settings.stream_keep_alive_seconds,
                 max_lag=settings.ready_max_lag,
                 metrics=metrics,
             )
-            yield
+            async with feed.running():
+                with called_at_shutdown(feed.close):
+                    yield
 
     app = DocumentedApi(
         title="runfold",

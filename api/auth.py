@@ -4,9 +4,10 @@ The API's "Who may see what": a JWT with pinned algorithms; no token or a bad on
 that does not suffice is 403.
 """
 
+import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -41,6 +42,8 @@ class Bearer:
     projects: tuple[str, ...] | None
     """Projects that exist for the bearer; None is every project."""
     roles: frozenset[Role]
+    expires_at: float = field(default=math.inf, compare=False)
+    """When the token ceases to be good, in seconds since 1970."""
 
     def among(self, asked: Sequence[str] | None) -> list[str] | None:
         """Return which of the projects asked for exist for the bearer; None is every project."""
@@ -125,6 +128,7 @@ def _bearer(claims: dict[str, Any]) -> Bearer:
         subject=claims["sub"],
         projects=None if projects == "*" else tuple(sorted(set(projects))),
         roles=frozenset(Role(role) for role in roles if role in set(Role)),
+        expires_at=float(claims["exp"]),
     )
 
 

@@ -14,6 +14,7 @@ from api.languages import Language, preferred
 from api.metrics import Metrics
 from api.parameters import Parameters
 from api.reading import Snapshot, Views
+from api.stream.feed import Feed
 from contracts.approvals import SigningKeys
 
 T = TypeVar("T")
@@ -28,6 +29,8 @@ class Services:
     decisions: Decisions
     signing_keys: SigningKeys | None
     """Keys of approval tokens, if this service has any."""
+    feed: Feed
+    stream_keep_alive_s: float
     max_lag: int
     """Most events the views may be behind to be ready."""
     metrics: Metrics

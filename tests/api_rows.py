@@ -25,10 +25,13 @@ def settings_for(database_url: str, **others: Any) -> ApiSettings:
 
 
 def bearer(
-    settings: ApiSettings, projects: Sequence[str] = ("*",), roles: Sequence[str] = ("viewer",)
+    settings: ApiSettings,
+    projects: Sequence[str] = ("*",),
+    roles: Sequence[str] = ("viewer",),
+    seconds: int = 3600,
 ) -> dict[str, str]:
-    """The header of who may see these projects, in these roles."""
-    return {"Authorization": f"Bearer {make_token(settings, 'tester', projects, roles, 3600)}"}
+    """The header of who may see these projects, in these roles, for so long."""
+    return {"Authorization": f"Bearer {make_token(settings, 'tester', projects, roles, seconds)}"}
 
 
 class Client:

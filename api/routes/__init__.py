@@ -12,6 +12,7 @@ from api.routes import (
     health,
     operations,
     runs,
+    stream,
     timeline,
 )
 
@@ -22,6 +23,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     channel_events.router,
     approvals.router,
     decisions.router,
+    stream.router,
     operations.router,
     health.router,
 )

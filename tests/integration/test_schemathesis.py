@@ -69,6 +69,8 @@ SETTINGS = settings_for("postgresql://127.0.0.1/nowhere")
 def document() -> dict[str, Any]:
     """What the API says of itself, without the parameters that are open-ended."""
     document = create_app(SETTINGS).openapi()
+    # Its answer has no end, so that no client could validate it as a whole.
+    del document["paths"]["/v1/stream"]
     for path in document["paths"].values():
         for operation in path.values():
             known = operation.get("parameters", [])

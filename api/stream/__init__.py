@@ -1,0 +1,1 @@
+"""Live updates: which runs have changed, told as it happens."""

@@ -1,0 +1,117 @@
+"""What the log of changes says since a place in it.
+
+A place is a snapshot of the database, as text: it says exactly which transactions are contained
+in it. What came after a place is what those transactions logged that it does not contain. So no
+change is passed over because an earlier transaction commits after a later one, and none waits
+for a long one.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import asyncpg
+import orjson
+
+from api.reading import Snapshot
+
+MOST_CHANGES: Final = 10_000
+"""Most runs that are told at once; after more of them it is cheaper to read the views again."""
+
+# Longer than any snapshot of a server whose transactions are numbered in the hundreds.
+_PLACE: Final = re.compile(r"[0-9]{1,19}:[0-9]{1,19}:[0-9,]{0,8000}")
+
+HERE: Final = """
+    -- stream: where the log is now
+    SELECT pg_current_snapshot()::text AS place
+"""
+
+# A place that lies ahead is one of another database, or of this one before it was restored.
+IS_LOST: Final = """
+    -- stream: whether changes after this place have been forgotten
+    SELECT coalesce(pruned_to >= pg_snapshot_xmin($1::text::pg_snapshot), false)
+        OR pg_snapshot_xmax($1::text::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())
+    FROM runfold.run_change_horizon
+"""
+
+SINCE: Final = """
+    -- stream: the runs that have changed since a place, the latest change last
+    WITH changed AS (
+        SELECT run_id, max(change_id) AS latest
+        FROM runfold.run_change
+        WHERE change_id >= pg_snapshot_xmin($1::text::pg_snapshot)
+            AND change_id < pg_snapshot_xmax(pg_current_snapshot())
+            AND NOT pg_visible_in_snapshot(change_id, $1::text::pg_snapshot)
+            AND ($2::text[] IS NULL OR project_id = ANY ($2))
+        GROUP BY run_id
+        ORDER BY latest DESC
+        LIMIT $3
+    )
+    SELECT run.run_id::text, run.project_id, run.state, run.status
+    FROM changed JOIN run USING (run_id)
+    WHERE $2::text[] IS NULL OR run.project_id = ANY ($2)
+    ORDER BY changed.latest, run.run_id
+"""
+
+AS_OF: Final = "SELECT runfold.rfc3339(max(updated_at)) FROM position"
+
+
+class Change(NamedTuple):
+    """A run that has changed, and what the client is told of it."""
+
+    project_id: str
+    data: bytes
+    """JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed between two places."""
+
+    since: str
+    place: str
+    """Where the log was when this was read."""
+    runs: tuple[Change, ...] = ()
+    is_lost: bool = False
+    """Whether there is more than can be told: the client has to read the views again."""
+
+
+async def here(snapshot: Snapshot) -> str:
+    """Return the place up to which the snapshot contains the log."""
+    return str(await snapshot.connection.fetchval(HERE))
+
+
+async def since(snapshot: Snapshot, place: str, projects: list[str] | None) -> Changes:
+    """Return what has changed after a place, of these projects or, with None, of all one may see.
+
+    Each run once, as it is now. A place that is none, or from which the log no longer leads
+    here, and more than `MOST_CHANGES` runs are lost.
+    """
+    now = await here(snapshot)
+    if not _PLACE.fullmatch(place) or await _is_lost(snapshot, place):
+        return Changes(place, now, is_lost=True)
+    rows = await snapshot.connection.fetch(SINCE, place, projects, MOST_CHANGES + 1)
+    if len(rows) > MOST_CHANGES:
+        return Changes(place, now, is_lost=True)
+    as_of = await snapshot.connection.fetchval(AS_OF) if rows else None
+    return Changes(place, now, tuple(_change(row, as_of) for row in rows))
+
+
+async def _is_lost(snapshot: Snapshot, place: str) -> bool:
+    try:
+        # in a transaction of its own, since what is no snapshot fails it
+        async with snapshot.connection.transaction():
+            return bool(await snapshot.connection.fetchval(IS_LOST, place))
+    except asyncpg.DataError:
+        return True
+
+
+def _change(row: asyncpg.Record, as_of: str | None) -> Change:
+    told = {
+        "run_id": row["run_id"],
+        "project_id": row["project_id"],
+        "state": row["state"],
+        "remediation_status": row["status"],
+        "as_of": as_of,
+    }
+    return Change(row["project_id"], orjson.dumps(told))

@@ -1,0 +1,127 @@
+"""An API on a port of this machine, and a client that follows its stream."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import httpx
+import uvicorn
+
+from api.app import create_app
+from api.settings import ApiSettings
+from tests.api_rows import bearer, settings_for
+
+DEADLINE_S = 20
+
+
+class Told(NamedTuple):
+    """One server-sent event."""
+
+    place: str
+    event: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where the API is."""
+
+    url: str
+    settings: ApiSettings
+
+
+@asynccontextmanager
+async def listening(database_url: str, **others: Any) -> AsyncIterator[Served]:
+    """An API in a thread of its own, where a response can be read while it is made."""
+    settings = settings_for(database_url, **others)
+    socket_ = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(create_app(settings), log_level="warning", timeout_graceful_shutdown=5)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([socket_],))
+    thread.start()
+    try:
+        yield Served(f"http://127.0.0.1:{socket_.getsockname()[1]}", settings)
+    finally:
+        server.should_exit = True
+        await asyncio.to_thread(thread.join)
+
+
+class Client:
+    """Reads a stream as an event source does."""
+
+    def __init__(self, lines: AsyncIterator[str]) -> None:
+        self.place = ""
+        """What an event source would send as `Last-Event-ID`."""
+        self.comments: list[str] = []
+        self._lines = lines
+
+    async def next(self) -> Told:
+        """The next event. Raises `EOFError` at the end, AssertionError when none comes."""
+        try:
+            async with asyncio.timeout(DEADLINE_S):
+                return await self._next()
+        except TimeoutError:
+            raise AssertionError("waited for an event") from None
+
+    async def runs(self, count: int) -> list[Told]:
+        """So many events of runs."""
+        told = [await self.next() for _ in range(count)]
+        assert {each.event for each in told} <= {"run"}, told
+        return told
+
+    async def comment(self) -> str:
+        """The next comment; no event may come before it."""
+        known = len(self.comments)
+        async with asyncio.timeout(DEADLINE_S):
+            while len(self.comments) == known:
+                assert await self._block() is None
+        return self.comments[-1]
+
+    async def _next(self) -> Told:
+        while True:
+            found = await self._block()
+            if found is not None:
+                return found
+
+    async def _block(self) -> Told | None:
+        event, data = "message", ""
+        async for line in self._lines:
+            if not line:
+                return Told(self.place, event, json.loads(data)) if data else None
+            name, _, value = line.partition(":")
+            match name:
+                case "":
+                    self.comments.append(value.strip())
+                case "id":
+                    self.place = value.strip()
+                case "event":
+                    event = value.strip()
+                case "data":
+                    data += value.strip()
+        raise EOFError
+
+
+@asynccontextmanager
+async def following(
+    served: Served,
+    *projects: str,
+    place: str | None = None,
+    seconds: int = 3600,
+    **query: str,
+) -> AsyncIterator[Client]:
+    """A client that has been told that it follows; `projects` are those of its token."""
+    headers = bearer(served.settings, projects or ("*",), seconds=seconds)
+    if place is not None:
+        headers["Last-Event-ID"] = place
+    async with (
+        httpx.AsyncClient(base_url=served.url, timeout=DEADLINE_S) as http,
+        http.stream("GET", "/v1/stream", params=query, headers=headers) as answer,
+    ):
+        assert answer.status_code == 200, await answer.aread()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        yield Client(answer.aiter_lines())
