@@ -10,7 +10,17 @@ from typing import Final
 import typer
 
 from contracts.errors import RunfoldError
-from projector.commands import dead_letters, history, servers, setup, views
+from projector.commands import (
+    dead_letters,
+    export,
+    generations,
+    history,
+    rebuild,
+    repair,
+    servers,
+    setup,
+    views,
+)
 
 FAILURE: Final = 1
 INTERRUPTED: Final = 130
@@ -22,8 +32,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (servers.app, setup.app, history.app, views.app):
-    app.add_typer(part)
+for part in (servers, setup, history, export, views, rebuild, repair):
+    app.add_typer(part.app)
+app.add_typer(generations.app, name="generations")
 app.add_typer(dead_letters.app, name="dead-letters")
 
 

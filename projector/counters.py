@@ -57,11 +57,11 @@ async def count_runs(
         old = was.get(run_id)
         if old == view:
             continue
-        runs.update(_run_keys(view))
-        incidents.update(_incident_keys(view))
+        runs.update(run_keys(view))
+        incidents.update(incident_keys(view))
         if old is not None:
-            runs.subtract(_run_keys(old))
-            incidents.subtract(_incident_keys(old))
+            runs.subtract(run_keys(old))
+            incidents.subtract(incident_keys(old))
     await _move(connection, MOVE_RUNS, runs, slot)
     await _move(connection, MOVE_INCIDENTS, incidents, slot)
 
@@ -82,7 +82,8 @@ async def _move(connection: Connection, statement: str, totals: Counter[Any], sl
         await connection.execute(statement, slot, *columns(rows))
 
 
-def _run_keys(view: RunView) -> Iterator[tuple[int, datetime, str, str, str]]:
+def run_keys(view: RunView) -> Iterator[tuple[int, datetime, str, str, str]]:
+    """Yield what a run is counted under; the bucket of all time is `EPOCH` here."""
     of = view.project_id, view.state, view.status
     minute = view.created_at.replace(second=0, microsecond=0)
     hour = minute.replace(minute=0)
@@ -95,6 +96,7 @@ def _run_keys(view: RunView) -> Iterator[tuple[int, datetime, str, str, str]]:
 EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
-def _incident_keys(view: RunView) -> Iterator[tuple[str, str, str, str]]:
+def incident_keys(view: RunView) -> Iterator[tuple[str, str, str, str]]:
+    """Yield what a run is counted under for each incident it mentions."""
     for key in {incident_key(incident) for incident in view.incidents}:
         yield key, view.project_id, view.state, view.status

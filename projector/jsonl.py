@@ -15,6 +15,7 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import IO, Final, NoReturn, cast
 
+import orjson
 import zstandard
 
 from contracts.errors import OperationError, UsageError
@@ -24,6 +25,7 @@ STANDARD_STREAM: Final = "-"
 MAX_LINE_BYTES: Final = 16 * 1_048_576
 CHUNK_BYTES: Final = 65_536
 LONGEST_SHOWN: Final = 80
+SHALLOW: Final = 300
 MISSING: Final = (..., "missing")
 SUFFIXES: Final = tuple(topic.suffix for topic in TOPICS)
 
@@ -78,6 +80,40 @@ def read(path: str) -> Iterator[Record]:
         for number, line in enumerate(_lines(chunks, name), start=1):
             if line and not line.isspace():
                 yield _parsed(line, name, number)
+
+
+def line(topic: str, key: bytes | None, value: bytes | None) -> bytes | None:
+    """Return a record as a line that `read` reads, `topic` by suffix.
+
+    A key that is no text is left out. None when the record is nothing such a line can hold.
+    """
+    try:
+        text = None if key is None else key.decode()
+    except UnicodeDecodeError:
+        text = None
+    head = orjson.dumps({"topic": topic, "key": text})
+    # A line break in JSON is white space between its tokens.
+    body = b"null" if value is None else value.replace(b"\n", b" ").replace(b"\r", b" ")
+    made = head[:-1] + b',"value":' + body + b"}\n"
+    return made if _is_plain(value) or _is_readable(made) else None
+
+
+def _is_plain(value: bytes | None) -> bool:
+    """Whether a value is an object beyond doubt, and not nested too deep to be read."""
+    if value is None or value.count(b"{") + value.count(b"[") > SHALLOW:
+        return False
+    try:
+        return isinstance(orjson.loads(value), dict)
+    except orjson.JSONDecodeError:
+        return False
+
+
+def _is_readable(line: bytes) -> bool:
+    try:
+        _parsed(line, "", 0)
+    except LineError:
+        return False
+    return True
 
 
 @contextmanager

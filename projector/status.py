@@ -18,7 +18,13 @@ from projector.topics import BrokerAway, partition_counts
 GONE_SECONDS: Final = 30
 """A worker that has not reported for so long is taken to be gone."""
 
-POSITIONS: Final = "SELECT topic, partition, next_offset FROM position ORDER BY topic, partition"
+POSITIONS: Final = """
+    SELECT topic, partition, next_offset
+    FROM position
+    -- those below zero stand for files that a rebuild has read
+    WHERE partition >= 0
+    ORDER BY topic, partition
+"""
 
 DEAD_LETTERS: Final = """
     SELECT reason, state, count(*) AS total
@@ -32,6 +38,14 @@ WORKERS: Final = f"""
         seen_at < clock_timestamp() - interval '{GONE_SECONDS} seconds' AS is_gone
     FROM runfold.worker
     ORDER BY worker_id
+"""
+
+REBUILDS: Final = """
+    SELECT generation, phase, runfold.is_rebuilding(generation) AS is_running, done, total,
+        events_per_second, error, started_at, updated_at
+    FROM runfold.rebuild
+    WHERE phase <> 'ready'
+    ORDER BY generation
 """
 
 Ends = Mapping[tuple[str, int], int]
@@ -74,6 +88,22 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RebuildStatus:
+    """A rebuild that is not done yet; runs are counted while they are derived, else events."""
+
+    generation: str
+    phase: str
+    is_running: bool
+    """Whether somebody is at it; otherwise it can be resumed or dropped."""
+    done: int
+    total: int
+    per_second: float | None
+    error: str | None
+    started_at: str
+    updated_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The state of the active generation at one instant."""
 
@@ -81,6 +111,7 @@ class Status:
     partitions: tuple[PartitionStatus, ...]
     dead_letters: tuple[DeadLetterCount, ...]
     workers: tuple[WorkerStatus, ...]
+    rebuilds: tuple[RebuildStatus, ...]
 
     @property
     def lag(self) -> int:
@@ -101,6 +132,7 @@ async def status(connection: asyncpg.Connection, ends: Ends) -> Status:
         workers = await connection.fetch(WORKERS)
         positions = await connection.fetch(POSITIONS)
         dead_letters = await connection.fetch(DEAD_LETTERS)
+        rebuilds = await connection.fetch(REBUILDS)
     return Status(
         generation=generation,
         partitions=partition_statuses(
@@ -109,6 +141,7 @@ async def status(connection: asyncpg.Connection, ends: Ends) -> Status:
         ),
         dead_letters=tuple(DeadLetterCount(*row) for row in dead_letters),
         workers=tuple(_worker(row) for row in workers),
+        rebuilds=tuple(_rebuild(row) for row in rebuilds),
     )
 
 
@@ -184,4 +217,18 @@ def _worker(row: Any) -> WorkerStatus:
         started_at=rfc3339(row["started_at"]),
         seen_at=rfc3339(row["seen_at"]),
         is_gone=row["is_gone"],
+    )
+
+
+def _rebuild(row: Any) -> RebuildStatus:
+    return RebuildStatus(
+        generation=row["generation"],
+        phase=row["phase"],
+        is_running=row["is_running"],
+        done=row["done"],
+        total=row["total"],
+        per_second=row["events_per_second"],
+        error=row["error"],
+        started_at=rfc3339(row["started_at"]),
+        updated_at=rfc3339(row["updated_at"]),
     )

@@ -25,3 +25,8 @@ def print_rows(kind: str, columns: Cells, rows: Iterable[Cells]) -> None:
         console.print(table, soft_wrap=False)
     else:
         console.print(f"{title}: none")
+
+
+def printable(text: str) -> str:
+    """Return one printable line: what a record holds may not write to the terminal as it likes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -9,11 +9,12 @@ from projector.commands.report import Cells, print_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from projector.status import Status, WorkerStatus
+    from projector.status import RebuildStatus, Status, WorkerStatus
 
 UNKNOWN: Final = "?"
 PARTITIONS: Final = ("topic", "partition", "position", "end", "lag")
 DEAD_LETTERS: Final = ("reason", "state", "total")
+REBUILDS: Final = ("generation", "phase", "running", "done", "total", "per second", "last error")
 WORKERS: Final = ("worker", "host", "pid", "generation", "partitions", "seen at", "last error")
 
 
@@ -23,6 +24,7 @@ def print_status(status: "Status") -> None:
     print_rows("partition", PARTITIONS, _partitions(status))
     print_rows("dead letter", DEAD_LETTERS, _dead_letters(status))
     print_rows("worker", WORKERS, map(_worker, status.workers))
+    print_rows("rebuild", REBUILDS, map(_rebuild, status.rebuilds))
 
 
 def _partitions(status: "Status") -> "Iterator[Cells]":
@@ -50,4 +52,16 @@ def _worker(it: "WorkerStatus") -> Cells:
         str(it.partitions),
         seen,
         it.last_error or "-",
+    )
+
+
+def _rebuild(it: "RebuildStatus") -> Cells:
+    return (
+        it.generation,
+        it.phase,
+        "yes" if it.is_running else "no",
+        str(it.done),
+        str(it.total),
+        "-" if it.per_second is None else f"{it.per_second:.0f}",
+        it.error or "-",
     )

@@ -79,13 +79,7 @@ async def plan(
     `HistoryIncomplete` where the beginning is missing and neither files nor `allow_gap` make up
     for it, `OperationError` when the broker is away.
     """
-    counts = await partition_counts(settings)
-    names = [topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS]
-    for name in names:
-        if name not in counts:
-            raise TopicMissing(name)
-    wanted = [TopicPartition(name, n) for name in names for n in range(counts[name])]
-    found = await _spans(settings, wanted, reached)
+    found = await spans(settings, reached)
     if not options.files and not options.allow_gap:
         for partition, span in sorted(found.items()):
             needed = loaded.get(partition, 0)
@@ -94,9 +88,14 @@ async def plan(
     return found
 
 
-async def _spans(
-    settings: KafkaSettings, wanted: Sequence[TopicPartition], reached: Mapping[Partition, int]
-) -> dict[Partition, Span]:
+async def spans(settings: KafkaSettings, reached: Mapping[Partition, int]) -> dict[Partition, Span]:
+    """Return what every partition holds. Raises `TopicMissing` and `BrokerAway`."""
+    counts = await partition_counts(settings)
+    names = [topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS]
+    for name in names:
+        if name not in counts:
+            raise TopicMissing(name)
+    wanted = [TopicPartition(name, n) for name in names for n in range(counts[name])]
     consumer = AIOKafkaConsumer(**kafka_connection(settings), client_id="runfold rebuild")
     try:
         await consumer.start()

@@ -54,6 +54,11 @@ class Progress:
     """Events done and to do, by topic."""
 
     @property
+    def unit(self) -> str:
+        """What is counted."""
+        return {"derive": "runs", "load files": "lines"}.get(self.phase, "events")
+
+    @property
     def seconds_left(self) -> float | None:
         """At the rate so far; None while there is none."""
         if not self.per_second or not self.total:

@@ -1,0 +1,83 @@
+"""How far a rebuild is, for people: bars on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+if TYPE_CHECKING:
+    from projector.rebuild.progress import Progress as Told
+    from projector.rebuild.progress import Watcher
+
+LINE_SECONDS: Final = 5.0
+OF_ALL: Final = "in all"
+
+
+@contextmanager
+def shown() -> "Iterator[Watcher]":
+    """Something to call with every progress, which shows it while the block runs."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Lines().show
+        return
+    columns = (
+        TextColumn("{task.fields[phase]:<10} {task.description:<34}"),
+        BarColumn(),
+        TextColumn("{task.fields[numbers]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield _Bars(bars).show
+
+
+def line(progress: "Told") -> str:
+    """Return a progress as one line."""
+    if not progress.done and not progress.total:
+        return progress.phase
+    return f"{progress.phase}: {numbers(progress)}"
+
+
+def numbers(progress: "Told") -> str:
+    """Return how many are done and to do, how fast, and how long it takes yet."""
+    done = f"{progress.done:,} of {progress.total:,}" if progress.total else f"{progress.done:,}"
+    left = progress.seconds_left
+    eta = "" if left is None else f", {int(left) // 60}:{int(left) % 60:02} left"
+    return f"{done} {progress.unit}, {progress.per_second:,.0f} {progress.unit}/s{eta}"
+
+
+class _Lines:
+    """A line for every phase, and one every few seconds in between."""
+
+    def __init__(self) -> None:
+        self._phase = ""
+        self._due = 0.0
+
+    def show(self, progress: "Told") -> None:
+        now = time.monotonic()
+        is_whole = bool(progress.total) and progress.done >= progress.total
+        if progress.phase != self._phase or now >= self._due or is_whole:
+            self._phase, self._due = progress.phase, now + LINE_SECONDS
+            typer.echo(line(progress), err=True)
+
+
+class _Bars:
+    """A bar for each topic and one for all of them."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[tuple[str, str], TaskID] = {}
+
+    def show(self, progress: "Told") -> None:
+        for topic, (done, total) in sorted(progress.topics.items()):
+            self._set(progress.phase, topic, done, total, f"{done:,} of {total:,}")
+        said = numbers(progress) if progress.done or progress.total else ""
+        self._set(progress.phase, OF_ALL, progress.done, progress.total, said)
+
+    def _set(self, phase: str, name: str, done: int, total: int, said: str) -> None:
+        if (phase, name) not in self._tasks:
+            self._tasks[phase, name] = self._bars.add_task(name, phase=phase, numbers="")
+        task = self._tasks[phase, name]
+        self._bars.update(task, completed=done, total=total or None, numbers=said)

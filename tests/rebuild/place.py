@@ -1,0 +1,115 @@
+"""Where rebuilds are tested: a database, topics with a history, a worker, and the real command."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from projector.audit import audit
+from projector.rebuild.diff import diff
+from projector.settings import ProjectorSettings
+from tests.command import Finished, environment, runfold
+from tests.live import applied, produce
+from tests.reference import Record
+from tests.stack.waiting import until
+
+COMMAND = Path(sys.executable).with_name("runfold")
+
+
+@dataclass(slots=True)
+class Place:
+    """One test's; `sent` counts the records that are in the topics."""
+
+    settings: ProjectorSettings
+    connection: asyncpg.Connection
+    sent: int = 0
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings as a command reads them."""
+        return {
+            "RUNFOLD_DATABASE_URL": self.settings.database_url,
+            "RUNFOLD_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
+            "RUNFOLD_TOPIC_PREFIX": self.settings.topic_prefix,
+            "RUNFOLD_GROUP_ID": self.settings.group_id,
+            "RUNFOLD_PARTITIONS": str(self.settings.partitions),
+            "RUNFOLD_LOG_FORMAT": "json",
+        }
+
+    async def call(self, *arguments: str) -> Finished:
+        """Run a command to its end."""
+        return await asyncio.to_thread(runfold, *arguments, variables=self.variables)
+
+    async def done(self, *arguments: str) -> str:
+        """What a command prints that ends well."""
+        finished = await self.call(*arguments)
+        assert finished.status == 0, finished
+        return finished.out
+
+    async def refused(self, *arguments: str, status: int = 1) -> str:
+        """The last line of a command that fails: the one that says why."""
+        finished = await self.call(*arguments)
+        assert finished.status == status, finished
+        assert "Traceback" not in finished.err, finished.err
+        return finished.err.splitlines()[-1]
+
+    async def begun(self, *arguments: str) -> asyncio.subprocess.Process:
+        """A command that goes on, its output in pipes."""
+        return await asyncio.create_subprocess_exec(
+            COMMAND,
+            *arguments,
+            env=environment(self.variables),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def active(self) -> str:
+        """The active generation."""
+        found = await self.connection.fetchval("SELECT name FROM runfold.active_generation")
+        return str(found)
+
+    async def send(self, records: Sequence[Record]) -> None:
+        """Put records into the topics."""
+        self.sent += await produce(self.settings, records)
+
+    async def caught_up(self) -> None:
+        """Return once the active generation accounts for all that was sent."""
+        await self.connection.execute(f"SET search_path = g_{await self.active()}")
+        await applied(self.connection, self.sent)
+
+    async def is_sound(self) -> None:
+        """The audit of the active generation finds nothing."""
+        assert (await audit(self.connection)).faults == ()
+
+    async def differences(self, one: str, other: str) -> list[str]:
+        """In what two generations differ."""
+        async with self.connection.transaction(isolation="repeatable_read"):
+            return [str(each) for each in (await diff(self.connection, one, other)).named]
+
+    async def phase(self, name: str, wanted: Sequence[str]) -> None:
+        """Return once a rebuild is in one of these phases."""
+
+        async def is_there() -> bool:
+            try:
+                found = await self.connection.fetchval(
+                    "SELECT phase FROM runfold.rebuild WHERE generation = $1", name
+                )
+            except asyncpg.UndefinedTableError:
+                return False
+            return found in wanted
+
+        await until(is_there, 60, f"rebuild {name} to be in {wanted}")
+
+
+@asynccontextmanager
+async def place_of(settings: ProjectorSettings) -> AsyncIterator[Place]:
+    """A place with these settings; its topics must be there."""
+    connection = await asyncpg.connect(settings.database_url)
+    try:
+        yield Place(settings, connection)
+    finally:
+        await connection.close()
