@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 import httpx
+from aiokafka import ConsumerRecord
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from api.settings import ApiSettings
@@ -15,6 +16,8 @@ from contracts.events import ApprovalDecided
 from projector.tokens import make_token
 from tests.api_rows import numbered, project
 from tests.approvals import ARGUMENTS, KEY
+from tests.stack import topics
+from tests.stack.waiting import until
 from tests.unit.event_samples import RUN, least
 
 ACTION: Final = {
@@ -107,3 +110,30 @@ def event_of(value: bytes) -> Event[ApprovalDecided]:
     assert not isinstance(event, Undecodable), event
     assert isinstance(event.data, ApprovalDecided)
     return event  # type: ignore[return-value]
+
+
+async def unpublished(database_url: str) -> int:
+    """How many decisions wait in the outbox."""
+    owner = await asyncpg.connect(database_url)
+    try:
+        statement = "SELECT count(*)::int FROM runfold.command WHERE published_at IS NULL"
+        return int(await owner.fetchval(statement))
+    finally:
+        await owner.close()
+
+
+async def all_published(database_url: str, deadline_s: float = 30) -> None:
+    """Wait until the outbox is empty."""
+
+    async def empty() -> bool:
+        return await unpublished(database_url) == 0
+
+    await until(empty, deadline_s, "an empty outbox")
+
+
+async def on_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
+    """All that is on the only partition of a topic, up to now."""
+    # Where a record comes to lie is where the others end, which not every broker says truly.
+    [end] = await topics.send(bootstrap, [topics.Record(topic, None, b"{}", partition=0)])
+    records = await topics.read(bootstrap, topic, 0, end + 1)
+    return [record for record in records if record.value != b"{}"]

@@ -1,11 +1,10 @@
 """Every case of a decision, and what one that is made consists of."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -379,28 +378,3 @@ async def test_the_trace_goes_on_in_the_event(
     assert (await alice.decide(headers={"traceparent": given})).status_code == 202
     [event] = await events(database_url)
     assert event.traceparent == (given if kept else None)
-
-
-async def test_sixteen_at_once_decide_once(
-    client: Client, alice: Approver, told: Told, database_url: str
-) -> None:
-    people = [as_somebody(client, f"approver-{number}") for number in range(16)]
-    winners = set()
-    for round_ in range(1, 101):
-        run = str(uuid4())
-        await told(waiting(round_, run_id=run))
-        answers = await asyncio.gather(
-            *(
-                each.decide((APPROVE, REJECT)[number % 2], run=run)
-                for number, each in enumerate(people)
-            )
-        )
-        won = [answer.json() for answer in answers if answer.status_code == 202]
-        lost = [answer for answer in answers if answer.status_code != 202]
-        assert (len(won), len(lost)) == (1, 15)
-        for answer in lost:
-            problem = problem_of(answer, 409, "already_decided")
-            assert problem["decision"]["command_id"] == won[0]["command_id"]
-        winners.add(won[0]["command_id"])
-    assert {event.id for event in await events(database_url)} == winners
-    assert len(winners) == 100
