@@ -15,12 +15,15 @@ class Outage:
     """Whether one dependency (`database`, `broker`) is away, and since when."""
 
     def __init__(self, dependency: str, calm_seconds: float = 0.0) -> None:
-        self._dependency = dependency
+        self.dependency = dependency
+        """What it is called."""
         self._calm = calm_seconds
         self._log = structlog.get_logger("runfold")
         self._since: float | None = None
         self._failed_at = 0.0
         self._attempts = 0
+        self.failures = 0
+        """Failed attempts so far."""
         self.last_error: str | None = None
         """What the newest failure said; kept after recovery, for `status`."""
 
@@ -32,12 +35,13 @@ class Outage:
     def failed(self, error: object) -> None:
         """Take note of a failed attempt; the first of an outage is told."""
         self._attempts += 1
+        self.failures += 1
         self.last_error = str(error) or type(error).__name__
         self._failed_at = time.monotonic()
         if self._since is None:
             self._since = self._failed_at
             self._log.warning(
-                f"{self._dependency} is away; waiting for it and trying again",
+                f"{self.dependency} is away; waiting for it and trying again",
                 error=self.last_error,
             )
 
@@ -51,7 +55,7 @@ class Outage:
         if self._since is None or calm < max(seconds_ago, self._calm):
             return
         away = time.monotonic() - self._since - self._calm
-        self._log.info(f"{self._dependency} is back", away_seconds=round(away, 1))
+        self._log.info(f"{self.dependency} is back", away_seconds=round(away, 1))
         self._since = None
         self._attempts = 0
 

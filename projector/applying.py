@@ -31,6 +31,17 @@ class Observer(Protocol):
         """Take note of a batch that is durable now."""
 
 
+class Observers(tuple[Observer, ...]):
+    """Several who want to know."""
+
+    __slots__ = ()
+
+    def committed(self, batch: Batch) -> None:
+        """Tell each of a batch that is durable now."""
+        for each in self:
+            each.committed(batch)
+
+
 class Applier:
     """Applies records to one generation and knows how far each partition has come."""
 

@@ -15,22 +15,24 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from contracts.read_model import WRITER_ROLE
-from projector import generations
+from projector import changes, generations, metrics, requests
 from projector.activation import Target
-from projector.applying import Applier
+from projector.applying import Applier, Observers
 from projector.consumer import Consumer
 from projector.counters import SLOTS
 from projector.database import CONNECT_SECONDS
 from projector.dependencies import Dependencies
 from projector.errors import NotMigrated
 from projector.faults import Fault, of
-from projector.outage import BrokerLog, Outage
+from projector.metrics import Metrics
+from projector.outage import CALM_SECONDS, BrokerLog, Outage
 from projector.reporting import Reporter
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
 
-CONNECTIONS = 3
-"""One writes, one reads positions on assignment, one reports."""
+CONNECTIONS = 5
+"""One writes, one reads positions on assignment, one reports, one listens for requests, one prunes
+the log of changes."""
 
 CLOSE_SECONDS: Final = 2.0
 
@@ -52,30 +54,52 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
     the worker.
     """
     stopping = stopping or _asked_to_stop()
-    database = Outage("database")
-    generation = await _generation(settings, database, stopping)
-    if generation is None:
-        return
-    target = Target(generation, follows=settings.generation is None)
-    async with _closed_in_time(writer_pool(settings.database_url, CONNECTIONS)) as pool:
-        dependencies = Dependencies(pool, stopping, database)
-        BrokerLog(dependencies.broker).attach()
-        await _work(settings, dependencies, target)
+    database, broker = Outage("database"), Outage("broker", CALM_SECONDS)
+    measured = Metrics(database, broker)
+    with metrics.given(measured, settings.metrics_host, settings.metrics_port):
+        generation = await _generation(settings, database, stopping)
+        if generation is None:
+            return
+        target = Target(generation, follows=settings.generation is None)
+        async with _closed_in_time(writer_pool(settings.database_url, CONNECTIONS)) as pool:
+            dependencies = Dependencies(pool, stopping, database, broker)
+            BrokerLog(dependencies.broker).attach()
+            await _work(settings, dependencies, target, measured)
 
 
-async def _work(settings: ProjectorSettings, dependencies: Dependencies, target: Target) -> None:
+async def _work(
+    settings: ProjectorSettings, dependencies: Dependencies, target: Target, measured: Metrics
+) -> None:
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     reporter = Reporter(dependencies, worker_id, None if target.follows else target.generation)
     slot = zlib.crc32(worker_id.encode()) % SLOTS
-    applier = Applier(dependencies, target, settings.topic_prefix, slot, reporter)
-    consumer = await _joined(settings, applier, dependencies)
+    observers = Observers((reporter, measured))
+    applier = Applier(dependencies, target, settings.topic_prefix, slot, observers)
+    consumer = await _joined(settings, applier, dependencies, measured)
     if consumer is None:
         return
+    beside = [
+        asyncio.create_task(_or_end(work, dependencies.stopping))
+        for work in (
+            metrics.keep_assessed(measured, consumer.kafka, applier, dependencies.stopping),
+            requests.carry_out(dependencies, settings.topic_prefix),
+            changes.keep_pruned(dependencies, settings.stream_keep_seconds),
+        )
+    ]
     structlog.get_logger("runfold").info("worker started", generation=target.generation)
     await reporter.run(consumer.kafka)
     await consumer.stop()
     if consumer.failure is not None:
         raise consumer.failure
+    await asyncio.gather(*beside)
+
+
+async def _or_end(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
+    """Do what goes on beside the polls; the worker ends with it, whatever ends it."""
+    try:
+        await work
+    finally:
+        stopping.set()
 
 
 def _asked_to_stop() -> asyncio.Event:
@@ -145,12 +169,12 @@ async def _closed_in_time(opening: asyncpg.Pool) -> AsyncIterator[asyncpg.Pool]:
 
 
 async def _joined(
-    settings: ProjectorSettings, applier: Applier, dependencies: Dependencies
+    settings: ProjectorSettings, applier: Applier, dependencies: Dependencies, measured: Metrics
 ) -> Consumer | None:
     """Return a consumer that has joined the group, waiting for the broker."""
     seeker = Seeker(dependencies)
     while not dependencies.stopping.is_set():
-        consumer = Consumer(settings, applier, seeker, dependencies)
+        consumer = Consumer(settings, applier, seeker, dependencies, measured)
         try:
             if await _done(consumer.start(), dependencies.stopping):
                 return consumer

@@ -1,12 +1,15 @@
 """The log of runs that changed, written in the transaction that changes them."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
 import asyncpg
 
 from contracts.changes import CHANNEL
-from projector.dependencies import Connection
+from contracts.outage import pause
+from projector import faults
+from projector.dependencies import Connection, Dependencies
 
 RECORD: Final = f"""
     WITH recorded AS (
@@ -40,6 +43,8 @@ PRUNE: Final = """
 """
 
 PRUNED_AT_ONCE: Final = 10_000
+PRUNE_SECONDS: Final = 60.0
+PRUNE_TIMEOUT: Final = 30.0
 
 
 async def record(connection: Connection, changed: Mapping[str, str]) -> None:
@@ -54,3 +59,16 @@ async def prune(pool: asyncpg.Pool, keep_seconds: float) -> int:
     while pruned := await pool.fetchval(PRUNE, keep_seconds, PRUNED_AT_ONCE):
         total += pruned
     return total
+
+
+async def keep_pruned(dependencies: Dependencies, keep_seconds: float) -> None:
+    """Prune the log now and then until the worker stops."""
+    while not dependencies.stopping.is_set():
+        try:
+            async with asyncio.timeout(PRUNE_TIMEOUT):
+                await prune(dependencies.pool, keep_seconds)
+        except Exception as error:
+            if faults.of(error) is None:
+                raise
+            dependencies.database.failed(faults.cause(error))
+        await pause(dependencies.stopping, PRUNE_SECONDS)

@@ -5,6 +5,7 @@ on with the next poll, we go back to the stored positions.
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
@@ -21,9 +22,10 @@ from contracts.settings import kafka_connection
 from contracts.topics import TOPICS, topic_name
 from projector.activation import ActiveGenerationChanged, Target
 from projector.applying import Applier, slices
-from projector.batch import Partition, Record
+from projector.batch import Partition
 from projector.dependencies import Dependencies, Stopping
 from projector.errors import PositionConflict
+from projector.metrics import Metrics, PolledRecord
 from projector.outage import FrameworkLog
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
@@ -44,6 +46,7 @@ class Consumer:
         applier: Applier,
         seeker: Seeker,
         dependencies: Dependencies,
+        metrics: Metrics,
     ) -> None:
         self.failure: Exception | None = None
         """What ended the worker, when it was neither a record nor a dependency."""
@@ -51,6 +54,7 @@ class Consumer:
         self._applier = applier
         self._seeker = seeker
         self._dependencies = dependencies
+        self._metrics = metrics
         self._turn = asyncio.Lock()
         self._ended = False
         self._log = structlog.get_logger("runfold")
@@ -131,7 +135,7 @@ class Consumer:
             except Exception as error:  # noqa: BLE001 - FastStream would swallow it and go on
                 self._fail(error)
 
-    async def _apply_or_seek(self, records: Sequence[Record]) -> None:
+    async def _apply_or_seek(self, records: Sequence[PolledRecord]) -> None:
         try:
             await self._apply(records)
         except PositionConflict as conflict:
@@ -142,13 +146,15 @@ class Consumer:
             self._applier.positions.clear()
             await self._seek(Partition(*each) for each in self.kafka.assignment())
 
-    async def _apply(self, records: Sequence[Record]) -> None:
+    async def _apply(self, records: Sequence[PolledRecord]) -> None:
         self._seeker.check_log(self.kafka, records, self._applier.positions)
         astray = self._seeker.astray(records, self._applier.positions)
         if astray:
             await self._seek(astray)
             records = [r for r in records if Partition(r.topic, r.partition) not in astray]
+        started = time.perf_counter()
         await self._applier.apply_all(slices(records, self._settings.poll_max_bytes))
+        self._metrics.polled(records, time.perf_counter() - started)
         self._commit_soon()
 
     def _fail(self, error: Exception) -> None:

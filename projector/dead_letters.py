@@ -88,7 +88,7 @@ async def show(connection: Connection, number: int) -> dict[str, Any]:
     return {**row, "headers": json.loads(row["headers"])}
 
 
-async def retry(connection: asyncpg.Connection, number: int, prefix: str, by: str) -> None:
+async def retry(connection: Connection, number: int, prefix: str, by: str) -> None:
     """Put the parked bytes through today's decoding and apply the event they make.
 
     The version guard decides as ever: an event that comes late changes nothing that is newer. The
@@ -99,24 +99,28 @@ async def retry(connection: asyncpg.Connection, number: int, prefix: str, by: st
     async with connection.transaction():
         await enter(connection, target)
         row = await _take(connection, number)
-        why = await apply(connection, row["topic"].removeprefix(prefix), row["value"])
-        if why is None:
-            await connection.execute(MARK, number, "retried", by)
+        applied = await apply(connection, row["topic"].removeprefix(prefix), row["value"])
+        if isinstance(applied, Undecodable):
+            await connection.execute(RESTATE, number, applied.reason.value, applied.message)
         else:
-            await connection.execute(RESTATE, number, why.reason.value, why.message)
-    if why is not None:
-        raise StillBad(number, why)
+            await changes.record(connection, applied)
+            await connection.execute(MARK, number, "retried", by)
+    if isinstance(applied, Undecodable):
+        raise StillBad(number, applied)
 
 
-async def apply(connection: Connection, suffix: str, value: bytes) -> Undecodable | None:
-    """Apply the event in these bytes, in the caller's transaction; return why not if it is none."""
+async def apply(connection: Connection, suffix: str, value: bytes) -> dict[str, str] | Undecodable:
+    """Apply the event in these bytes, in the caller's transaction.
+
+    Returns the runs whose row has changed, each with its project, or why there is no event.
+    """
     outcome = decode(suffix, value)
     if isinstance(outcome, Undecodable):
         return outcome
-    return await _refusal(connection, of_event(suffix, outcome))
+    return await _applied(connection, of_event(suffix, outcome))
 
 
-async def discard(connection: asyncpg.Connection, number: int, by: str) -> None:
+async def discard(connection: Connection, number: int, by: str) -> None:
     """Set a dead letter aside: it is kept, marked `discarded` and by whom.
 
     Raises `UnknownDeadLetter` and `NotParked`.
@@ -138,13 +142,12 @@ async def _take(connection: Connection, number: int) -> asyncpg.Record:
     return row
 
 
-async def _refusal(connection: Connection, batch: Batch) -> Undecodable | None:
-    """Apply a batch; return why not when the database refuses its data."""
+async def _applied(connection: Connection, batch: Batch) -> dict[str, str] | Undecodable:
+    """Apply a batch; say why not when the database refuses its data."""
     try:
         async with connection.transaction():
-            await changes.record(connection, await writer.apply(connection, batch, slot=0))
+            return await writer.apply(connection, batch, slot=0)
     except asyncpg.PostgresError as error:
         if faults.of(error) is not Fault.DATA:
             raise
         return Undecodable(Reason.REJECTED, faults.said(error))
-    return None

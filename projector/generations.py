@@ -19,6 +19,7 @@ from contracts.read_model import (
     WRITER_ROLE,
 )
 from contracts.times import rfc3339
+from projector.dependencies import Connection
 from projector.errors import (
     GenerationIncomplete,
     GenerationOfThePast,
@@ -101,7 +102,7 @@ GENERATION: Final = """
 """
 
 
-async def resolve(connection: asyncpg.Connection, name: str | None = None) -> str:
+async def resolve(connection: Connection, name: str | None = None) -> str:
     """Return the name of the active generation, or `name` once it is known to be usable.
 
     Raises `NotMigrated` on an empty database, `UnknownGeneration`, and `GenerationOutdated`
@@ -110,7 +111,7 @@ async def resolve(connection: asyncpg.Connection, name: str | None = None) -> st
     return str((await _found(connection, name))["name"])
 
 
-async def resolve_current(connection: asyncpg.Connection, name: str) -> None:
+async def resolve_current(connection: Connection, name: str) -> None:
     """Make sure that a generation has all history and may go on with what comes.
 
     Raises what `resolve` raises, `GenerationIncomplete` and `GenerationOfThePast`.
@@ -122,7 +123,7 @@ async def resolve_current(connection: asyncpg.Connection, name: str) -> None:
         raise GenerationIncomplete(name)
 
 
-async def _found(connection: asyncpg.Connection, name: str | None) -> asyncpg.Record:
+async def _found(connection: Connection, name: str | None) -> asyncpg.Record:
     try:
         row = await connection.fetchrow(GENERATION, name)
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:

@@ -132,7 +132,9 @@ class Feed:
         self._outage.over()
         self._place = found.place
         for each in audience:
-            each.offer(found)
+            # whoever has just come reads by itself what it missed up to here, or does not ask
+            if each.joined.is_set():
+                each.offer(found)
             each.joined.set()
 
     async def _gathered(self) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from contracts.decoding import Undecodable
 from projector import dead_letters
 from projector.activation import ENTER
 from projector.dependencies import Connection
@@ -45,7 +46,7 @@ async def carry_over(connection: Connection, active: str, other: str, prefix: st
     for row in await connection.fetch(DECIDED.format(**names)):
         if row["state"] == "retried":
             suffix = row["topic"].removeprefix(prefix)
-            if await dead_letters.apply(connection, suffix, row["value"]) is not None:
+            if isinstance(await dead_letters.apply(connection, suffix, row["value"]), Undecodable):
                 continue
         await connection.execute(
             MARK, row["id"], row["state"], row["changed_at"], row["changed_by"]

@@ -42,8 +42,43 @@ CHANGES: Final = (
     "GRANT SELECT ON runfold.run_change_horizon TO runfold_reader",
 )
 
+OPERATOR: Final = "(SELECT current_setting('runfold.operator', true) = 'on')"
+
+REQUESTS: Final = (
+    """
+    CREATE TABLE runfold.dead_letter_request (
+        request_id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+        letter_id bigint NOT NULL,
+        action text NOT NULL CHECK (action IN ('retry', 'discard')),
+        asked_by text COLLATE "C" NOT NULL,
+        asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        outcome text CHECK (outcome IN ('done', 'unknown', 'not_parked', 'still_bad')),
+        detail text,
+        done_at timestamptz
+    )
+    """,
+    """
+    CREATE INDEX dead_letter_request_open ON runfold.dead_letter_request (request_id)
+    WHERE outcome IS NULL
+    """,
+    "ALTER TABLE runfold.dead_letter_request ENABLE ROW LEVEL SECURITY",
+    """
+    CREATE POLICY writer ON runfold.dead_letter_request TO runfold_writer
+    USING (true) WITH CHECK (true)
+    """,
+    f"""
+    CREATE POLICY operator ON runfold.dead_letter_request TO runfold_commander
+    USING ({OPERATOR}) WITH CHECK ({OPERATOR} AND outcome IS NULL)
+    """,
+    "GRANT SELECT, UPDATE, DELETE ON runfold.dead_letter_request TO runfold_writer",
+    """
+    GRANT SELECT, INSERT (letter_id, action, asked_by) ON runfold.dead_letter_request
+    TO runfold_commander
+    """,
+)
+
 
 def upgrade() -> None:
     """Create the tables."""
-    for statement in CHANGES:
+    for statement in CHANGES + REQUESTS:
         op.execute(statement)
