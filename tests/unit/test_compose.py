@@ -133,7 +133,7 @@ def test_a_worker_is_healthy_while_it_reports(host: str, is_gone: bool, healthy:
     checked = subprocess.run(
         [sys.executable, *arguments],
         check=False,
-        input=Status("main", (), (), (worker,)).as_json(),
+        input=Status("main", (), (), (worker,), rebuilds=()).as_json(),
         text=True,
     )
     assert (checked.returncode == 0) is healthy
