@@ -1,5 +1,6 @@
 """Events waiting in topics: the same ones for whoever is measured."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from projector.jsonl import Record
 from projector.publishing import paced, publish
 from projector.settings import ProjectorSettings
 from projector.topics import create_topics
+from tests.records import PREFIX, FakeRecord
 
 SEED = 1
 START = datetime(2026, 5, 18, 6, tzinfo=UTC)
@@ -39,6 +41,18 @@ class Backlog:
 def events(many: int | None) -> Iterator[Generated]:
     """The first events of the history that everything is measured with."""
     return islice(history(SEED, None, START), many)
+
+
+def day(runs: int) -> list[FakeRecord]:
+    """The whole history of so many runs, one every 20 s, in hand instead of on a broker."""
+    offsets: Counter[str] = Counter()
+    records = []
+    for event in history(SEED, runs, START):
+        place = offsets[event.topic]
+        offsets[event.topic] += 1
+        key = event.key.encode()
+        records.append(FakeRecord(PREFIX + event.topic, 0, place, key, event.value))
+    return records
 
 
 async def fill(bootstrap: str, prefix: str, many: int) -> Backlog:

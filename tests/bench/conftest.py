@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from projector.demo.postgres import EmbeddedPostgres
+from tests.bench.databases import Fresh, fresh_on
 from tests.bench.figures import Figures
 
 FIGURES = pytest.StashKey[Figures]()
@@ -47,3 +48,9 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """The run's PostgreSQL, which waits for its disk at every commit."""
     with EmbeddedPostgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def fresh(postgres: EmbeddedPostgres, database_template: str) -> Fresh:
+    """Migrated databases, one for each time it is called."""
+    return fresh_on(postgres, database_template)

@@ -5,7 +5,6 @@ where to read and to write. Prints events per second from the first commit to th
 """
 
 import argparse
-import asyncio
 import time
 
 import asyncpg

@@ -1,17 +1,12 @@
 """Events per second from the topics into the views, against the floor of cost."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from uuid import uuid4
-
 import asyncpg
 import pytest
 
-from projector.demo.postgres import EmbeddedPostgres
 from tests.bench import draining
 from tests.bench.backlog import Backlog, fill
+from tests.bench.databases import Fresh
 from tests.bench.figures import Figures, Reference
-from tests.stack import databases
 
 FULL = 200_000
 QUICK = 30_000
@@ -22,15 +17,6 @@ SIZE = """
 """
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
-
-
-@asynccontextmanager
-async def fresh(postgres: EmbeddedPostgres, template: str) -> AsyncIterator[str]:
-    """A migrated database of its own for one measurement."""
-    name = f"bench_{uuid4().hex}"
-    await databases.clone_database(postgres.url, template, name)
-    yield postgres.url_of(name)
-    await databases.drop_database(postgres.url, name)
 
 
 @pytest.fixture
@@ -50,20 +36,20 @@ def bootstrap(request: pytest.FixtureRequest, broker_name: str) -> str:
 )
 async def test_live(
     figures: Figures,
-    postgres: EmbeddedPostgres,
-    database_template: str,
+    fresh: Fresh,
+    *,
     bootstrap: str,
     broker_name: str,
     topic_prefix: str,
     many: int,
 ) -> None:
     backlog = await fill(bootstrap, topic_prefix, many)
-    async with fresh(postgres, database_template) as database_url:
+    async with fresh() as database_url:
         floor = draining.copy_raw(backlog, database_url)
-    async with fresh(postgres, database_template) as database_url:
+    async with fresh() as database_url:
         one = await draining.drain(backlog, database_url)
         size = await _size(database_url)
-    async with fresh(postgres, database_template) as database_url:
+    async with fresh() as database_url:
         two = await draining.drain(backlog, database_url, workers=2)
     figures.add(f"floor, {broker_name}", floor, "events/s", None, many)
     rate = one.events_per_second

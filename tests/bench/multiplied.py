@@ -1,0 +1,149 @@
+"""Views of very many runs: a day's history that the projector has folded, repeated for many days.
+
+The first day is projected from events. Every further day is a copy of its rows made by SQL, with
+other dates, run ids, inbound event ids, channel references and incident ids, in the columns and
+in the JSON alike, so that the rows are what the projector would have written for such a day. That
+this holds is checked: the audit recounts every counter, and runs computed anew do not change.
+"""
+
+from typing import Final
+
+import asyncpg
+
+from contracts.read_model import metadata
+from projector.audit import audit
+from projector.recompute import recompute
+from projector.touched import Touched
+from tests.applying import workers
+from tests.bench.backlog import SEED, day
+
+RUNS_A_DAY: Final = 1_000
+POLL: Final = 2_000
+
+# A row as text has its dates, its incident ids and its channel references in one form each,
+# wherever they stand; the few UUIDs that it is known by are given besides.
+RENAMED: Final = f"""
+    CREATE FUNCTION pg_temp.renamed(
+        line text, nth int, one uuid, two uuid DEFAULT NULL, three uuid DEFAULT NULL
+    ) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+    DECLARE
+        id text;
+        other text;
+    BEGIN
+        line := replace(line, '2026-05-18', to_char(date '2026-05-18' + nth, 'YYYY-MM-DD'));
+        line := replace(
+            line, 'INC-20260518-', to_char(date '2026-05-18' + nth, '"INC-"YYYYMMDD"-"'));
+        line := replace(line, 'alert-{SEED}-', 'alert-day' || nth || '-');
+        line := replace(line, 'chat-{SEED}-', 'chat-day' || nth || '-');
+        FOREACH id IN ARRAY ARRAY[one::text, two::text, three::text] LOOP
+            CONTINUE WHEN id IS NULL;
+            other := overlay(id PLACING lpad(to_hex(nth), 4, '0') || '-0da7' FROM 10);
+            line := replace(replace(line, id, other), upper(id), upper(other));
+        END LOOP;
+        RETURN line;
+    END $$
+"""
+COPY: Final = """
+    INSERT INTO {table}
+    SELECT (copied.line).*
+    FROM (SELECT t::text AS line, {ids} FROM {table} AS t WHERE {chosen}) AS first
+    CROSS JOIN generate_series(1, {days} - 1) AS nth
+    CROSS JOIN LATERAL (
+        SELECT pg_temp.renamed(first.line, nth, {ids})::{table} AS line OFFSET 0
+    ) AS copied
+"""
+LISTED: Final = {"item": "rank IN (8, 9)", "run_state": "false"}
+"""What lists read of these tables: decisions and messages, and nothing."""
+
+IDS: Final = {
+    "run_fact": "run_id, trigger_event",
+    "run": "run_id",
+    "run_incident": "run_id",
+    "inbound": "event_uuid, run_id",
+    "evidence": "entity",
+    "item": "entity, run_id",
+    "run_state": "run_id",
+}
+"""The UUIDs by which the rows of each table are known, and know each other."""
+
+INDEXES: Final = """
+    SELECT indexname, indexdef, indisprimary
+    FROM pg_indexes
+    JOIN pg_index ON indexrelid = format('g_main.%I', indexname)::regclass
+    WHERE schemaname = 'g_main' AND tablename = $1
+"""
+COUNT_RUNS: Final = """
+    INSERT INTO run_counter (level, bucket, project_id, state, status, slot, total)
+    SELECT level, bucket, project_id, state, status, abs(hashtext(run_id::text)) % 8, count(*)
+    FROM run CROSS JOIN LATERAL (VALUES
+        (0, '-infinity'::timestamptz),
+        (1, date_trunc('day', created_at, 'UTC')),
+        (2, date_trunc('hour', created_at, 'UTC')),
+        (3, date_trunc('minute', created_at, 'UTC'))
+    ) AS covering (level, bucket)
+    GROUP BY 1, 2, 3, 4, 5, 6
+"""
+COUNT_INCIDENTS: Final = """
+    INSERT INTO incident_counter (incident, project_id, state, status, slot, total)
+    SELECT incident, project_id, state, status, abs(hashtext(run_id::text)) % 8, count(*)
+    FROM run_incident
+    GROUP BY 1, 2, 3, 4, 5
+"""
+SAMPLE: Final = "SELECT run_id::text FROM run ORDER BY md5(run_id::text) LIMIT 500"
+
+
+async def multiply(database_url: str, days: int, *, whole: bool = False) -> None:
+    """Fill a migrated, empty database with the views of so many days of 1,000 runs.
+
+    Only the first day has steps and calls of its runs, and their states, unless `whole`.
+    """
+    await _project_a_day(database_url)
+    connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    try:
+        await connection.execute("SET maintenance_work_mem = '512MB'")
+        await connection.execute(RENAMED)
+        for table, ids in IDS.items():
+            chosen = "true" if whole else LISTED.get(table, "true")
+            statement = COPY.format(table=table, ids=ids, chosen=chosen, days=days)
+            await _copy(connection, table, statement)
+        await connection.execute("TRUNCATE run_counter, incident_counter")
+        await connection.execute(COUNT_RUNS)
+        await connection.execute(COUNT_INCIDENTS)
+        await connection.execute("VACUUM ANALYZE")
+        await check(connection)
+    finally:
+        await connection.close()
+
+
+async def check(connection: asyncpg.Connection) -> None:
+    """Hold the copies to what the projector says of their facts."""
+    assert (await audit(connection)).faults == ()
+    await connection.execute("SET search_path = g_main")
+    transaction = connection.transaction()
+    await transaction.start()
+    sample = {row["run_id"] for row in await connection.fetch(SAMPLE)}
+    assert not await recompute(connection, Touched(runs=sample), slot=0)
+    await transaction.rollback()
+
+
+async def _project_a_day(database_url: str) -> None:
+    records = day(RUNS_A_DAY)
+    async with workers(database_url, 1) as (worker,):
+        await worker.own(records)
+        for start in range(0, len(records), POLL):
+            await worker.poll(records[start : start + POLL])
+
+
+async def _copy(connection: asyncpg.Connection, table: str, statement: str) -> None:
+    """Copy a table's rows without its keys and indexes, which are made again afterwards."""
+    indexes = await connection.fetch(INDEXES, table)
+    key = ", ".join(column.name for column in metadata.tables[table].primary_key.columns)
+    await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey")
+    for index in indexes:
+        if not index["indisprimary"]:
+            await connection.execute(f"DROP INDEX {index['indexname']}")
+    await connection.execute(statement)
+    await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {table}_pkey PRIMARY KEY ({key})")
+    for index in indexes:
+        if not index["indisprimary"]:
+            await connection.execute(index["indexdef"])

@@ -1,0 +1,56 @@
+"""How long something takes, many times over."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from tests.bench.figures import percentile
+
+Call = Callable[[], Awaitable[object]]
+
+
+class Times:
+    """Durations of one thing, in milliseconds."""
+
+    def __init__(self) -> None:
+        self.all: list[float] = []
+
+    @property
+    def p50(self) -> float:
+        return percentile(self.all, 0.5)
+
+    @property
+    def p99(self) -> float:
+        return percentile(self.all, 0.99)
+
+    async def take(self, call: Call) -> None:
+        """Do it once more."""
+        began = time.perf_counter()
+        await call()
+        self.all.append(1000 * (time.perf_counter() - began))
+
+
+async def timed(call: Call, times: int, *, at_most_s: float = 60.0) -> Times:
+    """Do it so many times after once for the caches; fewer, three at least, if it takes long."""
+    await call()
+    taken = Times()
+    give_up = time.monotonic() + at_most_s
+    while len(taken.all) < times and (len(taken.all) < 3 or time.monotonic() < give_up):
+        await taken.take(call)
+    return taken
+
+
+async def per_second(callers: list[Call], seconds: float) -> tuple[float, int]:
+    """Let all callers call again and again at once: calls per second, and how many there were."""
+    calls = 0
+    end = time.monotonic() + seconds
+
+    async def go_on(call: Call) -> None:
+        nonlocal calls
+        while time.monotonic() < end:
+            await call()
+            calls += 1
+
+    began = time.monotonic()
+    await asyncio.gather(*map(go_on, callers))
+    return calls / (time.monotonic() - began), calls
