@@ -13,6 +13,7 @@ from api.commands.command import Issuer
 from api.commands.decide import Decisions
 from api.commands.relay import relaying
 from api.database import open_command_pool, open_pool
+from api.dead_letters import DeadLetters
 from api.metrics import Measured, Metrics
 from api.openapi import DocumentedApi
 from api.reading import Views
@@ -60,6 +61,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
                 views=views,
                 verifier=verifier,
                 decisions=Decisions(command_pool, issuer),
+                dead_letters=DeadLetters(command_pool),
                 signing_keys=signing,
                 feed=feed,
                 stream_keep_alive_s=settings.stream_keep_alive_seconds,

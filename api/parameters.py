@@ -155,6 +155,12 @@ class Parameters(BaseModel):
     """How long to hold it, in seconds; then the answer is 503 `not_yet`."""
 
 
+async def without_parameters(request: Request) -> None:
+    """Refuse every query parameter: there is none."""
+    if request.query_params:
+        raise BadParameter(dict.fromkeys(request.query_params, "there is no such parameter"))
+
+
 def once(model: type[BaseModel]) -> Callable[[Request], Awaitable[None]]:
     """Return a dependency that refuses a parameter given twice where one value is taken.
 

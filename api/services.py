@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from api import answers
 from api.auth import Bearer, Forbidden, Role, Verifier
 from api.commands.decide import Decisions
+from api.dead_letters import DeadLetters
 from api.languages import Language, preferred
 from api.metrics import Metrics
 from api.parameters import Parameters
@@ -27,6 +28,7 @@ class Services:
     views: Views
     verifier: Verifier
     decisions: Decisions
+    dead_letters: DeadLetters
     signing_keys: SigningKeys | None
     """Keys of approval tokens, if this service has any."""
     feed: Feed

@@ -84,6 +84,14 @@ class DeadLetterDetail(View, DeadLetter):
     """Who did that."""
 
 
+class DeadLetterRequested(Answer):
+    """What has become of a request to retry or discard a dead letter."""
+
+    id: int
+    status: DeadLetterStatus
+    """What has become of the dead letter; `parked` while no worker has carried the request out."""
+
+
 class Key(Answer):
     """A public key (RFC 8037)."""
 

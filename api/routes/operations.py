@@ -8,24 +8,39 @@ import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import Field, TypeAdapter
 
-from api import documentation
+from api import answers, documentation
 from api.answers import Json
+from api.auth import Bearer
 from api.cursors import Cursors
 from api.models.operations import (
     DeadLetterDetail,
     DeadLetterPage,
+    DeadLetterRequested,
     DeadLetterStatus,
     ProjectionProgress,
 )
-from api.parameters import DIGITS, LARGEST, MAX_PAGE_SIZE, CursorText, Parameters, Text, once
+from api.parameters import (
+    DIGITS,
+    LARGEST,
+    MAX_PAGE_SIZE,
+    CursorText,
+    Parameters,
+    Text,
+    once,
+    without_parameters,
+)
 from api.problems import NotFound
 from api.queries import operations
 from api.queries.operations import DeadLetterFilter
-from api.services import Operating, operator
+from api.services import Operating, Serving, operator
 from contracts.decoding import Reason
 from contracts.events.fields import Count
+from contracts.requests import Action
 
 router = APIRouter(prefix="/v1/ops", tags=["operations"], dependencies=[Depends(operator)])
+
+Number = Annotated[int, Path(alias="id", ge=0, le=LARGEST), DIGITS]
+"""A dead letter's id."""
 
 DEAD_LETTER_CURSORS: Final[Cursors[int]] = Cursors("dead-letters", TypeAdapter(Count))
 
@@ -99,7 +114,7 @@ async def list_dead_letters(
     dependencies=[Depends(once(Parameters))],
 )
 async def show_dead_letter(
-    number: Annotated[int, Path(alias="id", ge=0, le=LARGEST), DIGITS],
+    number: Number,
     reader: Operating,
     parameters: Annotated[Parameters, Query()],
 ) -> Response:
@@ -115,6 +130,50 @@ async def show_dead_letter(
         "changed_by": row["changed_by"],
     }
     return reader.answer(body, row["as_of"])
+
+
+REQUESTED: Final = {
+    202: {
+        "model": DeadLetterRequested,
+        "description": "No worker has come to it yet; one will.",
+    },
+    **documentation.problems(401, 403, 404, 422, 503),
+    409: documentation.problems(409)[409]
+    | {"description": "It has been retried or discarded already."},
+}
+
+
+@router.post(
+    "/dead-letters/{id}/retry",
+    response_model=DeadLetterRequested,
+    responses=REQUESTED,
+    dependencies=[Depends(without_parameters)],
+)
+async def retry_dead_letter(
+    number: Number, serving: Serving, who: Annotated[Bearer, Depends(operator)]
+) -> Response:
+    """Have a worker decode the record with today's code and apply the event it makes."""
+    done = await serving.dead_letters.carried_out(who, number, Action.RETRY)
+    return _requested(number, "retried", done)
+
+
+@router.post(
+    "/dead-letters/{id}/discard",
+    response_model=DeadLetterRequested,
+    responses=REQUESTED,
+    dependencies=[Depends(without_parameters)],
+)
+async def discard_dead_letter(
+    number: Number, serving: Serving, who: Annotated[Bearer, Depends(operator)]
+) -> Response:
+    """Have a dead letter set aside; it is kept."""
+    done = await serving.dead_letters.carried_out(who, number, Action.DISCARD)
+    return _requested(number, "discarded", done)
+
+
+def _requested(number: int, status: DeadLetterStatus, done: bool) -> Response:
+    body = {"id": number, "status": status if done else "parked"}
+    return answers.plain(body, 200 if done else 202)
 
 
 def _listed(row: asyncpg.Record) -> dict[str, Any]:
