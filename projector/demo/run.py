@@ -10,9 +10,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 from urllib.error import URLError
 from urllib.request import urlopen
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from contracts.errors import OperationError
 from contracts.logging import configure
@@ -90,7 +94,9 @@ def run(port: int, seed: int) -> None:
             url = f"http://{LOOPBACK}:{port}"
             with (
                 _running("the projector", "projector") as projector,
-                _running("the API", "api", "--host", LOOPBACK, "--port", str(port)) as api,
+                _running(
+                    "the API", "api", "--host", LOOPBACK, "--port", str(port), prepare=_new_key
+                ) as api,
             ):
                 api.wait_until(lambda: _answers(f"{url}/healthz"), READY_SECONDS)
                 show.ready(url, _token())
@@ -129,11 +135,26 @@ def _settle(database_url: str, kafka_bootstrap: str) -> None:
     }
 
 
+def _new_key(directory: Path) -> None:
+    """Put a key of approval tokens into a directory, and its path into the environment."""
+    key = Ed25519PrivateKey.generate()
+    path = directory / "approval-key.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    os.environ["RUNFOLD_APPROVAL_KEY"] = str(path)
+
+
 @contextmanager
-def _running(name: str, *command: str) -> Iterator[ServerProcess]:
-    """One of our own commands as a process that ends with the block, or with this process."""
+def _running(
+    name: str, *command: str, prepare: Callable[[Path], None] = lambda _: None
+) -> Iterator[ServerProcess]:
+    """One of our own commands as a process that ends with the block, or with this process.
+
+    `prepare` is given the process's directory, which ends with it.
+    """
     process = ServerProcess(name)
     try:
+        prepare(process.directory)
         process.spawn([sys.executable, "-m", "projector.cli", *command])
         yield process
     finally:

@@ -69,6 +69,8 @@ class Show:
         self._console.print(f"TOKEN={token}", markup=False)
         for path in ("/v1/runs?per_page=3", "/v1/approvals", "/v1/runs/counts"):
             self._console.print(f'{ask}{path}"', markup=False)
+        decide = ask.replace("curl -s", """curl -s --json '{"decision": "approve"}'""")
+        self._console.print(f'{decide}/v1/runs/$RUN_ID/decision"', markup=False)
 
     async def live(self, database_url: str) -> None:
         """Keep telling what the views hold, until cancelled."""

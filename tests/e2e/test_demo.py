@@ -71,6 +71,7 @@ def test_the_demo_shows_runs_and_leaves_nothing_behind(taken_port: int) -> None:
             until(lambda: get(f"{url}/v1/runs?per_page=1", token)["runs"], READY_S, "runs")
         )
         assert time.monotonic() - began < READY_S
+        assert get(f"{url}/.well-known/jwks.json", token)["keys"], "it could sign no approval"
         first = get(f"{url}/v1/runs/{runs[0]['run_id']}", token)
         assert first["run"]["run_id"] == runs[0]["run_id"]
         assert first["timeline"]

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import yaml
 
-from contracts.read_model import READER_ROLE, WRITER_ROLE
+from contracts.read_model import COMMANDER_ROLE, READER_ROLE, WRITER_ROLE
 from projector.audit import audit
 from projector.demo.postgres import EmbeddedPostgres
 from projector.demo.postgres_binaries import wheel_binaries
@@ -63,8 +63,8 @@ async def test_status_and_audit_work_where_the_worker_runs(server: EmbeddedPostg
         await projector.close()
 
 
-@pytest.mark.parametrize("role", [READER_ROLE, "none"])
-async def test_the_api_never_writes(server: EmbeddedPostgres, role: str) -> None:
+@pytest.mark.parametrize("role", [READER_ROLE, COMMANDER_ROLE, "none"])
+async def test_the_api_never_writes_a_view(server: EmbeddedPostgres, role: str) -> None:
     api = await asyncpg.connect(_url(server, "runfold_api"), server_settings={"role": role})
     try:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -81,6 +81,21 @@ async def test_the_api_reads_as_the_reader_only(server: EmbeddedPostgres) -> Non
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await api.fetch("SELECT * FROM g_main.run")
         await api.execute(f"SET ROLE {READER_ROLE}")
+        assert await api.fetch("SELECT * FROM g_main.run") == []
+    finally:
+        await api.close()
+
+
+async def test_the_api_decides_as_the_commander_only(server: EmbeddedPostgres) -> None:
+    publish = "UPDATE runfold.command SET published_at = published_at"
+    api = await asyncpg.connect(_url(server, "runfold_api"))
+    try:
+        for role in ("none", READER_ROLE):
+            await api.execute(f"SET ROLE {role}")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await api.execute(publish)
+        await api.execute(f"SET ROLE {COMMANDER_ROLE}")
+        assert await api.execute(publish) == "UPDATE 0"
         assert await api.fetch("SELECT * FROM g_main.run") == []
     finally:
         await api.close()

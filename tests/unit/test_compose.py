@@ -73,7 +73,8 @@ def test_only_our_services_are_built() -> None:
 def test_no_secret_is_in_the_file(name: str) -> None:
     for key, value in SERVICES[name]["environment"].items():
         assert isinstance(value, str), f"{key}: only text means the same to every reader of YAML"
-        assert not SECRET.search(key) or REQUIRED.fullmatch(value), key
+        is_elsewhere = REQUIRED.fullmatch(value) or value.startswith("/run/secrets/")
+        assert not SECRET.search(key) or is_elsewhere, key
         if key == "RUNFOLD_DATABASE_URL":
             assert urlsplit(value).password is None
             assert "PGPASSWORD" in SERVICES[name]["environment"]
@@ -167,7 +168,7 @@ def test_every_listener_of_the_broker_is_explained() -> None:
     for name, address in advertised.items():
         assert address.endswith(f":{listeners[name]}")
     inside = advertised[kafka["KAFKA_INTER_BROKER_LISTENER_NAME"]]
-    for name in ("topics", "projector"):
+    for name in ("topics", "projector", "api"):
         assert SERVICES[name]["environment"]["RUNFOLD_KAFKA_BOOTSTRAP"] == inside
     outside = listeners["OUTSIDE"]
     assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{outside}:{outside}"]
@@ -180,6 +181,12 @@ def test_data_outlive_their_containers() -> None:
     kafka = SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"]
     assert mounts["kafka"] == [f"kafka:{kafka}"]
     assert PROJECT["volumes"].keys() == mounts.keys()
+
+
+def test_the_approval_key_is_where_the_api_looks_for_it() -> None:
+    [secret] = SERVICES["api"]["secrets"]
+    assert SERVICES["api"]["environment"]["RUNFOLD_APPROVAL_KEY"] == f"/run/secrets/{secret}"
+    assert REQUIRED.fullmatch(PROJECT["secrets"][secret]["file"])
 
 
 def test_the_image_runs_as_nobody_in_particular() -> None:
