@@ -3,8 +3,9 @@
 import asyncio
 from random import Random
 
+from projector.batch import Partition
 from projector.demo.postgres import EmbeddedPostgres
-from tests.crash.progress import advance, owned_by
+from tests.crash.progress import advance, owned_by, positions
 from tests.crash.site import Site
 from tests.crash.workers import Fleet, Worker
 from tests.kafka.server import KafkaServer
@@ -67,19 +68,21 @@ class Mishaps:
         """One more worker comes and takes its share; another one goes."""
         newcomer = self._fleet.start()
         await newcomer.assigned()
-        leaving = self._rng.choice(self._fleet.running)
+        leaving = await self._at_work()
         leaving.terminate()
         assert await leaving.ended(LEAVE_DEADLINE_S) == 0
 
     async def zombie(self) -> None:
-        """A worker is put to sleep and wakes when its partitions are others'."""
+        """A worker is put to sleep at work and wakes when its partitions are others'."""
         sleeper = await self._at_work()
+        # Its statements are prepared by now: see what it may hold in `projector.bootstrap`.
+        owned = await self._moving(sleeper)
+        await self._some_instant()
         sleeper.pause()
-        before = await owned_by(self._site, {sleeper.pid})
 
         async def taken_over() -> bool:
             others = {worker.pid for worker in self._fleet.running if worker is not sleeper}
-            return before <= await owned_by(self._site, others)
+            return owned <= await owned_by(self._site, others)
 
         await until(taken_over, TAKEOVER_DEADLINE_S, "the sleeper's partitions to be taken over")
         await advance(self._site, self._rng.randint(1, 200), TAKEOVER_DEADLINE_S)
@@ -124,6 +127,17 @@ class Mishaps:
             "a worker to be at work",
         )
         return self._rng.choice(found)
+
+    async def _moving(self, worker: Worker) -> set[Partition]:
+        """The worker's partitions, once it has moved some of them."""
+        start = await positions(self._site)
+
+        async def moved() -> set[Partition]:
+            now = await positions(self._site)
+            owned = await owned_by(self._site, {worker.pid})
+            return owned if any(now[at] > start.get(at, 0) for at in owned) else set()
+
+        return await until(moved, TAKEOVER_DEADLINE_S, f"{worker.name} to move its partitions")
 
     async def _postgres_back(self) -> None:
         await self._some_instant()

@@ -1,7 +1,8 @@
 """A dependency goes away in mid-stream and comes back: one line each, and nothing lost."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import pytest
@@ -50,9 +51,8 @@ async def test_the_broker_is_away_for_30_seconds(kafka_site: Site, kafka: KafkaS
         with fleet_of(WORKERS, kafka_site) as fleet:
             await away(kafka_site, producer, fleet, Outage("broker", 30, kafka.stop, kafka.start))
             # Nothing flows now: it is not a record that tells the broker is back.
-            await asyncio.to_thread(kafka.kill)
-            await told(fleet.members, "broker is away", 2)
-            await asyncio.to_thread(kafka.start)
+            async with stopped(Outage("broker", 0, kafka.kill, kafka.start)):
+                await told(fleet.members, "broker is away", 2)
             await told(fleet.members, "broker is back", 2)
             await fleet.dismiss()
             for worker in fleet.members:
@@ -77,14 +77,23 @@ async def away(site: Site, producer: Traffic, fleet: Fleet, outage: Outage) -> N
         for worker in fleet.members:
             await worker.assigned()
         await advance(site, 200, LINE_DEADLINE_S)
-        await asyncio.to_thread(outage.stop)
-        await told(fleet.members, f"{outage.dependency} is away", 1)
-        await asyncio.sleep(outage.seconds)
-        await asyncio.to_thread(outage.start)
+        async with stopped(outage):
+            await told(fleet.members, f"{outage.dependency} is away", 1)
+            await asyncio.sleep(outage.seconds)
         await told(fleet.members, f"{outage.dependency} is back", 1)
     ends = await drained(site, producer, DRAIN_DEADLINE_S)
     assert delivered(await judge(site, ends)) == producer.sent
     fleet.nobody_gave_up()
+
+
+@asynccontextmanager
+async def stopped(outage: Outage) -> AsyncIterator[None]:
+    """The dependency is away while the block runs."""
+    await asyncio.to_thread(outage.stop)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(outage.start)
 
 
 async def told(workers: Sequence[Worker], words: str, times: int) -> None:

@@ -15,7 +15,7 @@ from tests.crash.traffic import flowing, traffic
 from tests.crash.workers import fleet_of
 from tests.kafka.server import KafkaServer
 
-ROUNDS = int(os.environ.get("RUNFOLD_CRASH_ROUNDS", "1"))
+ROUNDS = int(os.environ.get("RUNFOLD_TEST_CRASH_ROUNDS", "1"))
 """How many seeds; each is a suite of its own."""
 
 RATE = 80

@@ -132,11 +132,14 @@ class Fleet:
         assert not given_up, f"ended by themselves: {given_up}"
 
     async def dismiss(self) -> None:
-        """Ask all that run to end, and see that they do."""
+        """Ask all that run to end, once each is at work, and see that they do."""
         leaving = self.running
         for worker in leaving:
+            await worker.assigned()
+        for worker in leaving:
             worker.terminate()
-        assert [await worker.ended(30) for worker in leaving] == [0] * len(leaving)
+        statuses = {worker.name: await worker.ended(30) for worker in leaving}
+        assert set(statuses.values()) <= {0}, statuses
 
     def kill_all(self) -> None:
         """Leave none behind."""
