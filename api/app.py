@@ -46,7 +46,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         settings.approval_audience,
         timedelta(seconds=settings.approval_seconds),
     )
-    metrics = Metrics()
+    metrics = Metrics(settings.stream_connections)
 
     @asynccontextmanager
     async def serving(app: FastAPI) -> AsyncIterator[None]:
@@ -85,5 +85,5 @@ def create_app(settings: ApiSettings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(Measured, metrics=metrics)
-    problems.install(app)
+    problems.install(app, metrics.answered)
     return app

@@ -1,52 +1,80 @@
 """What the API counts of itself, for Prometheus."""
 
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Response
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MEDIA_TYPE: Final = "text/plain; version=0.0.4"
+from contracts import metrics
 
-# From an indexed read to one that holds its answer as long as may be asked for.
-SECONDS: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 
 UNKNOWN: Final = "unknown"
 """Route of a request that no route takes: its path may be anything."""
 
 
-class Metrics:
-    """The metrics of one application."""
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in the database for somebody."""
 
-    def __init__(self) -> None:
+    outbox_pending: int
+    outbox_age_s: float
+    parked: Mapping[str, int]
+    """Dead letters by reason."""
+
+
+class Metrics:
+    """The metrics of one application, which may follow changes for so many clients."""
+
+    def __init__(self, most_streams: int) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self.requests = Counter(
-            "runfold_api_requests",
-            "Requests answered.",
-            ["method", "route", "status"],
-            registry=self._registry,
-        )
-        self.seconds = Histogram(
-            "runfold_api_request_seconds",
-            "Time from a request to its whole answer.",
-            ["method", "route"],
-            buckets=SECONDS,
-            registry=self._registry,
-        )
-        self.in_progress = Gauge(
-            "runfold_api_requests_in_progress",
-            "Requests not answered yet.",
-            registry=self._registry,
-        )
+        self.requests = metrics.REQUESTS.counter(self._registry)
+        self.seconds = metrics.REQUEST_SECONDS.histogram(self._registry)
+        self.in_progress = metrics.REQUESTS_IN_PROGRESS.gauge(self._registry)
+        self._problems = metrics.PROBLEMS.counter(self._registry)
+        self._streams = metrics.STREAMS.gauge(self._registry)
+        metrics.STREAMS_LIMIT.gauge(self._registry).set(most_streams)
+        self._waiting = _Waiting()
+        self._registry.register(self._waiting)
 
-    def exposition(self) -> Response:
-        """Return the metrics as they are now."""
+    def answered(self, status: int, code: str) -> None:
+        """Count a problem that a client was told of, if it is the server's."""
+        if status >= 500:
+            self._problems.labels(code).inc()
+
+    def exposition(self, streams: int, backlog: Backlog | None) -> Response:
+        """Return the metrics as they are now; without a backlog nothing is said of it."""
+        self._streams.set(streams)
+        self._waiting.backlog = backlog
         return Response(generate_latest(self._registry), media_type=MEDIA_TYPE)
+
+
+class _Waiting(Collector):
+    """Tells of what was just read of the database, and of nothing when it could not be read."""
+
+    def __init__(self) -> None:
+        self.backlog: Backlog | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the backlog."""
+        pending, age = metrics.OUTBOX_PENDING.family(), metrics.OUTBOX_AGE.family()
+        parked = metrics.PARKED.family()
+        if self.backlog is not None:
+            pending.add_metric([], self.backlog.outbox_pending)
+            age.add_metric([], self.backlog.outbox_age_s)
+            for reason, count in self.backlog.parked.items():
+                parked.add_metric([reason], count)
+        yield from (pending, age, parked)
 
 
 class Measured:
@@ -62,21 +90,32 @@ class Measured:
             return
         status = 500
         started = time.perf_counter()
+        streaming_after: float | None = None
 
         async def observed(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streaming_after
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if _is_stream(message):
+                    streaming_after = time.perf_counter() - started
             await send(message)
 
         with self._metrics.in_progress.track_inprogress():
             try:
                 await self._app(scope, receive, observed)
             finally:
-                self._record(scope, status, time.perf_counter() - started)
+                took = time.perf_counter() - started
+                self._record(scope, status, took if streaming_after is None else streaming_after)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", UNKNOWN)
         method = scope["method"] if route != UNKNOWN else UNKNOWN
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(method, route).observe(seconds)
+
+
+def _is_stream(message: Message) -> bool:
+    return any(
+        name == b"content-type" and value.startswith(b"text/event-stream")
+        for name, value in message["headers"]
+    )

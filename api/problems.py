@@ -7,7 +7,7 @@ Problem
 └── … and those next to what raises them (401 and 403 in `api.auth`)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -75,14 +75,16 @@ class Unavailable(Problem):
         super().__init__(503, code, detail, headers={"Retry-After": str(retry_after)})
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem."""
+def install(app: FastAPI, answered: Callable[[int, str], None]) -> None:
+    """Make every error of `app` a problem; `answered` is told its status and code."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        problem = as_problem(error)
+        answered(problem.status, problem.code)
+        return problem.response()
+
     for error in (Problem, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(error, _answer)
-
-
-async def _answer(request: Request, error: Exception) -> Response:
-    return as_problem(error).response()
+        app.add_exception_handler(error, answer)
 
 
 def as_problem(error: Exception) -> Problem:

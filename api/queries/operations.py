@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from api.metrics import Backlog
 from api.queries.arguments import Arguments, every
 from api.reading import Snapshot
 
@@ -41,6 +42,18 @@ READINESS: Final = f"""
     -- readiness: whether anybody projects, and how far behind
     {PARTITIONS}
     SELECT coalesce(sum(lag), 0)::bigint AS lag, count(DISTINCT worker_id) AS workers FROM line
+"""
+
+OUTBOX: Final = """
+    -- backlog: decisions that are not published yet
+    SELECT count(*) AS pending,
+        coalesce(extract(epoch FROM clock_timestamp() - min(decided_at)), 0)::float8 AS age
+    FROM runfold.command WHERE published_at IS NULL
+"""
+
+PARKED: Final = """
+    -- backlog: dead letters that wait for an operator
+    SELECT reason, count(*) AS total FROM dead_letter WHERE state = 'parked' GROUP BY reason
 """
 
 DEAD_LETTERS: Final = """
@@ -115,6 +128,17 @@ async def readiness(snapshot: Snapshot) -> Readiness:
     """Return how far behind the active generation is, and how many workers are at it."""
     row = await snapshot.one(READINESS, snapshot.generation)
     return Readiness(snapshot.generation, row["lag"], row["workers"])
+
+
+async def backlog(snapshot: Snapshot) -> Backlog:
+    """Return what waits in the outbox and among the dead letters."""
+    outbox = await snapshot.connection.fetchrow(OUTBOX)
+    parked = await snapshot.connection.fetch(PARKED)
+    return Backlog(
+        outbox_pending=outbox["pending"] if outbox else 0,
+        outbox_age_s=max(0.0, outbox["age"]) if outbox else 0.0,
+        parked={row["reason"]: row["total"] for row in parked},
+    )
 
 
 async def dead_letters(

@@ -1,20 +1,28 @@
 """What is told without a token: health, readiness, metrics, and public keys."""
 
+import asyncio
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from api import answers, documentation
-from api.auth import Bearer
+from api.auth import Bearer, Role
+from api.metrics import Backlog
 from api.models.operations import Health, KeySet, Ready
-from api.problems import Unavailable
+from api.problems import Problem, Unavailable
 from api.queries import operations
+from api.reading import Views
 from api.services import Serving
 
 router = APIRouter(tags=["service"])
 
 NOBODY: Final = Bearer(subject="", projects=(), roles=frozenset())
 """Readiness is asked without a token and sees no project."""
+
+EVERYBODY: Final = Bearer(subject="", projects=None, roles=frozenset({Role.OPERATOR}))
+"""The metrics are numbers over all projects."""
+
+BACKLOG_S: Final = 3.0
 
 
 @router.get("/healthz", response_model=Health)
@@ -55,6 +63,15 @@ async def jwks(serving: Serving) -> Response:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-async def metrics(request: Request, serving: Serving) -> Response:
+async def metrics(serving: Serving) -> Response:
     """Give the API's metrics in the text format of Prometheus."""
-    return serving.metrics.exposition()
+    return serving.metrics.exposition(len(serving.feed), await _backlog(serving.views))
+
+
+async def _backlog(views: Views) -> Backlog | None:
+    """Return what waits in the database, or None when it does not say so in time."""
+    try:
+        async with asyncio.timeout(BACKLOG_S), views.snapshot(EVERYBODY) as snapshot:
+            return await operations.backlog(snapshot)
+    except (Problem, TimeoutError):
+        return None

@@ -3,6 +3,7 @@
 import asyncio
 
 import asyncpg
+import httpx
 import pytest
 
 from contracts import metrics
@@ -10,12 +11,17 @@ from contracts.errors import SettingError
 from contracts.topics import TOPICS, topic_name
 from projector.bootstrap import run_worker
 from projector.demo.ports import free_port
+from tests.api_rows import bearer, project, serving
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of
-from tests.scraping import scrape
+from tests.records import record
+from tests.scraping import Scrape, scrape
 from tests.stack.waiting import until
+from tests.streams import following, listening
+from tests.unit.event_samples import OTHER, RUN, least
 
 DEADLINE_S = 30
+BAD = [record("run-state", 1, b"{"), record("run-state", 2, b"[")]
 
 ACCOUNTED = """
     SELECT sum(applied) AS applied, sum(dead) AS dead, sum(tombstones) AS tombstone,
@@ -101,3 +107,64 @@ async def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+async def test_the_api_tells_what_it_has_answered(database_url: str) -> None:
+    await project(database_url, [record("run-state", 0, least("run-state")), *BAD])
+    async with listening(database_url, stream_connections=7) as served:
+        async with httpx.AsyncClient(base_url=served.url) as http:
+            said = bearer(served.settings)
+            for path in (f"/v1/runs/{RUN}", f"/v1/runs/{OTHER}", f"/v1/runs/{RUN}"):
+                await http.get(path, headers=said)
+            await http.get("/nowhere", headers=said)
+            await http.get(
+                "/v1/runs", params={"wait_for": "t:0:9", "wait_timeout": 0}, headers=said
+            )
+            async with following(served), following(served):
+                seen = Scrape((await http.get("/metrics")).text)
+        route = "/v1/runs/{run_id}"
+        assert seen.total("runfold_api_requests_total", route=route, status="200") == 2
+        assert seen.total("runfold_api_requests_total", route=route, status="404") == 1
+        assert seen.total("runfold_api_requests_total", route="unknown", status="404") == 1
+        assert seen.total("runfold_api_request_seconds_count", route=route) == 3
+        assert seen.total("runfold_api_server_problems_total", code="not_yet") == 1
+        assert seen.total("runfold_api_streams") == 2
+        assert seen.total("runfold_api_streams_limit") == 7
+        # itself and the two streams
+        assert seen.total("runfold_api_requests_in_progress") == 3
+        assert seen.by("runfold_dead_letters_parked", "reason") == {"malformed": 2}
+        assert seen.total("runfold_outbox_pending") == 0
+        assert seen.total("runfold_outbox_age_seconds") == 0
+        given = {name for each in metrics.API for name in each.series()}
+        assert given <= seen.names()
+
+
+async def test_the_api_tells_how_long_a_decision_has_waited(database_url: str) -> None:
+    owner = await asyncpg.connect(database_url)
+    await owner.execute(
+        """
+        INSERT INTO runfold.command (command_id, run_id, project_id, run_version, decision,
+            approver_id, new_state, decided_at, event, published_at)
+        VALUES
+            (gen_random_uuid(), $1, 'p', 1, 'approve', 'a', 'running', now() - interval '9 s',
+                '', NULL),
+            (gen_random_uuid(), $1, 'p', 2, 'approve', 'a', 'running', now() - interval '5 s',
+                '', NULL),
+            (gen_random_uuid(), $1, 'p', 3, 'approve', 'a', 'running', now() - interval '1 d',
+                '', now())
+        """,
+        RUN,
+    )
+    await owner.close()
+    async with serving(database_url) as client:
+        seen = Scrape((await client.http.get("/metrics")).text)
+    assert seen.total("runfold_outbox_pending") == 2
+    assert 9 <= seen.total("runfold_outbox_age_seconds") < 60
+
+
+async def test_without_a_database_the_api_still_gives_metrics() -> None:
+    async with serving(f"postgresql://127.0.0.1:{free_port()}/nowhere") as client:
+        assert (await client.ask("/v1/runs")).status_code == 503
+        seen = Scrape((await client.http.get("/metrics")).text)
+    assert seen.total("runfold_api_server_problems_total", code="database_unavailable") == 1
+    assert not seen.each("runfold_outbox_pending")
