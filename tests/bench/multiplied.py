@@ -6,6 +6,7 @@ in the JSON alike, so that the rows are what the projector would have written fo
 this holds is checked: the audit recounts every counter, and runs computed anew do not change.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import asyncpg
@@ -16,8 +17,8 @@ from projector.recompute import recompute
 from projector.touched import Touched
 from tests.applying import workers
 from tests.bench.backlog import SEED, day
+from tests.records import FakeRecord
 
-RUNS_A_DAY: Final = 1_000
 POLL: Final = 2_000
 
 # A row as text has its dates, its incident ids and its channel references in one form each,
@@ -92,12 +93,12 @@ COUNT_INCIDENTS: Final = """
 SAMPLE: Final = "SELECT run_id::text FROM run ORDER BY md5(run_id::text) LIMIT 500"
 
 
-async def multiply(database_url: str, days: int, *, whole: bool = False) -> None:
-    """Fill a migrated, empty database with the views of so many days of 1,000 runs.
+async def multiply(database_url: str, days: int, runs_a_day: int, *, whole: bool = False) -> None:
+    """Fill a migrated, empty database with the views of so many days.
 
     Only the first day has steps and calls of its runs, and their states, unless `whole`.
     """
-    await _project_a_day(database_url)
+    await _project(database_url, day(runs_a_day))
     connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
     try:
         await connection.execute("SET maintenance_work_mem = '512MB'")
@@ -126,8 +127,7 @@ async def check(connection: asyncpg.Connection) -> None:
     await transaction.rollback()
 
 
-async def _project_a_day(database_url: str) -> None:
-    records = day(RUNS_A_DAY)
+async def _project(database_url: str, records: Sequence[FakeRecord]) -> None:
     async with workers(database_url, 1) as (worker,):
         await worker.own(records)
         for start in range(0, len(records), POLL):

@@ -27,6 +27,7 @@ CLIENTS = 8
 class Size:
     """How much is measured."""
 
+    runs_a_day: int
     days: int
     few_days: int
     times: int
@@ -36,8 +37,8 @@ class Size:
 
 
 SIZES = [
-    pytest.param(Size(days=20, few_days=5, times=40, seconds=1), id="quick"),
-    pytest.param(Size(days=500, few_days=5, times=300, seconds=5), id="full"),
+    pytest.param(Size(runs_a_day=250, days=20, few_days=4, times=20, seconds=1), id="quick"),
+    pytest.param(Size(runs_a_day=1_000, days=500, few_days=5, times=300, seconds=5), id="full"),
 ]
 
 
@@ -49,21 +50,22 @@ def test_lists(figures: Figures, fresh: Fresh, size: Size) -> None:
 class _Lists:
     def __init__(self, figures: Figures, fresh: Fresh, size: Size) -> None:
         self._figures, self._fresh, self._size = figures, fresh, size
-        self._few = f"{size.few_days * multiplied.RUNS_A_DAY:,} runs"
-        self._many = f"{size.days * multiplied.RUNS_A_DAY:,} runs"
+        self._few = f"{size.few_days * size.runs_a_day:,} runs"
+        self._many = f"{size.days * size.runs_a_day:,} runs"
 
     async def measure(self) -> None:
         async with self._fresh() as database_url:
             few = await self._p50_of_few(database_url)
         async with self._fresh() as database_url:
-            await multiplied.multiply(database_url, self._size.days)
+            await multiplied.multiply(database_url, self._size.days, self._size.runs_a_day)
             connection = await asyncpg.connect(database_url)
             await connection.execute("SET jit = off; SET search_path = g_main")
             first = await first_pages(connection)
             deep = await deep_pages(connection, first)
-            async with serving(database_url) as api, api.client() as client:
-                taken_first = await self._through(client, first)
-                taken_deep = await self._through(client, deep)
+            async with serving(database_url) as api:
+                async with api.client() as client:
+                    taken_first = await self._through(client, first)
+                    taken_deep = await self._through(client, deep)
                 self._worst("first page", taken_first)
                 self._worst("deep page", taken_deep)
                 p50 = taken_first[first[0]].p50
@@ -72,11 +74,11 @@ class _Lists:
                 await self._alone(database_url, first)
                 await self._throughput(database_url, api, first)
                 self._figures.add("memory of the API", api.resident_bytes / 1e6, "MB")
-                await self._against_joins(connection, client, taken_first | taken_deep)
+                await self._against_joins(connection, api, taken_first | taken_deep)
             await connection.close()
 
     async def _p50_of_few(self, database_url: str) -> float:
-        await multiplied.multiply(database_url, self._size.few_days)
+        await multiplied.multiply(database_url, self._size.few_days, self._size.runs_a_day)
         async with serving(database_url) as api, api.client() as client:
             get = partial(client.get, path("/v1/runs", {"per_page": 50}))
             return (await timed(get, self._size.times)).p50
@@ -120,23 +122,24 @@ class _Lists:
         self._figures.add(name, rate, "requests/s", Reference("SQL alone", alone), calls)
 
     async def _against_joins(
-        self, connection: asyncpg.Connection, client: Client, taken: dict[Asked, Times]
+        self, connection: asyncpg.Connection, api: Api, taken: dict[Asked, Times]
     ) -> None:
         await normalised.create(connection)
         joins = Lists(connection)
         for each in singles([*taken]):
-            await self._compare(client, joins, each, taken[each], "joins")
+            await self._compare(api, joins, each, taken[each], design="joins")
         await normalised.index_texts(connection)
         joins = Lists(connection, is_indexed=True)
         for each, times in taken.items():
             if each.filters == ("incident",):
-                await self._compare(client, joins, each, times, "joins, texts indexed")
+                await self._compare(api, joins, each, times, design="joins, texts indexed")
 
     async def _compare(
-        self, client: Client, joins: Lists, asked: Asked, taken: Times, design: str
+        self, api: Api, joins: Lists, asked: Asked, taken: Times, *, design: str
     ) -> None:
         """Ask both for the same page: the answers must be equal."""
-        answer = loads(await client.get(url(asked)), parse_float=Decimal)
+        async with api.client() as client:
+            answer = loads(await client.get(url(asked)), parse_float=Decimal)
         runs, total = await joins.page(asked.where, asked.after, 50)
         assert (answer["total"], len(answer["runs"])) == (total, len(runs)), asked.name
         assert [_plain(each) for each in answer["runs"]] == [_plain(each) for each in runs]
