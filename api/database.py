@@ -97,6 +97,9 @@ async def _connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[async
     except asyncpg.InvalidParameterValueError:
         # The only session setting a server may refuse is the role, which a migration creates.
         raise NotMigrated from None
+    except asyncpg.InsufficientPrivilegeError as error:
+        detail = f"the API's login lacks a role in the database: {error}"
+        raise Unavailable("role_not_granted", detail, retry_after=10) from None
 
 
 async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 import orjson
 from fastapi import Request
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from starlette.requests import ClientDisconnect
 
 from api.parameters import Text
@@ -24,6 +24,11 @@ _TRACEPARENT: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
 )
 _NAME_LENGTH: Final = 100
+
+
+def _whole(value: object) -> object:
+    # JSON knows one kind of number: 7.0 is the integer 7 to JSON Schema, and so to clients.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class DecisionRequest(BaseModel):
@@ -47,7 +52,7 @@ class DecisionRequest(BaseModel):
     """What is decided."""
     reason: Text | None = None
     """Why; needed to reject."""
-    run_version: Annotated[int, Field(ge=0, le=INT64_MAX)] | None = None
+    run_version: Annotated[int | None, Field(ge=0, le=INT64_MAX), BeforeValidator(_whole)] = None
     """Version of the run that was looked at; when it is not the present one, nothing is decided."""
 
 

@@ -1,6 +1,8 @@
 """The OpenAPI document is true: schemathesis asks the running API whatever it allows, and more."""
 
 import asyncio
+import itertools
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,10 +14,16 @@ import pytest
 import schemathesis
 import uvicorn
 from hypothesis import HealthCheck, assume, settings
+from schemathesis.specs.openapi.checks import (
+    ignored_auth,
+    negative_data_rejection,
+    positive_data_acceptance,
+)
 
 from api.app import create_app
 from projector.demo.postgres import EmbeddedPostgres
-from tests.api_rows import bearer, of_history, project, settings_for
+from tests.api_rows import bearer, numbered, of_history, project, settings_for
+from tests.deciding import ACTION, key_file, waiting
 from tests.histories import history
 from tests.stack import databases
 
@@ -23,6 +31,18 @@ from tests.stack import databases
 # both have tests of their own.
 OPEN_ENDED = {"cursor", "wait_for", "wait_timeout"}
 LONGEST_URL = 32_768
+
+REQUESTS = int(os.environ.get("SCHEMATHESIS_REQUESTS", "0"))
+"""How many requests to make in all; a few of each operation when unset."""
+
+# Runs on which a decision is possible, comes too late, or is the asker's own.
+KINDS: tuple[dict[str, Any], ...] = (
+    {},
+    {"timeout_at": "2026-05-18T06:01:48Z"},
+    {"pending_action": None},
+    {"pending_action": ACTION | {"requested_by": "tester"}},
+)
+WAITING = [str(uuid4()) for _ in range(400)]
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +52,9 @@ def database(postgres: EmbeddedPostgres, database_template: str) -> Iterator[str
     url = postgres.url_of(name)
     asyncio.run(databases.clone_database(postgres.url, database_template, name))
     asyncio.run(project(url, of_history(history(3, 400, bad=True))))
+    runs = zip(WAITING, itertools.cycle(KINDS), strict=False)
+    events = [("run-state", waiting(run_id=run, **kind)) for run, kind in runs]
+    asyncio.run(project(url, numbered(events, partition=1)))
     asyncio.run(report(url))
     yield url
     asyncio.run(databases.drop_database(postgres.url, name))
@@ -51,10 +74,11 @@ async def report(url: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(database: str) -> Iterator[str]:
+def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the API, served as ever."""
     listening = socket.create_server(("127.0.0.1", 0))
-    app = create_app(settings_for(database))
+    key = key_file(tmp_path_factory.mktemp("key"))
+    app = create_app(settings_for(database, approval_key=key))
     running = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=running.run, args=([listening],))
     thread.start()
@@ -82,13 +106,31 @@ schema = schemathesis.openapi.from_dict(document())
 schema.config.update(headers=bearer(SETTINGS, roles=["operator"]))
 
 
-@schema.parametrize()
-@settings(
-    max_examples=40,
-    derandomize=True,
+OPERATIONS = sum(len(path) for path in document()["paths"].values())
+often = settings(
+    max_examples=max(40, REQUESTS // OPERATIONS),
+    derandomize=not REQUESTS,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
+
+
+@schema.parametrize()
+@often
 def test_every_answer_is_as_documented(case: Any, server: str) -> None:
     assume(len(case.as_curl_command()) < LONGEST_URL)
     case.call_and_validate(base_url=server)
+
+
+decisions = schema.include(method="POST", path="/v1/runs/{run_id}/decision")
+next_run = itertools.cycle(WAITING)
+
+
+@decisions.parametrize()
+@often
+def test_every_answer_to_a_decision_is_as_documented(case: Any, server: str) -> None:
+    """On runs that wait: what is taken and what is not is up to more than the document can say."""
+    case.path_parameters["run_id"] = next(next_run)
+    assume(len(case.as_curl_command()) < LONGEST_URL)
+    checks = [positive_data_acceptance, negative_data_rejection, ignored_auth]
+    case.call_and_validate(base_url=server, excluded_checks=checks)
