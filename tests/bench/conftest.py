@@ -54,3 +54,11 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 def fresh(postgres: EmbeddedPostgres, database_template: str) -> Fresh:
     """Migrated databases, one for each time it is called."""
     return fresh_on(postgres, database_template)
+
+
+@pytest.fixture
+def bootstrap(request: pytest.FixtureRequest, broker_name: str) -> str:
+    """The broker that the test names."""
+    if broker_name == "Apache Kafka":
+        return str(request.getfixturevalue("kafka_bootstrap"))
+    return str(request.getfixturevalue("broker").bootstrap)

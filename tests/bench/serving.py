@@ -22,7 +22,10 @@ class Client:
 
     def __init__(self, port: int, token: str) -> None:
         self._port = port
-        self._headers = f"Host: {LOOPBACK}\r\nAuthorization: Bearer {token}\r\n"
+        self._headers = (
+            f"Host: {LOOPBACK}\r\nAuthorization: Bearer {token}\r\n"
+            "Content-Type: application/json\r\n"
+        )
 
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection(LOOPBACK, self._port)
@@ -34,16 +37,24 @@ class Client:
 
     async def get(self, path: str) -> bytes:
         """The body of an answer that is no error."""
-        status, body = await self.ask(f"GET {path} HTTP/1.1\r\n{self._headers}\r\n".encode())
+        status, body = await self._ask("GET", path, b"")
         assert status == 200, (path, body)
         return body
 
-    async def ask(self, request: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer to a request."""
-        self._writer.write(request)
-        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
-        length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
-        return int(head[9:12]), await self._reader.readexactly(int(length))
+    async def status(self, path: str) -> int:
+        """The status of an answer, whatever it is."""
+        return (await self._ask("GET", path, b""))[0]
+
+    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer to JSON."""
+        return await self._ask("POST", path, body)
+
+    async def _ask(self, method: str, path: str, content: bytes) -> tuple[int, bytes]:
+        head = f"{method} {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(content)}\r\n\r\n"
+        self._writer.write(head.encode() + content)
+        answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = answer.partition(b"content-length:")[2].partition(b"\r\n")[0]
+        return int(answer[9:12]), await self._reader.readexactly(int(length))
 
 
 class Api:

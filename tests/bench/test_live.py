@@ -19,13 +19,6 @@ SIZE = """
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
 
-@pytest.fixture
-def bootstrap(request: pytest.FixtureRequest, broker_name: str) -> str:
-    if broker_name == "Apache Kafka":
-        return str(request.getfixturevalue("kafka_bootstrap"))
-    return str(request.getfixturevalue("broker").bootstrap)
-
-
 @pytest.mark.parametrize(
     ("broker_name", "many"),
     [
