@@ -99,7 +99,7 @@ def run(port: int, seed: int) -> None:
                 ) as api,
             ):
                 api.wait_until(lambda: _answers(f"{url}/healthz"), READY_SECONDS)
-                show.ready(url, _token())
+                show.ready(url, _token(), settings.kafka_bootstrap)
                 servers = _Servers(
                     (
                         ("PostgreSQL", lambda: postgres.running),

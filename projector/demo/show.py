@@ -56,7 +56,7 @@ class Show:
         """Say what is being done."""
         self._console.print(f"{what} …")
 
-    def ready(self, url: str, token: str) -> None:
+    def ready(self, url: str, token: str, kafka_bootstrap: str) -> None:
         """Say where everything is, and what to try."""
         ask = f'curl -s -H "Authorization: Bearer $TOKEN" "{url}'
         if self._console.is_terminal:
@@ -65,6 +65,7 @@ class Show:
             )
             self._console.print(Panel(where, title="runfold is up", expand=False))
         self._console.print(f"URL={url}")
+        self._console.print(f"RUNFOLD_KAFKA_BOOTSTRAP={kafka_bootstrap}")
         # On a line of its own, without a frame: it is there to be copied.
         self._console.print(f"TOKEN={token}", markup=False)
         for path in ("/v1/runs?per_page=3", "/v1/approvals", "/v1/runs/counts"):
