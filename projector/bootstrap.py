@@ -6,16 +6,17 @@ import secrets
 import signal
 import socket
 import zlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 
+from contracts.errors import SettingError
 from contracts.read_model import WRITER_ROLE
-from projector import changes, generations, metrics, requests
+from projector import changes, generations, metrics, requests, writer
 from projector.activation import Target
 from projector.applying import Applier, Observers
 from projector.consumer import Consumer
@@ -33,6 +34,11 @@ from projector.settings import ProjectorSettings
 CONNECTIONS = 5
 """One writes, one reads positions on assignment, one reports, one listens for requests, one prunes
 the log of changes."""
+
+if TYPE_CHECKING:
+    from projector.tracing import Tracing
+
+NO_TRACING: Final = "RUNFOLD_TRACING: OpenTelemetry is not installed: pip install 'runfold[otel]'"
 
 CLOSE_SECONDS: Final = 2.0
 
@@ -64,18 +70,47 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
         async with _closed_in_time(writer_pool(settings.database_url, CONNECTIONS)) as pool:
             dependencies = Dependencies(pool, stopping, database, broker)
             BrokerLog(dependencies.broker).attach()
-            await _work(settings, dependencies, target, measured)
+            async with _traced(settings) as tracing:
+                await _work(settings, dependencies, target, measured, tracing)
+
+
+@asynccontextmanager
+async def _traced(settings: ProjectorSettings) -> "AsyncIterator[Tracing | None]":
+    """Trace while the block runs, if that is wished for; else nothing of it is even loaded."""
+    if not settings.tracing:
+        yield None
+        return
+    try:
+        from projector import tracing  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SettingError(NO_TRACING) from error
+    made = tracing.from_environment(settings.group_id)
+    try:
+        yield made
+    finally:
+        await asyncio.to_thread(made.close)
 
 
 async def _work(
-    settings: ProjectorSettings, dependencies: Dependencies, target: Target, measured: Metrics
+    settings: ProjectorSettings,
+    dependencies: Dependencies,
+    target: Target,
+    measured: Metrics,
+    tracing: "Tracing | None",
 ) -> None:
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     reporter = Reporter(dependencies, worker_id, None if target.follows else target.generation)
     slot = zlib.crc32(worker_id.encode()) % SLOTS
     observers = Observers((reporter, measured))
-    applier = Applier(dependencies, target, settings.topic_prefix, slot, observers)
-    consumer = await _joined(settings, applier, dependencies, measured)
+    write = writer.write if tracing is None else tracing.write(writer.write)
+    applier = Applier(dependencies, target, settings.topic_prefix, slot, observers, write=write)
+    seeker = Seeker(dependencies)
+    consumer = await _joined(
+        dependencies,
+        lambda: Consumer(
+            settings, applier, seeker, dependencies, metrics=measured, tracing=tracing
+        ),
+    )
     if consumer is None:
         return
     beside = [
@@ -91,7 +126,16 @@ async def _work(
     await consumer.stop()
     if consumer.failure is not None:
         raise consumer.failure
-    await asyncio.gather(*beside)
+    await _ended(beside)
+
+
+async def _ended(beside: Sequence["asyncio.Task[None]"]) -> None:
+    """Wait for what goes on beside the polls, not for ever; raise what ended one of them."""
+    done, hanging = await asyncio.wait(beside, timeout=CLOSE_SECONDS)
+    for each in hanging:
+        each.cancel()
+    for each in done:
+        each.result()
 
 
 async def _or_end(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
@@ -169,12 +213,11 @@ async def _closed_in_time(opening: asyncpg.Pool) -> AsyncIterator[asyncpg.Pool]:
 
 
 async def _joined(
-    settings: ProjectorSettings, applier: Applier, dependencies: Dependencies, measured: Metrics
+    dependencies: Dependencies, new_consumer: Callable[[], Consumer]
 ) -> Consumer | None:
     """Return a consumer that has joined the group, waiting for the broker."""
-    seeker = Seeker(dependencies)
     while not dependencies.stopping.is_set():
-        consumer = Consumer(settings, applier, seeker, dependencies, measured)
+        consumer = new_consumer()
         try:
             if await _done(consumer.start(), dependencies.stopping):
                 return consumer

@@ -7,7 +7,7 @@ on with the next poll, we go back to the stored positions.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -30,6 +30,9 @@ from projector.outage import FrameworkLog
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
 
+if TYPE_CHECKING:
+    from projector.tracing import Tracing
+
 POLL_TIMEOUT_MS: Final = 10
 REVOCATION_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 1.0
@@ -46,7 +49,9 @@ class Consumer:
         applier: Applier,
         seeker: Seeker,
         dependencies: Dependencies,
+        *,
         metrics: Metrics,
+        tracing: "Tracing | None" = None,
     ) -> None:
         self.failure: Exception | None = None
         """What ended the worker, when it was neither a record nor a dependency."""
@@ -55,6 +60,7 @@ class Consumer:
         self._seeker = seeker
         self._dependencies = dependencies
         self._metrics = metrics
+        self._tracing = tracing
         self._turn = asyncio.Lock()
         self._ended = False
         self._log = structlog.get_logger("runfold")
@@ -137,7 +143,11 @@ class Consumer:
 
     async def _apply_or_seek(self, records: Sequence[PolledRecord]) -> None:
         try:
-            await self._apply(records)
+            if self._tracing is None:
+                await self._apply(records)
+            else:
+                with self._tracing.poll(records):
+                    await self._apply(records)
         except PositionConflict as conflict:
             self._log.info("partitions are sought again", reason=str(conflict))
             await self._seek({Partition(each.topic, each.partition) for each in records})

@@ -28,6 +28,9 @@ class ProjectorSettings(DatabaseSettings, TopicSettings):
     """Address a worker gives its metrics at."""
     metrics_port: int | None = Field(default=None, ge=0, le=65_535, examples=[9108])
     """Port a worker gives its metrics at, for Prometheus; 0 is any free one, none when unset."""
+    tracing: bool = False
+    """Whether polls are traced with OpenTelemetry; needs `runfold[otel]`, and its own variables
+    (`OTEL_EXPORTER_OTLP_ENDPOINT` and others) say where to."""
     stream_keep_seconds: float = Field(default=3_600, ge=1, le=604_800)
     """How long changes of runs are kept for clients of `/v1/stream` that come back."""
     shutdown_seconds: float = Field(default=30, gt=0, le=3_600)
