@@ -23,7 +23,8 @@ from api.settings import ApiSettings
 from api.stream.feed import Feed
 from api.stream.shutdown import called_at_shutdown
 from contracts.approvals import load_signing_keys
-from contracts.settings import load
+from contracts.settings import kafka_connection, load
+from contracts.topics import topic_name
 
 DESCRIPTION: Final = "The views of an agent platform's event stream."
 
@@ -46,6 +47,8 @@ def create_app(settings: ApiSettings) -> FastAPI:
         settings.approval_audience,
         timedelta(seconds=settings.approval_seconds),
     )
+    decisions = topic_name(settings.topic_prefix, "approval-command")
+    broker = kafka_connection(settings) if settings.kafka_bootstrap else None
     metrics = Metrics(settings.stream_connections)
 
     @asynccontextmanager
@@ -53,7 +56,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
         async with (
             open_pool(settings.database_url) as pool,
             open_command_pool(settings.database_url) as command_pool,
-            relaying(settings),
+            relaying(settings.database_url, decisions, broker),
         ):
             views = Views(pool)
             feed = Feed(settings.database_url, views, settings.stream_connections)

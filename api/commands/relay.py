@@ -17,16 +17,13 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from api.commands.outbox import CHANNEL, CHECK, CLAIM, MARK
 from api.database import COMMAND_SESSION, CONNECT_TIMEOUT_S
-from api.settings import ApiSettings
 from contracts.envelope import CONTENT_TYPE
 from contracts.outage import Outage, pause
 from contracts.read_model import ALL_PROJECTS_SETTING
-from contracts.settings import KafkaConnection, kafka_connection
-from contracts.topics import by_suffix, topic_name
+from contracts.settings import KafkaConnection
 
 logger = structlog.stdlib.get_logger("api.relay")
 
-SUFFIX: Final = by_suffix("approval-command").suffix
 HEADERS: Final = [("content-type", CONTENT_TYPE.encode())]
 
 # The internal one comes of a rollback on a connection whose server has just been killed.
@@ -58,13 +55,15 @@ OPTIONS: Final[dict[str, Any]] = {"acks": "all", "request_timeout_ms": REQUEST_T
 
 
 @asynccontextmanager
-async def relaying(settings: ApiSettings) -> AsyncIterator[None]:
-    """Relay while the block runs, where a broker is set."""
-    if settings.kafka_bootstrap is None:
+async def relaying(
+    database_url: str, topic: str, broker: KafkaConnection | None
+) -> AsyncIterator[None]:
+    """Relay to a topic while the block runs, where there is a broker."""
+    if broker is None:
         logger.info("no broker is set: decisions are kept until an API with one publishes them")
         yield
         return
-    relay = Relay(settings)
+    relay = Relay(database_url, topic, broker)
     running = asyncio.create_task(relay.run())
     running.add_done_callback(_tell_failure)
     try:
@@ -92,10 +91,8 @@ async def _start(producer: AIOKafkaProducer) -> None:
 class Relay:
     """One process's relay; waits as long as it takes for a database or a broker that is away."""
 
-    def __init__(self, settings: ApiSettings) -> None:
-        self._database_url = settings.database_url
-        self._broker_connection: KafkaConnection = kafka_connection(settings)
-        self._topic = topic_name(settings.topic_prefix, SUFFIX)
+    def __init__(self, database_url: str, topic: str, broker: KafkaConnection) -> None:
+        self._database_url, self._topic, self._broker_connection = database_url, topic, broker
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
         self._database = Outage("database of the outbox")

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -216,6 +217,21 @@ async def test_nothing_of_a_decision_that_fails_is_kept(
     await owner.execute("DROP TABLE runfold.idempotency")
     problem_of(await alice.decide(headers=KEY), 503, "not_migrated")
     assert await events(database_url) == []
+
+
+async def test_a_login_that_may_not_decide_is_told_so(
+    client: Client, told: Told, owner: asyncpg.Connection, database_url: str
+) -> None:
+    login = f"reader_{uuid4().hex}"
+    await owner.execute(f"CREATE ROLE {login} LOGIN NOINHERIT IN ROLE {READER_ROLE}")
+    try:
+        async with serving(database_url.replace("postgres@", f"{login}@")) as reading:
+            assert (await reading.get("/v1/runs"))["total"] == 2
+            alice = Approver(reading.http, reading.settings)
+            problem = problem_of(await alice.decide(REJECT), 503, "role_not_granted")
+            assert COMMANDER_ROLE in problem["detail"]
+    finally:
+        await owner.execute(f"DROP ROLE {login}")
 
 
 HOSTILE = [

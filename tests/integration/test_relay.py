@@ -12,12 +12,14 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from api.app import create_app
 from api.commands import relay
 from contracts.envelope import CONTENT_TYPE
+from contracts.errors import SettingError
 from projector.demo.broker import EmbeddedBroker
 from projector.demo.postgres import EmbeddedPostgres
 from projector.migrate import migrate
-from tests.api_rows import Client, problem_of, serving
+from tests.api_rows import Client, problem_of, serving, settings_for
 from tests.deciding import (
     APPROVE,
     REJECT,
@@ -235,11 +237,8 @@ async def test_a_broker_that_is_away_is_waited_for_and_keeps_nobody_waiting(
                 assert time.monotonic() - began < 3
                 await until(lambda: len(lines) > 0, 30, "the outage to be told")
                 await asyncio.to_thread(broker.start)
-                await create_topic(broker.bootstrap, "awooop.approval-command")
                 await all_published(database_url)
                 assert (await alice.get(path))["status"] == "published"
-        [record] = await on_topic(broker.bootstrap, "awooop.approval-command")
-        assert event_of(record.value).id == command["command_id"]
     assert [line["event"] for line in lines] == [
         "broker is away; waiting for it and trying again",
         "broker is back",
@@ -280,6 +279,19 @@ async def test_a_database_that_comes_late_or_goes_is_waited_for(
         ]
         * 2
     )
+
+
+def test_a_broker_that_cannot_be_asked_rightly_is_a_setting(tmp_path: Path) -> None:
+    nonsense = tmp_path / "ca.pem"
+    nonsense.write_text("no certificate")
+    settings = settings_for(
+        "postgresql://127.0.0.1/nowhere",
+        kafka_bootstrap="127.0.0.1:1",
+        kafka_security_protocol="SSL",
+        kafka_ssl_cafile=nonsense,
+    )
+    with pytest.raises(SettingError, match="RUNFOLD_KAFKA_SSL_CAFILE"):
+        create_app(settings)
 
 
 async def test_a_relay_is_not_waited_for_long_when_the_api_ends(
