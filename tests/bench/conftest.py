@@ -25,6 +25,7 @@ def figures(request: pytest.FixtureRequest) -> Figures:
     def tell(line: str) -> None:
         with capture.global_and_fixture_disabled():
             terminal.write_line(line)
+            terminal.flush()
 
     collected = Figures(tell)
     request.config.stash[FIGURES] = collected
