@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint kafka-test bench bench-quick clean
+.PHONY: help install demo test lint kafka-test bench bench-quick bench-large clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,11 +31,15 @@ kafka-test: install ## run the tests that need Apache Kafka: fetches it with Mav
 		{ echo "kafka-test: no $$tool on the path; install a JDK (17 or newer) and Maven" >&2; exit 1; }; done
 	$(BIN)/pytest -m kafka
 
-bench: install ## measure
-	$(BIN)/pytest -m bench tests/bench
+bench: install ## measure everything on Apache Kafka too, write it to tests/bench and the README
+	$(BIN)/pytest -m bench -k "not quick and not large" tests/bench --figures tests/bench/figures.json
+	$(BIN)/python -m tests.bench.readme
 
-bench-quick: install ## measure what is measured within a minute
-	$(BIN)/pytest -m bench -k quick tests/bench
+bench-quick: install ## measure a little of everything, in about a minute
+	$(BIN)/pytest -m bench -k quick tests/bench --figures bench-results/quick.json
+
+bench-large: install ## measure with five million events in the views
+	$(BIN)/pytest -m bench -k large tests/bench --figures tests/bench/figures-large.json
 
 clean: ## remove all that is made here, .venv too
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \

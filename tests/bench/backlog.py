@@ -38,9 +38,9 @@ class Backlog:
         }
 
 
-def events(many: int | None) -> Iterator[Generated]:
-    """The first events of the history that everything is measured with."""
-    return islice(history(SEED, None, START), many)
+def events(many: int | None, seed: int = SEED) -> Iterator[Generated]:
+    """The first events of a history; everything is measured with the same one, but for `seed`."""
+    return islice(history(seed, None, START), many)
 
 
 def day(runs: int) -> list[FakeRecord]:
@@ -55,7 +55,7 @@ def day(runs: int) -> list[FakeRecord]:
     return records
 
 
-async def fill(bootstrap: str, prefix: str, many: int) -> Backlog:
+async def fill(bootstrap: str, prefix: str, many: int, seed: int = SEED) -> Backlog:
     """Create the topics and send so many events to them."""
     settings = ProjectorSettings(
         database_url="postgresql://none", kafka_bootstrap=bootstrap, topic_prefix=prefix
@@ -65,7 +65,7 @@ async def fill(bootstrap: str, prefix: str, many: int) -> Backlog:
 
     def records() -> Iterator[Record]:
         nonlocal size
-        for number, event in zip(count(1), events(many), strict=False):
+        for number, event in zip(count(1), events(many, seed), strict=False):
             key = event.key.encode()
             size += len(key) + len(event.value)
             yield Record(number, event.topic, key, event.value)

@@ -22,6 +22,7 @@ DEADLINE_S = 600
 PROGRESS = """
     SELECT coalesce(sum(next_offset - first_offset), 0)::bigint AS events, max(updated_at) AS at
     FROM g_main.position
+    WHERE starts_with(topic, $1)
 """
 ASSIGNED = "SELECT count(*) FROM runfold.worker WHERE json_array_length(partitions) > 0"
 
@@ -52,20 +53,20 @@ async def drain(backlog: Backlog, database_url: str, workers: int = 1) -> Draine
                 return bool(await connection.fetchval(ASSIGNED) == workers)
 
             await until(joined, 60, f"{workers} workers with partitions")
-        first_events, first_at = await _progress(connection)
+        first_events, first_at = await _progress(connection, backlog)
         most = 0
 
         async def drained() -> bool:
             nonlocal first_events, first_at, most
             _alive(started)
             most = max(most, *(psutil.Process(each.pid).memory_info().rss for each in started))
-            events, at = await _progress(connection)
+            events, at = await _progress(connection, backlog)
             if first_events == 0 and events:
                 first_events, first_at = events, at
             return events >= backlog.events
 
         await until(drained, DEADLINE_S, f"{backlog.events} events in the views")
-        _, last_at = await _progress(connection)
+        _, last_at = await _progress(connection, backlog)
         for worker in started:
             worker.terminate()
             await asyncio.to_thread(worker.wait, 30)
@@ -96,8 +97,8 @@ def copy_raw(backlog: Backlog, database_url: str) -> float:
     return float(done.stdout)
 
 
-async def _progress(connection: asyncpg.Connection) -> tuple[int, datetime]:
-    row = await connection.fetchrow(PROGRESS)
+async def _progress(connection: asyncpg.Connection, backlog: Backlog) -> tuple[int, datetime]:
+    row = await connection.fetchrow(PROGRESS, backlog.prefix)
     assert row is not None
     return row["events"], row["at"]
 

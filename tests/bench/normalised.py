@@ -68,6 +68,16 @@ SCHEMA: Final = r"""
     WHERE rank = 6;
     CREATE INDEX ON record (incident_id, created_at, id);
 
+    CREATE TABLE step AS
+    SELECT tie AS step_id, seq AS step_seq, run_id, project_id, detail
+    FROM g_main.item WHERE rank = 4;
+    CREATE INDEX ON step (run_id, step_seq, step_id);
+
+    CREATE TABLE call AS
+    SELECT tie AS call_id, listed_at AS created_at, run_id, project_id, detail
+    FROM g_main.item WHERE rank = 5;
+    CREATE INDEX ON call (run_id, created_at, call_id);
+
     CREATE FUNCTION incident_ids(said text) RETURNS text[]
     LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
         SELECT coalesce(array_agg(found[1]), '{}')
@@ -144,6 +154,12 @@ STATUSES: Final = """
         LEFT JOIN observed USING (run_id)
     )
 """
+HEARD: Final = """
+    SELECT * FROM inbound
+    WHERE project_id = $2
+        AND (run_id = $1 OR event_uuid = $3 OR provider_event_id = $4)
+    ORDER BY received_at, event_uuid
+"""
 SUMMARIES: Final = f"""
     WITH wanted AS (SELECT unnest($1::uuid[]) AS run_id), {MENTIONS},
     named AS (
@@ -198,6 +214,52 @@ async def index_texts(connection: asyncpg.Connection) -> None:
     for table, text in TEXTS.items():
         await connection.execute(f"CREATE INDEX ON {table} USING gin (incident_ids({text}))")
         await connection.execute(f"ANALYZE {table}")
+
+
+class Detail:
+    """The rows that the detail of a run is made of: one statement a table, none a row.
+
+    What is left to do, putting the timeline in order and adding up, is not in it.
+    """
+
+    COUNTED: Final = (
+        "steps",
+        "mcp_calls",
+        "outbound_messages",
+        "legacy_mcp_calls",
+        "remediation_history",
+    )
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def rows(self, run_id: str) -> list[list[asyncpg.Record]]:
+        """The run's rows of each table in `COUNTED`."""
+        fetch = self._connection.fetch
+        (run,) = await fetch("SELECT * FROM run WHERE run_id = $1", run_id)
+        own = "SELECT * FROM {} WHERE run_id = $1 AND project_id = $2 ORDER BY {}"
+        found = [
+            await fetch(own.format(table, order), run_id, run["project_id"])
+            for table, order in (
+                ("step", "step_seq, step_id"),
+                ("call", "created_at, call_id"),
+                ("message", "queued_at, message_id"),
+            )
+        ]
+        await fetch(HEARD, run_id, run["project_id"], run["trigger_event"], run["trigger_ref"])
+        (named,) = await fetch(SUMMARIES, [run_id])
+        bearing = (
+            "SELECT * FROM {} WHERE incident_id = ANY($1)"
+            " AND (project_id IS NULL OR project_id = $2) ORDER BY created_at DESC, id DESC"
+        )
+        for table in ("record", "remediation"):
+            about = named["incidents"] or []
+            found.append(await fetch(bearing.format(table), about, run["project_id"]))
+        return found
+
+    async def counts(self, run_id: str) -> dict[str, int]:
+        """How many rows there are of each."""
+        return dict(zip(self.COUNTED, map(len, await self.rows(run_id)), strict=True))
 
 
 class Lists:
