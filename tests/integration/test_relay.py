@@ -138,6 +138,36 @@ async def test_many_relays_publish_each_once_and_a_runs_in_order(
         assert decided_on == list(versions)
 
 
+async def test_what_another_has_claimed_is_passed_over_until_it_is_given_up(
+    api: Api,
+    keeping: Approver,
+    database_url: str,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The other has been put to sleep in the middle of it."""
+    monkeypatch.setattr(relay, "POLL_S", 0.1)
+    told, runs = Told(database_url), [str(uuid4()) for _ in range(2)]
+    for version in (1, 2):
+        await told(*(waiting(version, run_id=run) for run in runs))
+        for run in runs:
+            await keeping.decide(run=run)
+    other = await asyncpg.connect(database_url)
+    claim = "SELECT FROM runfold.command WHERE run_id = $1 AND run_version = 1 FOR UPDATE"
+    asleep = other.transaction()
+    await asleep.start()
+    await other.fetch(claim, runs[0])
+    async with api():
+        await until(lambda: left(database_url, 2), 30, "the other run's decisions")
+        await asleep.rollback()
+        await all_published(database_url)
+    await other.close()
+    sent = [event_of(record.value).data for record in await on_topic(*place)]
+    assert [data.run_id for data in sent[:2]] == [runs[1]] * 2
+    for run in runs:
+        assert [data.run_version for data in sent if data.run_id == run] == [1, 2]
+
+
 async def test_of_sixteen_at_once_in_a_hundred_rounds_one_event_each_comes(
     api: Api, database_url: str, place: Place
 ) -> None:
