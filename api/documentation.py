@@ -48,5 +48,5 @@ def view(*statuses: int, with_language: bool = False) -> Responses:
     return {
         200: {"description": "What the view says.", "headers": headers},
         304: {"description": "The answer is the one the client has.", "headers": headers},
-        **problems(401, 403, 422, 503, *statuses),
+        **problems(401, 403, 404, 422, 503, *statuses),
     }

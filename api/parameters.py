@@ -35,6 +35,7 @@ _UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0
 _STATE: Final = r"^[a-z_]{1,32}$"
 _INCIDENT: Final = r"^INC-[0-9]{8}-[A-Z0-9]{4,}$"
 _DATE_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
+_GENERATION: Final = r"^[a-z0-9_]{1,40}$"
 _WAIT: Final = r"^[A-Za-z0-9._-]{1,249}:[0-9]{1,9}:[0-9]{1,18}$"
 
 
@@ -124,6 +125,9 @@ RemediationStatus = Literal[
 ]
 
 
+_NAME: Final = _like(_GENERATION, "a generation's name: 1 to 40 of a to z, 0 to 9 and _")
+
+
 class WaitFor(NamedTuple):
     """A record the view must contain."""
 
@@ -153,6 +157,8 @@ class Parameters(BaseModel):
     """`<topic>:<partition>:<offset>`: hold the answer until the view contains this record."""
     wait_timeout: Annotated[float, Field(ge=0, le=WAIT_MAX_S, allow_inf_nan=False)] = WAIT_DEFAULT_S
     """How long to hold it, in seconds; then the answer is 503 `not_yet`."""
+    generation: Annotated[str, StringConstraints(pattern=_GENERATION), _NAME] | None = None
+    """Generation to read instead of the active one; for operators."""
 
 
 async def without_parameters(request: Request) -> None:

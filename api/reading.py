@@ -14,10 +14,10 @@ from typing import Final, TypeVar
 
 import asyncpg
 
-from api.auth import Bearer, Role
+from api.auth import Bearer, Forbidden, Role
 from api.database import ACQUIRE_TIMEOUT_S, Connection, NotMigrated, Pool, reachable
 from api.parameters import Parameters, WaitFor
-from api.problems import Unavailable
+from api.problems import NotFound, Unavailable
 from contracts.read_model import (
     ALL_PROJECTS_SETTING,
     OPERATOR_SETTING,
@@ -27,15 +27,18 @@ from contracts.read_model import (
 
 T = TypeVar("T")
 
-# The search path makes the unqualified tables of a statement those of the active generation.
+# The search path makes the unqualified tables of a statement those of the generation.
 BEGIN: Final = f"""
     SELECT g.name, g.read_model,
         set_config('{PROJECTS_SETTING}', $1::text[]::text, true),
         set_config('{ALL_PROJECTS_SETTING}', $2, true),
         set_config('{OPERATOR_SETTING}', $3, true),
         set_config('search_path', quote_ident(g.schema_name), true)
-    FROM runfold.active_generation a JOIN runfold.generation g ON g.name = a.name
+    FROM runfold.generation g
 """
+BEGIN_ACTIVE: Final = f"{BEGIN} JOIN runfold.active_generation a ON a.name = g.name"
+# One that is not complete may have no index yet.
+BEGIN_NAMED: Final = f"{BEGIN} WHERE g.name = $4 AND g.complete AND g.read_model = {VERSION}"
 
 CONTAINS: Final = """
     SELECT count(*) = cardinality($1::text[])
@@ -88,13 +91,16 @@ class Views:
     ) -> T:
         """Return the answer to `question`, once the view contains what is to be waited for.
 
-        Raises `Unavailable`: `not_yet` when it does not in time, else what `reachable` raises.
+        Raises `Unavailable`: `not_yet` when it does not in time, else what `reachable` raises;
+        `Forbidden` and `NotFound` for a generation named by who may not or that is not there.
         No connection is held while waiting.
         """
+        if parameters.generation is not None and Role.OPERATOR not in bearer.roles:
+            raise Forbidden([Role.OPERATOR])
         deadline = time.monotonic() + parameters.wait_timeout
         pause = FIRST_PAUSE_S
         while True:
-            async with self.snapshot(bearer) as snapshot:
+            async with self.snapshot(bearer, parameters.generation) as snapshot:
                 if await _contains(snapshot, parameters.wait_for):
                     return await question(snapshot)
             left = deadline - time.monotonic()
@@ -104,28 +110,38 @@ class Views:
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
     @asynccontextmanager
-    async def snapshot(self, bearer: Bearer) -> AsyncIterator[Snapshot]:
-        """Open a transaction in which the bearer's projects are all there is."""
+    async def snapshot(
+        self, bearer: Bearer, generation: str | None = None
+    ) -> AsyncIterator[Snapshot]:
+        """Open a transaction in which the bearer's projects are all there is.
+
+        Reads the active generation, or the one that is named. Raises `NotFound`.
+        """
         with reachable():
             async with (
                 self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                yield Snapshot(connection, await enter(connection, bearer))
+                yield Snapshot(connection, await enter(connection, bearer, generation))
 
 
-async def enter(connection: Connection, bearer: Bearer) -> str:
+async def enter(connection: Connection, bearer: Bearer, generation: str | None = None) -> str:
     """Make a transaction one in which the bearer's projects are all there is.
 
-    Returns the name of the active generation, whose tables those of the statements are then.
-    Raises `NotMigrated`.
+    Returns the name of the generation, by default the active one, whose tables those of the
+    statements are then. Raises `NotMigrated`, and `NotFound` when the one named is not there.
     """
-    row = await connection.fetchrow(
-        BEGIN,
+    bounds = (
         list(bearer.projects or ()),
         "on" if bearer.projects is None else "off",
         "on" if Role.OPERATOR in bearer.roles else "off",
     )
+    if generation is not None:
+        row = await connection.fetchrow(BEGIN_NAMED, *bounds, generation)
+        if row is None:
+            raise NotFound("generation")
+        return generation
+    row = await connection.fetchrow(BEGIN_ACTIVE, *bounds)
     if row is None or row["read_model"] != VERSION:
         raise NotMigrated
     return str(row["name"])

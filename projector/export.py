@@ -65,7 +65,7 @@ async def spans_to_export(
 
     Raises `TopicMissing`, `NothingExported`, `RecordsDropped`, `BrokerAway`.
     """
-    found = await spans(settings, {})
+    found = await spans(settings)
     if not since_position:
         return found
     rows = await connection.fetch(STORED)
@@ -85,6 +85,9 @@ async def export(settings: KafkaSettings, plan: Plan, file: IO[bytes]) -> Export
     records faster than they are read, `OperationError` when it fails.
     """
     exported = Exported(ends={partition: span.end for partition, span in plan.items()})
+    left = {TopicPartition(*p): span.end for p, span in plan.items() if span.first < span.end}
+    if not left:
+        return exported
     consumer = AIOKafkaConsumer(
         **kafka_connection(settings),
         client_id="runfold export",
@@ -95,7 +98,6 @@ async def export(settings: KafkaSettings, plan: Plan, file: IO[bytes]) -> Export
     )
     try:
         await consumer.start()
-        left = {TopicPartition(*p): span.end for p, span in plan.items() if span.first < span.end}
         consumer.assign([*left])
         for partition in left:
             consumer.seek(partition, plan[Partition(*partition)].first)

@@ -18,6 +18,7 @@ from typing import IO, Final, NoReturn, cast
 import orjson
 import zstandard
 
+from contracts.decoding import MAX_VALUE_BYTES
 from contracts.errors import OperationError, UsageError
 from contracts.topics import TOPICS
 
@@ -92,15 +93,21 @@ def line(topic: str, key: bytes | None, value: bytes | None) -> bytes | None:
     except UnicodeDecodeError:
         text = None
     head = orjson.dumps({"topic": topic, "key": text})
-    # A line break in JSON is white space between its tokens.
-    body = b"null" if value is None else value.replace(b"\n", b" ").replace(b"\r", b" ")
+    body = b"null" if value is None else value
+    if len(body) > MAX_VALUE_BYTES:
+        # White space around it, which a line does not keep, may be what makes it too large.
+        return None
+    is_plain = _is_plain(body)
+    if is_plain:
+        # A line break in JSON is white space between its tokens; in a string it is no JSON.
+        body = body.replace(b"\n", b" ")
     made = head[:-1] + b',"value":' + body + b"}\n"
-    return made if _is_plain(value) or _is_readable(made) else None
+    return made if is_plain or (b"\n" not in body and _is_kept(made, value)) else None
 
 
-def _is_plain(value: bytes | None) -> bool:
+def _is_plain(value: bytes) -> bool:
     """Whether a value is an object beyond doubt, and not nested too deep to be read."""
-    if value is None or value.count(b"{") + value.count(b"[") > SHALLOW:
+    if value.count(b"{") + value.count(b"[") > SHALLOW:
         return False
     try:
         return isinstance(orjson.loads(value), dict)
@@ -108,12 +115,13 @@ def _is_plain(value: bytes | None) -> bool:
         return False
 
 
-def _is_readable(line: bytes) -> bool:
+def _is_kept(line: bytes, value: bytes | None) -> bool:
+    """Whether reading this line gives a record with this value, but for white space around it."""
     try:
-        _parsed(line, "", 0)
+        found = _parsed(line, "", 0)
     except LineError:
         return False
-    return True
+    return found.value == (value if value is None else value.strip(b" \t\r"))
 
 
 @contextmanager

@@ -33,14 +33,43 @@ class PartitionProgress(Answer):
     """When the position last moved."""
 
 
+class TopicProgress(Answer):
+    """How much of a topic, or of a file, is loaded."""
+
+    topic: str
+    done: Count
+    total: Count
+    """Events it holds; 0 when that is not known."""
+
+
+class RebuildProgress(Answer):
+    """How far a generation is that is being made."""
+
+    generation: str
+    phase: str
+    is_running: bool
+    """Whether somebody is at it; otherwise it can be resumed or dropped."""
+    done: Count
+    """Events, or runs while these are derived."""
+    total: Count
+    events_per_second: float | None
+    topics: list[TopicProgress]
+    error: str | None
+    """What ended it the last time."""
+    started_at: datetime
+    updated_at: datetime
+
+
 class ProjectionProgress(View):
     """Where the projection stands."""
 
     generation: str
-    """The active generation."""
+    """The generation that was read: the active one, unless another was named."""
     partitions: list[PartitionProgress]
     lag: Count | None
     """Events behind over all partitions; null when no end is known."""
+    rebuilds: list[RebuildProgress]
+    """Those that are not done."""
 
 
 class DeadLetter(Answer):

@@ -26,15 +26,28 @@ PARTITIONS: Final = """
                 THEN greatest(r."end" - coalesce(p.next_offset, 0), 0) END AS lag,
             r.events_per_second, r.last_error, r.worker_id,
             runfold.rfc3339(p.updated_at) AS updated_at
-        FROM position p FULL JOIN report r USING (topic, partition)
+        -- below zero stand the files a generation was made from
+        FROM (SELECT * FROM position WHERE partition >= 0) p
+        FULL JOIN report r USING (topic, partition)
     )
 """
 
+REBUILDS: Final = """
+    SELECT '[' || coalesce(string_agg(row_to_json(each)::text, ',' ORDER BY generation), '') || ']'
+    FROM (
+        SELECT generation, phase, runfold.is_rebuilding(generation) AS is_running, done, total,
+            events_per_second, topics, error, runfold.rfc3339(started_at) AS started_at,
+            runfold.rfc3339(updated_at) AS updated_at
+        FROM runfold.rebuild
+        WHERE phase <> 'ready'
+    ) AS each
+"""
+
 PROJECTION: Final = f"""
-    -- projection: where every partition stands
+    -- projection: where every partition stands, and every rebuild that is not done
     {PARTITIONS}
     SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ',' ORDER BY topic, partition), '')
-        || ']' AS partitions, sum(lag)::bigint AS lag
+        || ']' AS partitions, sum(lag)::bigint AS lag, ({REBUILDS}) AS rebuilds
     FROM line
 """
 
@@ -86,6 +99,8 @@ class Projection:
     """JSON array."""
     lag: int | None
     """Events behind over all partitions whose end is known; None when none is."""
+    rebuilds: str
+    """JSON array."""
     as_of: str | None
 
 
@@ -121,7 +136,9 @@ class DeadLetterPage:
 async def projection(snapshot: Snapshot) -> Projection:
     """Return where every partition of the active generation stands."""
     row = await snapshot.one(PROJECTION, snapshot.generation)
-    return Projection(snapshot.generation, row["partitions"], row["lag"], row["as_of"])
+    return Projection(
+        snapshot.generation, row["partitions"], row["lag"], row["rebuilds"], row["as_of"]
+    )
 
 
 async def readiness(snapshot: Snapshot) -> Readiness:

@@ -75,6 +75,7 @@ async def show_projection(
         "generation": found.generation,
         "partitions": Json(found.partitions),
         "lag": found.lag,
+        "rebuilds": Json(found.rebuilds),
     }
     return reader.answer(body, found.as_of)
 

@@ -66,7 +66,7 @@ class RunListParameters(CountsParameters):
         """Return what a cursor is bound to: the filters in one way of writing them."""
         asked = self.model_dump(
             mode="json",
-            exclude={"wait_for", "wait_timeout", "page", "per_page", "cursor"},
+            exclude={"wait_for", "wait_timeout", "generation", "page", "per_page", "cursor"},
             exclude_none=True,
         )
         return {

@@ -14,6 +14,7 @@ from projector.generations import schema_of
 from projector.rebuild import record
 from projector.rebuild.letters import carry_over
 from projector.rebuild.pace import Pace
+from projector.rebuild.plan import check_topics
 from projector.rebuild.reader import Reader, reading
 from projector.rebuild.standing import standing
 from projector.settings import ProjectorSettings
@@ -46,7 +47,9 @@ class CatchUp:
 
     async def read(self, active: str, pace: Pace | None = None) -> None:
         """Read to where the active generation stands."""
-        await self._reader.up_to(await positions(self._connection, active), pace or Pace())
+        ends = await positions(self._connection, active)
+        check_topics(self._settings, ends)
+        await self._reader.up_to(ends, pace or Pace())
 
     async def swap(self) -> None:
         """Make it the active one. Raises what `activation.activate` raises."""

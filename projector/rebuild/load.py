@@ -66,7 +66,7 @@ async def load_files(loading: Loading, files: Sequence[Path]) -> None:
         for index, path in enumerate(files):
             lines = _lines(prefix, index, path)
             while records := [*islice(lines, RECORDS_AT_ONCE)]:
-                for part in slices(records, BYTES_AT_ONCE, RECORDS_AT_ONCE):
+                for part in slices(records, BYTES_AT_ONCE, pace.at_once(RECORDS_AT_ONCE)):
                     await _apply(standing, part)
                     await pace.after(len(part))
 

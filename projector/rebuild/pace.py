@@ -12,6 +12,10 @@ class Pace:
         self._began = time.monotonic()
         self._events = 0
 
+    def at_once(self, most: int) -> int:
+        """How many events to take at once, `most` at most: a second's worth."""
+        return most if self._per_second is None else max(1, min(most, int(self._per_second)))
+
     async def after(self, events: int) -> None:
         """Wait until these events, too, are within the rate."""
         self._events += events

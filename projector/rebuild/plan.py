@@ -1,9 +1,10 @@
 """What is to be rebuilt, from where to where."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -14,6 +15,10 @@ from contracts.settings import KafkaSettings, kafka_connection
 from contracts.topics import TOPICS, topic_name
 from projector.batch import Partition
 from projector.topics import BrokerAway, partition_counts
+
+ANSWER_SECONDS: Final = 30
+"""How long the broker may take to say where its partitions end."""
+POLL_MS: Final = 100
 
 
 class Options(BaseModel):
@@ -67,19 +72,29 @@ class TopicMissing(OperationError):
         )
 
 
+class TopicForeign(OperationError):
+    """The active generation was made from other topics."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the active generation has read {name}, which RUNFOLD_TOPIC_PREFIX does not mean"
+        )
+
+
 async def plan(
     settings: KafkaSettings,
     options: Options,
     reached: Mapping[Partition, int],
     loaded: Mapping[Partition, int],
 ) -> Plan:
-    """Return what every partition of the topics holds, at least as far as workers have `reached`.
+    """Return what every partition of the topics holds.
 
-    What has been `loaded` before need not be there any more. Raises `TopicMissing`,
-    `HistoryIncomplete` where the beginning is missing and neither files nor `allow_gap` make up
-    for it, `OperationError` when the broker is away.
+    What has been `loaded` before need not be there any more; `reached` is where the active
+    generation stands. Raises `TopicMissing`, `TopicForeign`, `HistoryIncomplete` where the
+    beginning is missing and neither files nor `allow_gap` make up for it, `BrokerAway`.
     """
-    found = await spans(settings, reached)
+    check_topics(settings, reached)
+    found = await spans(settings)
     if not options.files and not options.allow_gap:
         for partition, span in sorted(found.items()):
             needed = loaded.get(partition, 0)
@@ -88,7 +103,15 @@ async def plan(
     return found
 
 
-async def spans(settings: KafkaSettings, reached: Mapping[Partition, int]) -> dict[Partition, Span]:
+def check_topics(settings: KafkaSettings, partitions: Iterable[Partition]) -> None:
+    """Raise `TopicForeign` unless all these partitions are of topics with our prefix."""
+    ours = {topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS}
+    for partition in partitions:
+        if partition.topic not in ours:
+            raise TopicForeign(partition.topic)
+
+
+async def spans(settings: KafkaSettings) -> dict[Partition, Span]:
     """Return what every partition holds. Raises `TopicMissing` and `BrokerAway`."""
     counts = await partition_counts(settings)
     names = [topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS]
@@ -96,20 +119,32 @@ async def spans(settings: KafkaSettings, reached: Mapping[Partition, int]) -> di
         if name not in counts:
             raise TopicMissing(name)
     wanted = [TopicPartition(name, n) for name in names for n in range(counts[name])]
-    consumer = AIOKafkaConsumer(**kafka_connection(settings), client_id="runfold rebuild")
+    consumer = AIOKafkaConsumer(
+        **kafka_connection(settings), client_id="runfold rebuild", enable_auto_commit=False
+    )
     try:
         await consumer.start()
         first = await consumer.beginning_offsets(wanted)
-        end = await consumer.end_offsets(wanted)
-    except KafkaError as error:
+        end = await _ends(consumer, wanted)
+    except (KafkaError, TimeoutError) as error:
         raise BrokerAway(settings.kafka_bootstrap) from error
     finally:
         await consumer.stop()
-    # an end may be told too low by a batch: what a worker has read was there
-    return {
-        Partition(*each): Span(first[each], max(end[each], reached.get(Partition(*each), 0)))
-        for each in wanted
-    }
+    return {Partition(*each): Span(first[each], max(first[each], end[each])) for each in wanted}
+
+
+async def _ends(
+    consumer: AIOKafkaConsumer, wanted: Sequence[TopicPartition]
+) -> dict[TopicPartition, int]:
+    """Return where the partitions end, as a fetch says: what is told without one may be too low."""
+    told = await consumer.end_offsets(wanted)
+    consumer.assign(wanted)
+    for partition, offset in told.items():
+        consumer.seek(partition, offset)
+    async with asyncio.timeout(ANSWER_SECONDS):
+        while any(consumer.highwater(partition) is None for partition in wanted):
+            await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
+    return {partition: consumer.highwater(partition) for partition in wanted}
 
 
 def shares(plan: Plan, workers: int) -> list[dict[Partition, Span]]:

@@ -67,6 +67,8 @@ class Reader:
         if unknown := ends.keys() - self._applier.positions.keys():
             await self._standing.begin(dict.fromkeys(unknown, 0))
         behind = {p: end for p, end in ends.items() if self._applier.positions[p] < end}
+        if not behind:
+            return {}
         # what was fetched beyond the last ends is fetched again
         self._kafka.assign([TopicPartition(*partition) for partition in behind])
         self._seek(behind)
@@ -83,7 +85,7 @@ class Reader:
             for record in fetched
             if record.offset < ends[partition]
         ]
-        for part in slices(records, BYTES_AT_ONCE, RECORDS_AT_ONCE):
+        for part in slices(records, BYTES_AT_ONCE, pace.at_once(RECORDS_AT_ONCE)):
             await self._applier.apply(part)
             await pace.after(len(part))
 

@@ -9,7 +9,9 @@ import asyncpg
 from contracts.errors import OperationError
 from projector import activation
 from projector.activation import ACTIVE
+from projector.batch import Partition
 from projector.database import connected
+from projector.errors import NotMigrated
 from projector.rebuild import crew, derive, load, record
 from projector.rebuild.catch_up import CatchUp, catching_up, positions
 from projector.rebuild.diff import Diff, Difference, diff
@@ -53,7 +55,7 @@ async def rebuild(settings: ProjectorSettings, options: Options, watcher: Watche
     """
     async with connected(settings.database_url) as connection:
         await record.lock(connection, options.name)
-        await plan(settings, options, {}, {})
+        await plan(settings, options, await _reached(connection), {})
         begun = await record.begin(connection, options)
         return await _run(settings, connection, begun, watcher)
 
@@ -177,10 +179,17 @@ class Rebuild:
             raise UnexpectedChanges(options.name, self.diff, unexpected)
 
     async def _plan(self) -> Plan:
-        active = await self._connection.fetchval(ACTIVE)
-        reached = await positions(self._connection, active)
         loaded = await positions(self._connection, self._options.name)
-        return await plan(self._settings, self._options, reached, loaded)
+        return await plan(self._settings, self._options, await _reached(self._connection), loaded)
+
+
+async def _reached(connection: asyncpg.Connection) -> dict[Partition, int]:
+    """Where the active generation stands, whatever version made it. Raises `NotMigrated`."""
+    try:
+        active = await connection.fetchval(ACTIVE)
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as error:
+        raise NotMigrated from error
+    return await positions(connection, active)
 
 
 def _is_expected(difference: Difference, options: Options) -> bool:

@@ -23,10 +23,8 @@ async def test_a_generation_is_made_swapped_in_and_back_and_dropped(place: Place
     await place.caught_up()
     await place.is_sound()
 
-    listed = (await place.done("generations", "list")).splitlines()
-    assert [
-        re.match(r"generation name=(\w+) state=([\w ]+) as", line).groups() for line in listed
-    ] == [  # type: ignore[union-attr]
+    listed = await place.done("generations", "list")
+    assert re.findall(r"^generation name=(\w+) state=([\w ]+) as", listed, re.MULTILINE) == [
         ("main", "standing by"),
         ("second", "active"),
     ]

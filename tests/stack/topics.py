@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 _MAX_REQUEST_BYTES = 32 * 1_048_576
 
@@ -75,3 +75,14 @@ async def read(bootstrap: str, topic: str, partition: int, end: int) -> list[Con
         return records
     finally:
         await consumer.stop()
+
+
+async def delete_records(bootstrap: str, topic: str, partition: int, before: int) -> None:
+    """Have the broker drop a partition's records before an offset, as retention does."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        here = TopicPartition(topic, partition)
+        await admin.delete_records({here: RecordsToDelete(before_offset=before)})
+    finally:
+        await admin.close()

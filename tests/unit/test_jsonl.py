@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from contracts.decoding import Undecodable, decode
 from contracts.errors import OperationError, UsageError
+from projector import jsonl
 from projector.jsonl import MAX_LINE_BYTES, LineError, Record, read, writing
+from tests.histories import history
 
 GOOD = b'{"topic":"run-state","key":"k","value":{"a":1}}\n'
 
@@ -140,3 +143,53 @@ def test_standard_input_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert next(records).topic == "run-state"
     with pytest.raises(LineError, match="standard input, line 2"):
         next(records)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_stands_in_a_line_is_decoded_as_the_record_is(tmp_path: Path, seed: int) -> None:
+    for record in history(seed, size=300, bad=True):
+        key = None if record.key is None else record.key.encode()
+        made = jsonl.line(record.topic, key, record.value)
+        if made is None:
+            assert record.value is None or isinstance(
+                decode(record.topic, record.value), Undecodable
+            )
+            continue
+        (again,) = read(file_of(tmp_path, made))
+        assert (again.topic, again.key) == (record.topic, key)
+        if record.value is None or again.value is None:
+            assert again.value is record.value
+        else:
+            assert decode(record.topic, again.value) == decode(record.topic, record.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (b'{"a": 1}', b'{"a": 1}'),
+        (b'{"a":\n1}', b'{"a": 1}'),
+        (b'{"a": "\n"}', None),
+        (b'{"a": 1234567890123456789012345678}', b'{"a": 1234567890123456789012345678}'),
+        (b'{"a": NaN}', None),
+        (b"[1]", None),
+        (b"not JSON", None),
+        (b'{"a": "\xff"}', None),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, None),
+        (b'{"a": "' + b"x" * 1_048_576 + b'"}', None),
+        (None, None),
+    ],
+)
+def test_what_a_line_can_hold(tmp_path: Path, value: bytes | None, kept: bytes | None) -> None:
+    made = jsonl.line("project", b"k", value)
+    if kept is None and value is not None:
+        assert made is None
+    else:
+        assert made is not None
+        (again,) = read(file_of(tmp_path, made))
+        assert again.value == kept
+
+
+def test_a_key_that_is_no_text_is_left_out_and_a_tombstone_with_it() -> None:
+    made = jsonl.line("project", b"\xff", b"{}")
+    assert made == b'{"topic":"project","key":null,"value":{}}\n'
+    assert jsonl.line("project", b"\xff", None) is None
