@@ -44,7 +44,10 @@ class Tracing:
     def __init__(self, provider: TracerProvider, group: str) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("runfold.projector")
-        self._attributes = {"messaging.system": "kafka", "messaging.consumer.group.name": group}
+        self._attributes: dict[str, str | int] = {
+            "messaging.system": "kafka",
+            "messaging.consumer.group.name": group,
+        }
 
     @contextmanager
     def poll(self, records: Sequence[Record]) -> Iterator[None]:
@@ -65,7 +68,7 @@ class Tracing:
 
         async def traced(connection: Connection, batch: Batch, target: Target, slot: int) -> None:
             applied = sum(move.applied for move in batch.moves.values())
-            attributes = {
+            attributes: dict[str, str | int] = {
                 "runfold.generation": target.generation,
                 "runfold.events": applied,
                 "runfold.dead_letters": len(batch.dead),
