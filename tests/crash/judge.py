@@ -25,7 +25,7 @@ DEAD_LETTERS = """
 
 TOTALS = "SELECT sum(applied), sum(dead), sum(tombstones), sum(gaps) FROM position"
 
-IN_DETAIL = 20
+IN_DETAIL = 10
 """Runs whose detail and timelines are asked for; the list is compared whole."""
 
 
