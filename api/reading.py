@@ -97,6 +97,18 @@ class Views:
         """
         if parameters.generation is not None and Role.OPERATOR not in bearer.roles:
             raise Forbidden([Role.OPERATOR])
+        try:
+            return await self._read(bearer, parameters, question)
+        except NotMigrated:
+            # the generation that was active when it began may have been dropped since
+            return await self._read(bearer, parameters, question)
+
+    async def _read(
+        self,
+        bearer: Bearer,
+        parameters: Parameters,
+        question: Callable[[Snapshot], Awaitable[T]],
+    ) -> T:
         deadline = time.monotonic() + parameters.wait_timeout
         pause = FIRST_PAUSE_S
         while True:

@@ -1,9 +1,14 @@
 """What a rebuild cannot do it says in one line, and the active generation is untouched."""
 
+import tempfile
+from pathlib import Path
+from uuid import uuid4
+
 import pytest
 
 from contracts.read_model import VERSION
 from tests.histories import history
+from tests.rebuild.disk import small_disk
 from tests.rebuild.place import Place
 from tests.stack.topics import delete_records
 
@@ -39,6 +44,23 @@ async def test_a_full_disk_ends_it_and_room_lets_it_go_on(place: Place) -> None:
     )
     await place.done("rebuild", "--name", "second", "--resume")
     assert await place.differences("main", "second") == []
+
+
+async def test_a_disk_that_is_really_full_ends_it(place: Place) -> None:
+    # below a directory that everybody may enter, as the server's user has to
+    directory = Path(tempfile.gettempdir(), f"runfold-small-{uuid4().hex}")
+    async with small_disk(place.connection, place.settings.database_url, directory) as disk:
+        process = await place.begun("rebuild", "--name", "second", "--max-rate", "20")
+        await place.phase("second", ["load"])
+        disk.fill()
+        _, said = await process.communicate()
+        assert process.returncode == 1
+        assert "the database cannot hold the new generation: could not extend" in said.decode()
+        assert "Traceback" not in said.decode()
+        assert await place.active() == "main"
+        await place.is_sound()
+        disk.empty()
+        await place.done("generations", "drop", "second")
 
 
 async def test_a_migration_since_ends_it(place: Place) -> None:
