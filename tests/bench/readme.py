@@ -20,7 +20,9 @@ def with_figures(text: str) -> str:
 
 
 def figures_table() -> str:
-    """The date, the machine, and a row for each figure."""
+    """The date, the machine, and a row for each figure, where a full run has been kept."""
+    if not COMMITTED.exists():
+        return "No full run has been kept yet.\n"
     date, machine, figures = read(COMMITTED)
     head = "| figure | value | reference in the same run | ratio |\n| --- | ---: | ---: | ---: |\n"
     return f"Measured on {date} on {machine}.\n\n{head}" + "".join(map(_row, figures))
