@@ -128,8 +128,16 @@ def _bearer(claims: dict[str, Any]) -> Bearer:
         subject=claims["sub"],
         projects=None if projects == "*" else tuple(sorted(set(projects))),
         roles=frozenset(Role(role) for role in roles if role in set(Role)),
-        expires_at=float(claims["exp"]),
+        expires_at=_instant(claims["exp"]),
     )
+
+
+def _instant(seconds: float) -> float:
+    """Return seconds since 1970. Raises InvalidTokenError for a number no clock will reach."""
+    try:
+        return float(seconds)
+    except OverflowError:
+        raise jwt.InvalidTokenError("exp") from None
 
 
 def _is_texts(value: object) -> bool:

@@ -9,6 +9,7 @@ import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from api.problems import Unavailable
+from contracts import instants
 from contracts.read_model import COMMANDER_ROLE, READER_ROLE
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -93,13 +94,17 @@ def _pool(database_url: str, most: int, session: dict[str, str]) -> Pool:
 
 async def _connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[asyncpg.Record]":
     try:
-        return await asyncpg.connect(*arguments, **options)
+        connection: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(
+            *arguments, **options
+        )
     except asyncpg.InvalidParameterValueError:
         # The only session setting a server may refuse is the role, which a migration creates.
         raise NotMigrated from None
     except asyncpg.InsufficientPrivilegeError as error:
         detail = f"the API's login lacks a role in the database: {error}"
         raise Unavailable("role_not_granted", detail, retry_after=10) from None
+    await instants.prepare(connection)
+    return connection
 
 
 async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:

@@ -7,7 +7,7 @@ Language = Literal["zh-TW", "en"]
 
 DEFAULT: Final[Language] = "zh-TW"
 
-_RANGE: Final = re.compile(r"\s*([A-Za-z*-]{1,20})\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?))?\s*")
+_RANGE: Final = re.compile(r"\s*([A-Za-z0-9*-]{1,20})\s*(?:;\s*q=([01](?:\.[0-9]{0,3})?))?\s*")
 
 
 def preferred(accept_language: str | None) -> Language:

@@ -21,7 +21,7 @@ def in_source_envelope(envelope: dict[str, Any] | None) -> list[str]:
     """Return the ids an inbound event's `source_refs.incident_ids` names, taken as given.
 
     It is a list or one value. Text is trimmed and dropped when nothing is left; a number counts
-    as the text it was written as; what is neither names no incident.
+    as its shortest text; what is neither names no incident.
     """
     refs = envelope.get("source_refs") if envelope else None
     named = refs.get("incident_ids") if isinstance(refs, dict) else None

@@ -10,8 +10,6 @@ def as_utc(moment: datetime) -> datetime:
     """
     if moment.tzinfo is UTC:
         return moment
-    if moment.tzinfo is UTC:
-        return moment
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:

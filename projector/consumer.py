@@ -117,6 +117,8 @@ class Consumer:
             ack_policy=AckPolicy.MANUAL,
             # where we read is sought; this only says what is fetched before we have sought it
             auto_offset_reset="earliest",
+            # what a producer has taken back never happened
+            isolation_level="read_committed",
             batch_timeout_ms=POLL_TIMEOUT_MS,
             max_records=settings.poll_max_records,
             fetch_max_bytes=settings.poll_max_bytes,

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 from sqlalchemy.exc import DBAPIError
 
+from contracts import instants
 from contracts.errors import OperationError
 from contracts.read_model import WRITER_ROLE
 from projector import generations
@@ -24,6 +25,7 @@ async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     with faults_named(database_url):
         connection = await asyncpg.connect(database_url, timeout=CONNECT_SECONDS)
         try:
+            await instants.prepare(connection)
             yield connection
         finally:
             await connection.close(timeout=CONNECT_SECONDS)

@@ -92,6 +92,7 @@ async def export(settings: KafkaSettings, plan: Plan, file: IO[bytes]) -> Export
         **kafka_connection(settings),
         client_id="runfold export",
         enable_auto_commit=False,
+        isolation_level="read_committed",
         auto_offset_reset="none",
         fetch_max_bytes=BYTES_AT_ONCE,
         max_partition_fetch_bytes=PARTITION_BYTES,

@@ -35,12 +35,14 @@ ALL_PROJECTS: Final = f"(SELECT current_setting('{ALL_PROJECTS_SETTING}', true) 
 OWN_PROJECT: Final = (
     f"project_id = ANY ((SELECT nullif(current_setting('{PROJECTS_SETTING}', true), ''))::text[])"
 )
+OPERATING: Final = f"(SELECT current_setting('{OPERATOR_SETTING}', true) = 'on')"
 BY_PROJECT: Final = f"{ALL_PROJECTS} OR {OWN_PROJECT}"
 
 READABLE: Final[dict[str, str]] = {
     "position": "true",
     "evidence": f"project_id IS NULL OR {BY_PROJECT}",
-    "dead_letter": f"(SELECT current_setting('{OPERATOR_SETTING}', true) = 'on')",
+    # whose project an unusable record is cannot be told, so only who may see all sees them
+    "dead_letter": f"{OPERATING} AND {ALL_PROJECTS}",
 }
 """Which rows a reader may see, where it is not simply those of its projects."""
 

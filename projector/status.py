@@ -176,7 +176,9 @@ async def broker_ends(settings: KafkaSettings) -> dict[tuple[str, int], int]:
     ]
     if not wanted:
         return {}
-    consumer = AIOKafkaConsumer(**kafka_connection(settings), enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        **kafka_connection(settings), enable_auto_commit=False, isolation_level="read_committed"
+    )
     try:
         await consumer.start()
         ends = await consumer.end_offsets(wanted)

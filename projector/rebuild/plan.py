@@ -120,7 +120,10 @@ async def spans(settings: KafkaSettings) -> dict[Partition, Span]:
             raise TopicMissing(name)
     wanted = [TopicPartition(name, n) for name in names for n in range(counts[name])]
     consumer = AIOKafkaConsumer(
-        **kafka_connection(settings), client_id="runfold rebuild", enable_auto_commit=False
+        **kafka_connection(settings),
+        client_id="runfold rebuild",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
     )
     try:
         await consumer.start()
@@ -144,7 +147,8 @@ async def _ends(
     async with asyncio.timeout(ANSWER_SECONDS):
         while any(consumer.highwater(partition) is None for partition in wanted):
             await consumer.getmany(timeout_ms=POLL_MS, max_records=1)
-    return {partition: consumer.highwater(partition) for partition in wanted}
+    # a transaction that is still open ends a log that is read committed
+    return {partition: consumer.last_stable_offset(partition) for partition in wanted}
 
 
 def shares(plan: Plan, workers: int) -> list[dict[Partition, Span]]:

@@ -118,6 +118,7 @@ async def reading(
         **kafka_connection(settings),
         client_id="runfold rebuild",
         enable_auto_commit=False,
+        isolation_level="read_committed",
         # an offset that is gone is no reason to go on somewhere else without a word
         auto_offset_reset="none",
         fetch_max_bytes=BYTES_AT_ONCE,
