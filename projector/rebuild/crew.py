@@ -19,7 +19,7 @@ Job = Callable[..., Awaitable[None]]
 """A coroutine function of a module, with arguments that can be sent to another process."""
 
 CONTEXT: Final = get_context("spawn")
-NICE: Final = 10
+NICE: Final = 3
 """Live workers and readers go first where processors are scarce."""
 
 

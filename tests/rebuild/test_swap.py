@@ -75,7 +75,6 @@ async def test_a_record_that_only_the_old_code_could_use_stays_parked(place: Pla
 async def test_cursors_and_entity_tags_go_on(place: Place) -> None:
     lists: dict[str, dict[str, Any]] = {
         "/v1/runs": {"per_page": 2},
-        "/v1/channel-events": {"limit": 2},
         "/v1/contracts": {"limit": 2},
         "/v1/ops/dead-letters": {"limit": 2},
     }
