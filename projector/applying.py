@@ -115,7 +115,7 @@ class Applier:
     async def _write_or_halve(
         self, records: Sequence[Record], batch: Batch, rejections: Rejections
     ) -> None:
-        refused = await self._write(batch)
+        refused = await self._write(batch, divisible=len(records) > 1)
         if refused is None:
             return
         if len(records) > 1:
@@ -129,8 +129,8 @@ class Applier:
             raise refused  # refused even as a dead letter: not the record's fault
         await self.apply(records, {place: faults.said(refused)})
 
-    async def _write(self, batch: Batch) -> asyncpg.PostgresError | None:
-        """Write one batch; return the error when its data is refused."""
+    async def _write(self, batch: Batch, *, divisible: bool) -> asyncpg.PostgresError | None:
+        """Write one batch; return the error when its data is refused, or too much at once."""
         if not batch.moves:
             return None
         while True:
@@ -144,9 +144,10 @@ class Applier:
                 fault = faults.of(error)
                 if fault is None:
                     raise
-                if fault is Fault.DATA and isinstance(error, asyncpg.PostgresError):
+                halve = fault is Fault.DATA or (fault is Fault.TOO_MUCH and divisible)
+                if halve and isinstance(error, asyncpg.PostgresError):
                     return error
-                if fault is Fault.INFRASTRUCTURE:
+                if fault is not Fault.TRANSIENT:
                     await self._dependencies.wait_for(self._dependencies.database, error)
             else:
                 self._dependencies.database.over()

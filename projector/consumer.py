@@ -24,7 +24,7 @@ from projector.activation import ActiveGenerationChanged, Target
 from projector.applying import Applier, slices
 from projector.batch import Partition
 from projector.dependencies import Dependencies, Stopping
-from projector.errors import PositionConflict
+from projector.errors import PositionConflict, RecordUnreadable
 from projector.metrics import Metrics, PolledRecord
 from projector.outage import FrameworkLog
 from projector.seeking import Seeker
@@ -107,7 +107,7 @@ class Consumer:
             # `stop` has waited for the poll in hand before
             graceful_timeout=None,
             metadata_max_age_ms=METADATA_MS,
-            logger=FrameworkLog(self._dependencies.broker),
+            logger=FrameworkLog(self._dependencies.broker, self._unreadable),
             security=_security(settings),
         )
         subscriber = broker.subscriber(
@@ -168,6 +168,16 @@ class Consumer:
         await self._applier.apply_all(slices(records, self._settings.poll_max_bytes))
         self._metrics.polled(records, time.perf_counter() - started)
         self._commit_soon()
+
+    def _unreadable(self, error: Exception) -> None:
+        """End the worker: the client below cannot read what a partition has at its position."""
+        places = ", ".join(
+            f"{at.topic}[{at.partition}] {position}"
+            for at, position in sorted(self._applier.positions.items())
+        )
+        failure = RecordUnreadable(error, places)
+        failure.__cause__ = error
+        self._fail(failure)
 
     def _fail(self, error: Exception) -> None:
         """End the worker."""

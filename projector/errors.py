@@ -8,6 +8,7 @@ OperationError
 ├── GenerationIncomplete  it is still being rebuilt
 ├── GenerationOfThePast   it is as of an instant
 ├── PositionConflict      another worker has moved the partition
+├── RecordUnreadable      the Kafka client fails on a record's bytes
 └── PositionBeyondLog     the stored position is after the end of the partition
 """
 
@@ -73,6 +74,16 @@ class PositionConflict(OperationError):
         super().__init__(
             f"{topic}[{partition}] stands at {found}, this poll started at {expected}:"
             " another worker has moved it"
+        )
+
+
+class RecordUnreadable(OperationError):
+    """The Kafka client fails on the bytes of a record, before anything of ours sees it."""
+
+    def __init__(self, error: Exception, places: str) -> None:
+        super().__init__(
+            f"the Kafka client cannot read a record at one of these positions: {places}:"
+            f" {type(error).__name__}: {error}"
         )
 
 

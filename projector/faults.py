@@ -11,6 +11,8 @@ class Fault(Enum):
 
     DATA = "data"
     """This very data is refused and always will be: isolate the record and park it."""
+    TOO_MUCH = "too much"
+    """It took longer than a transaction may: do it in smaller parts."""
     TRANSIENT = "transient"
     """Two transactions got in each other's way: do it again, at once."""
     INFRASTRUCTURE = "infrastructure"
@@ -20,6 +22,8 @@ class Fault(Enum):
 # Data exceptions, integrity constraint violations, an index row that is too large
 DATA_CLASSES: Final = ("22", "23", "54")
 ROLLBACK_CLASS: Final = "40"
+TIMED_OUT: Final = ("25P04", "57014")
+"""A transaction, or a statement, that was ended for its length."""
 
 
 def of(error: Exception) -> Fault | None:
@@ -31,6 +35,8 @@ def of(error: Exception) -> Fault | None:
         state = error.sqlstate or ""
         if state[:2] in DATA_CLASSES:
             return Fault.DATA
+        if state in TIMED_OUT:
+            return Fault.TOO_MUCH
         return Fault.TRANSIENT if state[:2] == ROLLBACK_CLASS else Fault.INFRASTRUCTURE
     # the internal one comes of a rollback on a connection whose server has just been killed
     away = asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError

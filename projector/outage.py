@@ -1,7 +1,10 @@
 """What the Kafka client and the framework say, taken as signs of one outage of the broker."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
+
+from aiokafka.errors import KafkaError
 
 from contracts.outage import Outage, pause
 
@@ -45,12 +48,20 @@ class BrokerLog(logging.Handler):
 
 
 class FrameworkLog:
-    """What FastStream logs: errors of the consumer are the broker's, the rest is not for people."""
+    """What FastStream logs: errors of the network are the broker's, others are a defect.
 
-    def __init__(self, outage: Outage) -> None:
+    FastStream begins its loop anew after any error, and would do so for ever.
+    """
+
+    def __init__(self, outage: Outage, defect: Callable[[Exception], None]) -> None:
         self._outage = outage
+        self._defect = defect
 
     def log(self, level: int, message: Any, /, *_: Any, exc_info: Any = None, **__: Any) -> None:
-        """Count an error towards the outage."""
-        if level >= logging.ERROR:
+        """Count an error of the network towards the outage, hand on any other."""
+        if level < logging.ERROR:
+            return
+        if isinstance(exc_info, Exception) and not isinstance(exc_info, KafkaError | OSError):
+            self._defect(exc_info)
+        else:
             self._outage.failed(exc_info or message)

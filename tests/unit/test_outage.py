@@ -5,13 +5,14 @@ import logging
 
 import asyncpg
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
 from contracts.outage import LONGEST_PAUSE, Outage
 from projector import faults
 from projector.dependencies import Dependencies, Stopping
 from projector.faults import Fault
-from projector.outage import BrokerLog
+from projector.outage import BrokerLog, FrameworkLog
 
 
 def test_an_outage_is_told_once_and_so_is_its_end() -> None:
@@ -107,6 +108,8 @@ def test_a_connection_lost_within_a_transaction_is_told_by_its_cause() -> None:
         (asyncpg.DeadlockDetectedError("x"), Fault.TRANSIENT),
         (asyncpg.SerializationError("x"), Fault.TRANSIENT),
         (asyncpg.AdminShutdownError("x"), Fault.INFRASTRUCTURE),
+        (asyncpg.QueryCanceledError("x"), Fault.TOO_MUCH),
+        (asyncpg.TransactionTimeoutError("x"), Fault.TOO_MUCH),
         (asyncpg.DiskFullError("x"), Fault.INFRASTRUCTURE),
         (asyncpg.UndefinedTableError("x"), Fault.INFRASTRUCTURE),
         (asyncpg.InsufficientPrivilegeError("x"), Fault.INFRASTRUCTURE),
@@ -119,3 +122,16 @@ def test_a_connection_lost_within_a_transaction_is_told_by_its_cause() -> None:
 )
 def test_whose_fault_an_error_is(error: Exception, fault: Fault | None) -> None:
     assert faults.of(error) is fault
+
+
+def test_only_the_network_is_the_brokers_fault() -> None:
+    defects: list[Exception] = []
+    outage = Outage("broker")
+    log = FrameworkLog(outage, defects.append)
+    log.log(logging.INFO, "all is well")
+    log.log(logging.ERROR, "Kafka error occurred", exc_info=KafkaConnectionError("refused"))
+    assert outage.is_on
+    assert not defects
+    unreadable = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
+    log.log(logging.ERROR, "raised an exception", exc_info=unreadable)
+    assert defects == [unreadable]

@@ -1,0 +1,78 @@
+"""What is halved, what is waited for, what ends the worker: decided without a database.
+
+The write is a stand-in here; that real transactions behave so is shown on PostgreSQL.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+
+from projector.activation import Target
+from projector.applying import Applier
+from projector.batch import Batch, Partition
+from projector.dependencies import Dependencies
+from tests.applying import Committed
+from tests.records import PREFIX, FakeRecord, record
+from tests.unit.event_samples import least
+
+HERE = Partition(f"{PREFIX}project", 0)
+
+
+class NoPool:
+    """Hands out connections that nobody uses."""
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[None]:
+        yield None
+
+
+class Writing:
+    """A write that refuses batches as it is told to."""
+
+    def __init__(self, most: int, error: Exception) -> None:
+        self.written: list[int] = []
+        self._most = most
+        self._error = error
+
+    async def __call__(self, _: Any, batch: Batch, *__: Any) -> None:
+        (move,) = batch.moves.values()
+        if move.next - move.start > self._most:
+            raise self._error
+        self.written.append(move.next)
+
+
+def applier(writing: Writing) -> Applier:
+    needs = Dependencies(NoPool(), asyncio.Event())  # type: ignore[arg-type]
+    made = Applier(needs, Target("main"), PREFIX, 0, Committed(), write=writing)
+    made.positions = {HERE: 0}
+    return made
+
+
+def records(count: int) -> list[FakeRecord]:
+    return [record("project", n, least("project", project_id=f"p{n}")) for n in range(count)]
+
+
+async def test_what_takes_too_long_is_done_in_smaller_parts() -> None:
+    writing = Writing(2, asyncpg.QueryCanceledError("canceling statement due to timeout"))
+    made = applier(writing)
+    await made.apply(records(8))
+    assert writing.written == [2, 4, 6, 8]
+    assert made.positions == {HERE: 8}
+
+
+async def test_slices_are_written_in_order_and_none_after_one_that_failed() -> None:
+    writing = Writing(3, KeyError("a defect"))
+    made = applier(writing)
+    with pytest.raises(KeyError):
+        await made.apply_all([records(6)[:2], records(6)[2:6], records(8)[6:]])
+    assert writing.written == [2]
+    assert made.positions == {HERE: 2}
+
+
+async def test_a_defect_is_no_bad_record() -> None:
+    with pytest.raises(KeyError):
+        await applier(Writing(0, KeyError("a defect"))).apply(records(1))
