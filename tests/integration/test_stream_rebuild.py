@@ -1,0 +1,35 @@
+"""A rebuild beside a client that follows: it is told of what happens, and of nothing else."""
+
+import asyncpg
+
+from projector.rebuild.plan import Options
+from projector.rebuild.run import rebuild
+from tests.histories import history
+from tests.live import applied, produce, running_worker, settings_of
+from tests.reference import Record
+from tests.streams import following, listening
+from tests.unit.event_samples import as_bytes, least
+
+OTHER_RUN = "11111111-1111-4111-8111-111111111111"
+
+
+async def test_neither_a_rebuild_nor_its_swap_is_told(
+    database_url: str, bootstrap: str, topic_prefix: str
+) -> None:
+    settings = settings_of(database_url, bootstrap, topic_prefix)
+    connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    event = least("run-state", run_id=OTHER_RUN, state="succeeded")
+    async with running_worker(settings), listening(database_url) as served:
+        await applied(connection, await produce(settings, history(23, size=200)))
+        async with following(served) as client:
+            await rebuild(settings, Options(name="second", workers=1), lambda _: None)
+            active = await connection.fetchval("SELECT name FROM runfold.active_generation")
+            assert active == "second"
+            await produce(settings, [Record("run-state", OTHER_RUN, as_bytes(event))])
+            told = await client.next()
+            assert (told.event, told.data["run_id"]) == ("run", OTHER_RUN)
+            logged = await connection.fetchval(
+                "SELECT count(*) FROM runfold.run_change WHERE run_id = $1", OTHER_RUN
+            )
+            assert logged == 1
+    await connection.close()
