@@ -74,6 +74,8 @@ def _like(pattern: str, what: str) -> BeforeValidator:
 DIGITS: Final = BeforeValidator(_whole)
 """A number is written in ASCII digits; stands after the bounds, so that these are documented."""
 
+_SECONDS: Final = r"\A[0-9]{1,9}(\.[0-9]{1,9})?\Z"
+
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 """`true` or `false`, and nothing else that might mean one of them."""
 
@@ -155,7 +157,11 @@ class Parameters(BaseModel):
 
     wait_for: Annotated[list[Waiting], Field(max_length=100)] = []
     """`<topic>:<partition>:<offset>`: hold the answer until the view contains this record."""
-    wait_timeout: Annotated[float, Field(ge=0, le=WAIT_MAX_S, allow_inf_nan=False)] = WAIT_DEFAULT_S
+    wait_timeout: Annotated[
+        float,
+        Field(ge=0, le=WAIT_MAX_S, allow_inf_nan=False),
+        _like(_SECONDS, "a number of seconds"),
+    ] = WAIT_DEFAULT_S
     """How long to hold it, in seconds; then the answer is 503 `not_yet`."""
     generation: Annotated[str, StringConstraints(pattern=_GENERATION), _NAME] | None = None
     """Generation to read instead of the active one; for operators."""

@@ -75,9 +75,9 @@ class Ask:
 
     @property
     def digest(self) -> bytes:
-        """What two requests with one key must have in common."""
-        asked = [self.run_id, self.project_id, self.decision, self.reason, self.run_version]
-        return hashlib.blake2b(orjson.dumps([*asked, self.if_match]), digest_size=32).digest()
+        """What two requests with one key must have in common: the run and the body."""
+        asked = [self.run_id, self.decision, self.reason, self.run_version]
+        return hashlib.blake2b(orjson.dumps(asked), digest_size=32).digest()
 
     def is_about(self, version: int) -> bool:
         """Whether this version of the run is the one that was looked at, as far as it is said."""
