@@ -110,9 +110,7 @@ async def test_a_refusal_is_the_first_answer_too(alice: Approver, told: Told) ->
         (REJECT, {}),
         (APPROVE | {"reason": "fine"}, {}),
         (APPROVE | {"run_version": 7}, {}),
-        (APPROVE, {"project_id": "p0"}),
         (APPROVE, {"run": OTHER}),
-        (APPROVE, {"headers": KEY | {"If-Match": '"7"'}}),
     ],
 )
 async def test_another_request_needs_another_key(
@@ -123,6 +121,13 @@ async def test_another_request_needs_another_key(
     problem = problem_of(answer, 422, "idempotency_key_reused")
     assert [error["parameter"] for error in problem["errors"]] == ["Idempotency-Key"]
     assert len(await events(database_url)) == 1
+
+
+async def test_the_run_and_the_body_make_it_the_same_request(alice: Approver) -> None:
+    first = await alice.decide(headers=KEY)
+    for how in ({"project_id": "p0"}, {"headers": KEY | {"If-Match": '"6"'}}):
+        again = await alice.decide(**({"headers": KEY} | how))
+        assert again.content == first.content
 
 
 async def test_the_same_body_may_be_written_in_another_way(alice: Approver) -> None:
