@@ -1,6 +1,8 @@
 """What can befall workers, broker and database, each at an instant drawn from a seed."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from projector.batch import Partition
@@ -89,26 +91,21 @@ class Mishaps:
         sleeper.resume()
 
     async def postgres_stop(self) -> None:
-        self._postgres.stop()
-        await self._postgres_back()
+        await self._outage(self._postgres.stop, self._postgres.start)
 
     async def postgres_immediate(self) -> None:
-        self._postgres.stop(immediate=True)
-        await self._postgres_back()
+        await self._outage(partial(self._postgres.stop, immediate=True), self._postgres.start)
 
     async def postgres_kill(self) -> None:
-        self._postgres.kill()
-        await self._postgres_back()
+        await self._outage(self._postgres.kill, self._postgres.start)
 
     async def kafka_stop(self) -> None:
         assert self._kafka is not None
-        await asyncio.to_thread(self._kafka.stop)
-        await asyncio.to_thread(self._kafka.start)
+        await self._outage(self._kafka.stop, self._kafka.start)
 
     async def kafka_kill(self) -> None:
         assert self._kafka is not None
-        self._kafka.kill()
-        await asyncio.to_thread(self._kafka.start)
+        await self._outage(self._kafka.kill, self._kafka.start)
 
     async def _kill(self, number: int) -> None:
         for _ in range(number):
@@ -139,9 +136,10 @@ class Mishaps:
 
         return await until(moved, TAKEOVER_DEADLINE_S, f"{worker.name} to move its partitions")
 
-    async def _postgres_back(self) -> None:
+    async def _outage(self, stop: Callable[[], None], start: Callable[[], None]) -> None:
+        await asyncio.to_thread(stop)
         await self._some_instant()
-        await asyncio.to_thread(self._postgres.start)
+        await asyncio.to_thread(start)
 
     async def _some_instant(self) -> None:
         """Waits for nothing in particular, which is the point of it."""

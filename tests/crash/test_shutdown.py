@@ -1,5 +1,6 @@
 """SIGTERM: a worker finishes the poll in hand, leaves its group, and ends with status 0."""
 
+import asyncio
 import time
 
 import pytest
@@ -61,7 +62,7 @@ async def test_it_ends_while_the_database_is_away(
             [waiting] = fleet.members
             await waiting.assigned()
             await advance(embedded_site, 100, 30)
-            mortal_postgres.stop(immediate=True)
+            await asyncio.to_thread(mortal_postgres.stop, immediate=True)
             try:
                 await until(lambda: waiting.lines("database is away"), 10, "it to notice")
                 newcomer = fleet.start()
@@ -70,7 +71,7 @@ async def test_it_ends_while_the_database_is_away(
                     worker.terminate()
                 assert [await worker.ended(5) for worker in fleet.members] == [0, 0]
             finally:
-                mortal_postgres.start()
+                await asyncio.to_thread(mortal_postgres.start)
     assert not [line for worker in fleet.members for line in worker.lines("broker")]
     await judge(embedded_site, await positions(embedded_site))
 

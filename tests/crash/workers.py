@@ -86,16 +86,13 @@ class Worker:
     async def ended(self, deadline_s: float) -> int:
         """Its exit status, once it has ended."""
         await until(lambda: self.status is not None, deadline_s, f"{self.name} to end")
-        self._lifeline.close()
-        assert self.status is not None
-        return self.status
+        return self._gone()
 
     def kill(self) -> None:
         """SIGKILL, as out of memory does; returns once it is gone."""
         self._asked = True
         self._process.kill()
-        self._process.wait()
-        self._lifeline.close()
+        self._gone()
 
     def pause(self) -> None:
         """SIGSTOP: alive to the machine, dead to everybody else."""
@@ -104,6 +101,13 @@ class Worker:
     def resume(self) -> None:
         """SIGCONT: it goes on as if nothing had happened."""
         self._process.send_signal(signal.SIGCONT)
+
+    def _gone(self) -> int:
+        status = self._process.wait()
+        if not self._lifeline.closed:
+            self._lifeline.release()
+            self._lifeline.close()
+        return status
 
 
 class Fleet:
@@ -143,13 +147,13 @@ class Fleet:
 
     def kill_all(self) -> None:
         """Leave none behind."""
-        for worker in self.running:
+        for worker in self.members:
             worker.kill()
 
 
 @contextmanager
 def fleet_of(size: int, site: Site, **settings: str) -> Iterator[Fleet]:
-    """Workers in one group while the block runs; those that are left are killed."""
+    """Workers in one group while the block runs; what is left is killed."""
     fleet = Fleet(site, **settings)
     try:
         for _ in range(size):
