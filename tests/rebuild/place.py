@@ -12,7 +12,7 @@ import asyncpg
 from projector.audit import audit
 from projector.rebuild.diff import diff
 from projector.settings import ProjectorSettings
-from tests.command import Finished, environment, runfold
+from tests.command import Finished, environment
 from tests.live import applied, produce
 from tests.reference import Record
 from tests.stack.waiting import until
@@ -43,7 +43,10 @@ class Place:
 
     async def call(self, *arguments: str) -> Finished:
         """Run a command to its end."""
-        return await asyncio.to_thread(runfold, *arguments, variables=self.variables)
+        process = await self.begun(*arguments)
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return Finished(process.returncode, out.decode(), err.decode())
 
     async def done(self, *arguments: str) -> str:
         """What a command prints that ends well."""
