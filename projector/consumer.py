@@ -113,7 +113,7 @@ class Consumer:
         subscriber = broker.subscriber(
             *(topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS),
             batch=True,
-            group_id=settings.group_id,
+            group_id=_group(settings),
             ack_policy=AckPolicy.MANUAL,
             # where we read is sought; this only says what is fetched before we have sought it
             auto_offset_reset="earliest",
@@ -272,6 +272,15 @@ async def _unparsed(records: Any) -> KafkaMessage:
 
 async def _undecoded(message: KafkaMessage) -> KafkaMessage:
     return message
+
+
+def _group(settings: ProjectorSettings) -> str:
+    """Return the workers' group; those of a generation that is not active share no partitions
+    with those of the active one, which needs all of them.
+    """
+    if settings.generation is None:
+        return settings.group_id
+    return f"{settings.group_id}.{settings.generation}"
 
 
 def _security(settings: ProjectorSettings) -> BaseSecurity:

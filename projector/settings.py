@@ -23,7 +23,8 @@ class ProjectorSettings(DatabaseSettings, TopicSettings):
     """Bytes of records a worker holds at most before it has written them: the bound of its
     memory, whatever the backlog. A single larger record is still taken."""
     generation: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,40}$")
-    """Generation to keep up to date; the active one, and each that follows it, when unset."""
+    """Generation to keep up to date, in a consumer group of its own; the active one, and each that
+    follows it, when unset."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     """Address a worker gives its metrics at."""
     metrics_port: int | None = Field(default=None, ge=0, le=65_535, examples=[9108])

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final
 
 from contracts.errors import OperationError, RunfoldError
+from contracts.logging import configure
 
 Job = Callable[..., Awaitable[None]]
 """A coroutine function of a module, with arguments that can be sent to another process."""
@@ -84,6 +85,7 @@ def _finished(end: Pipe) -> None:
 
 def _run(report: Pipe, job: Job, arguments: tuple[Any, ...]) -> None:
     os.nice(NICE)
+    configure(clients=False)
     error: str | None = None
     try:
         asyncio.run(_with_parent(job(*arguments)))

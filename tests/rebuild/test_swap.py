@@ -1,5 +1,6 @@
 """What operators, readers and workers had before a swap, they have after it."""
 
+import asyncio
 from typing import Any
 
 import asyncpg
@@ -8,6 +9,7 @@ import pytest
 from projector.activation import NotCaughtUp, activate
 from tests.api_rows import serving
 from tests.histories import history
+from tests.live import applied
 from tests.rebuild.place import Place
 from tests.stack.waiting import until
 
@@ -135,4 +137,33 @@ async def test_a_generation_that_lacks_events_is_not_activated(place: Place) -> 
         await connection.close()
     assert await place.active() == "main"
     await place.done("generations", "activate", "second")
+    assert await place.differences("main", "second") == []
+
+
+async def test_a_worker_keeps_a_generation_up_to_date_that_is_not_active(place: Place) -> None:
+    await place.done("rebuild", "--name", "second", "--no-activate")
+    live, place.settings = (
+        place.settings,
+        place.settings.model_copy(update={"generation": "second"}),
+    )
+    worker = await place.begun("projector")
+    place.settings = live
+    try:
+        await place.send(history(53, size=60))
+        await place.caught_up()
+        await place.connection.execute("SET search_path = g_second")
+        await applied(place.connection, place.sent)
+        assert await place.differences("main", "second") == []
+        assert (await place.refused("generations", "drop", "second")).endswith("; stop that first")
+
+        sending = asyncio.create_task(place.send(history(54, size=200)))
+        await place.done("generations", "activate", "second")
+        await sending
+        await place.caught_up()
+        await place.is_sound()
+        assert worker.returncode is None
+    finally:
+        worker.terminate()
+        await worker.communicate()
+    await place.done("generations", "activate", "main")
     assert await place.differences("main", "second") == []
