@@ -99,15 +99,15 @@ MENTIONS: Final = r"""
             SELECT r.run_id, r.project_id, 1 AS source, NULL::timestamptz AS at, '' AS tie,
                 coalesce(r.trigger_ref, '') || ' ' || coalesce(r.error_detail, '') AS text
             FROM wanted w JOIN run r USING (run_id)
-            UNION
+            UNION ALL
             SELECT r.run_id, r.project_id, 2, i.received_at, i.event_uuid::text, i.content_preview
             FROM wanted w JOIN run r USING (run_id)
             JOIN inbound i ON i.run_id = r.run_id AND i.project_id = r.project_id
-            UNION
+            UNION ALL
             SELECT r.run_id, r.project_id, 2, i.received_at, i.event_uuid::text, i.content_preview
             FROM wanted w JOIN run r USING (run_id)
             JOIN inbound i ON i.event_uuid = r.trigger_event AND i.project_id = r.project_id
-            UNION
+            UNION ALL
             SELECT r.run_id, r.project_id, 2, i.received_at, i.event_uuid::text, i.content_preview
             FROM wanted w JOIN run r USING (run_id)
             JOIN inbound i ON i.provider_event_id = r.trigger_ref AND i.project_id = r.project_id
@@ -205,6 +205,8 @@ SUMMARIES: Final = f"""
 async def create(connection: asyncpg.Connection) -> None:
     """Make the tables from the facts that the views of this database keep."""
     await connection.execute("SET maintenance_work_mem = '512MB'")
+    # enough for its sorts and hashes, which the views do not need
+    await connection.execute("SET work_mem = '64MB'")
     await connection.execute(SCHEMA)
     await connection.execute("VACUUM ANALYZE")
 

@@ -32,8 +32,8 @@ Ask = Callable[[str], Awaitable[None]]
     ("broker_name", "seconds"),
     [
         pytest.param("the embedded broker", 5.0, id="quick"),
-        pytest.param("the embedded broker", 20.0, id="embedded"),
-        pytest.param("Apache Kafka", 20.0, id="apache"),
+        pytest.param("the embedded broker", 15.0, id="embedded"),
+        pytest.param("Apache Kafka", 15.0, id="apache"),
     ],
 )
 def test_freshness(

@@ -31,11 +31,11 @@ class Times:
 
 
 async def timed(call: Call, times: int, *, at_most_s: float = 60.0) -> Times:
-    """Do it so many times after once for the caches; fewer, three at least, if it takes long."""
+    """Do it so many times after once for the caches; fewer, once at least, if it takes long."""
+    give_up = time.monotonic() + at_most_s
     await call()
     taken = Times()
-    give_up = time.monotonic() + at_most_s
-    while len(taken.all) < times and (len(taken.all) < 3 or time.monotonic() < give_up):
+    while not taken.all or (len(taken.all) < times and time.monotonic() < give_up):
         await taken.take(call)
     return taken
 
