@@ -159,7 +159,7 @@ class _Contest:
         standing = self._winners.get(entity)
         if standing is None or version(event) > version(standing):
             self._winners[entity] = event
-        if isinstance(event.data, RunStateChanged):
+        if type(event.data) is RunStateChanged:
             self._states.add(run.state(cast(Event[RunStateChanged], event)))
 
     def settle(self, batch: Batch) -> None:
