@@ -19,7 +19,7 @@ from projector.rebuild.reader import Reader, reading
 from projector.rebuild.standing import standing
 from projector.settings import ProjectorSettings
 
-CLOSE_ENOUGH: Final = 500
+CLOSE_ENOUGH: Final = 100
 """Events behind the active generation at which workers are made to wait for the rest."""
 
 POSITIONS: Final = """

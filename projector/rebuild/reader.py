@@ -20,6 +20,7 @@ RECORDS_AT_ONCE: Final = 10_000
 BYTES_AT_ONCE: Final = 8 * 1_048_576
 PARTITION_BYTES: Final = 1_048_576
 POLL_MS: Final = 200
+FETCH_MS: Final = 50
 
 Ends = Mapping[Partition, int]
 """Offsets up to which partitions are read, these not included."""
@@ -123,6 +124,8 @@ async def reading(
         auto_offset_reset="none",
         fetch_max_bytes=BYTES_AT_ONCE,
         max_partition_fetch_bytes=PARTITION_BYTES,
+        # workers wait during the swap: a fetch of what is read already is not to hold up the rest
+        fetch_max_wait_ms=FETCH_MS,
     )
     try:
         await kafka.start()
