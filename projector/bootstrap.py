@@ -70,9 +70,9 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
         target = Target(generation, follows=settings.generation is None)
         async with _closed_in_time(writer_pool(settings.database_url, CONNECTIONS)) as pool:
             dependencies = Dependencies(pool, stopping, database, broker)
-            BrokerLog(dependencies.broker).attach()
-            async with _traced(settings) as tracing:
-                await _work(settings, dependencies, target, measured, tracing)
+            with BrokerLog(dependencies.broker).attached():
+                async with _traced(settings) as tracing:
+                    await _work(settings, dependencies, target, measured, tracing)
 
 
 @asynccontextmanager

@@ -1,7 +1,8 @@
 """What the Kafka client and the framework say, taken as signs of one outage of the broker."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from aiokafka.errors import KafkaError
@@ -40,11 +41,16 @@ class BrokerLog(logging.Handler):
         if not any(words in message for words in NO_OUTAGE):
             self._outage.failed(message)
 
-    def attach(self) -> None:
-        """Take the place of aiokafka's way to the log."""
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Take the place of aiokafka's way to the log while the block runs."""
         aiokafka = logging.getLogger("aiokafka")
-        aiokafka.handlers = [self]
-        aiokafka.propagate = False
+        before = aiokafka.handlers, aiokafka.propagate
+        aiokafka.handlers, aiokafka.propagate = [self], False
+        try:
+            yield
+        finally:
+            aiokafka.handlers, aiokafka.propagate = before
 
 
 class FrameworkLog:

@@ -39,6 +39,8 @@ async def read_log(site: Site, ends: Ends) -> list[Logged]:
     """Every record before these ends that the broker still holds."""
     async with _reader(site) as reader:
         unread = {TopicPartition(*at): end for at, end in ends.items() if end > 0}
+        if not unread:
+            return []
         reader.assign(list(unread))
         await reader.seek_to_beginning()
         logged: list[Logged] = []
