@@ -61,7 +61,7 @@ async def applied(connection: asyncpg.Connection, count: int) -> None:
 
     async def accounted() -> bool:
         total = await connection.fetchval(
-            "SELECT sum(applied + dead + tombstones + gaps)::int FROM position"
+            "SELECT sum(applied + dead + tombstones)::int FROM position"
         )
         return (total or 0) >= count
 
