@@ -40,7 +40,8 @@ async def listening(database_url: str, **others: Any) -> AsyncIterator[Served]:
     """An API in a thread of its own, where a response can be read while it is made."""
     settings = settings_for(database_url, **others)
     socket_ = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(create_app(settings), log_level="warning", timeout_graceful_shutdown=5)
+    # what uvicorn would do to the standard loggers stays with the process
+    config = uvicorn.Config(create_app(settings), log_config=None, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([socket_],))
     thread.start()

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final
 
@@ -56,6 +56,8 @@ async def _in_process(job: Job, arguments: tuple[Any, ...]) -> None:
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
     """Let a process that is started here never see a Ctrl-C: it is told by its parent."""
+    # would be started with the first process, and lifts the block when it is
+    resource_tracker.ensure_running()
     held = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
