@@ -10,6 +10,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from api.problems import Unavailable
 from contracts import instants
+from contracts.outage import LOST
 from contracts.read_model import COMMANDER_ROLE, READER_ROLE
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -45,7 +46,7 @@ COMMAND_SESSION: Final = SESSION | {
 logger = structlog.stdlib.get_logger("api.database")
 
 AWAY: Final = (
-    OSError,
+    *LOST,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
@@ -124,9 +125,7 @@ def reachable() -> Iterator[None]:
     except EMPTY:
         raise NotMigrated from None
     except AWAY as error:
-        raise _away(error) from None
-    except asyncpg.InterfaceError as error:
-        # A closed connection is known by this class alone; a wrong argument has one of its own.
+        # A closed connection is known by a class that wrong arguments have, too.
         if isinstance(error, asyncpg.DataError):
             raise
         raise _away(error) from None

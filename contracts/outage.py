@@ -5,7 +5,15 @@ import random
 import time
 from typing import Final
 
+import asyncpg
 import structlog
+
+LOST: Final = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What asyncpg raises of a connection that is gone, besides what the server has said.
+
+The internal error comes of the next use of a connection whose server has said goodbye and not
+closed it yet, and of a rollback on one whose server has just been killed.
+"""
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0

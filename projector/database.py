@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from contracts import instants
 from contracts.errors import OperationError
+from contracts.outage import LOST
 from contracts.read_model import WRITER_ROLE
 from projector import generations
 
@@ -48,7 +49,7 @@ def faults_named(database_url: str) -> Iterator[None]:
     """Turn what the database or the way to it refuses into `OperationError`s that say where."""
     try:
         yield
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, OSError) as error:
+    except (asyncpg.PostgresError, DBAPIError, *LOST) as error:
         what = str(error).strip().partition("\n")[0] or type(error).__name__
         raise OperationError(f"the database at {place(database_url)}: {what}") from error
 

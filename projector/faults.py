@@ -5,6 +5,8 @@ from typing import Final
 
 import asyncpg
 
+from contracts.outage import LOST
+
 
 class Fault(Enum):
     """What to do about an error that came up while a batch was written."""
@@ -38,9 +40,7 @@ def of(error: Exception) -> Fault | None:
         if state in TIMED_OUT:
             return Fault.TOO_MUCH
         return Fault.TRANSIENT if state[:2] == ROLLBACK_CLASS else Fault.INFRASTRUCTURE
-    # the internal one comes of a rollback on a connection whose server has just been killed
-    away = asyncpg.InterfaceError | asyncpg.InternalClientError | OSError | TimeoutError
-    return Fault.INFRASTRUCTURE if isinstance(error, away) else None
+    return Fault.INFRASTRUCTURE if isinstance(error, LOST) else None
 
 
 def cause(error: BaseException) -> BaseException:

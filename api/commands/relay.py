@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from api.commands.outbox import CHANNEL, CHECK, CLAIM, MARK
 from api.database import COMMAND_SESSION, CONNECT_TIMEOUT_S
 from contracts.envelope import CONTENT_TYPE
-from contracts.outage import Outage, pause
+from contracts.outage import LOST, Outage, pause
 from contracts.read_model import ALL_PROJECTS_SETTING
 from contracts.settings import KafkaConnection
 
@@ -26,13 +26,7 @@ logger = structlog.stdlib.get_logger("api.relay")
 
 HEADERS: Final = [("content-type", CONTENT_TYPE.encode())]
 
-# The internal one comes of a rollback on a connection whose server has just been killed.
-AWAY: Final = (
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    OSError,
-)
+AWAY: Final = (asyncpg.PostgresError, *LOST)
 """What the way to the database raises, whatever is wrong there: the relay waits until it is not."""
 
 POLL_S: Final = 5.0

@@ -15,7 +15,7 @@ from api.stream import changes
 from api.stream.changes import Changes
 from api.stream.subscription import Subscription
 from contracts.changes import CHANNEL
-from contracts.outage import Outage
+from contracts.outage import LOST, Outage
 
 TOGETHER_S: Final = 0.1
 """How long changes are gathered: clients are told at most so often."""
@@ -95,7 +95,7 @@ class Feed:
             await self._wake.wait()
             try:
                 await self._follow()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, Problem) as error:
+            except (*LOST, asyncpg.PostgresError, Problem) as error:
                 self._outage.failed(error)
                 if not self._subscriptions:
                     self._place = None
