@@ -10,9 +10,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from contracts.errors import OperationError
-from contracts.settings import KafkaSettings, kafka_connection
+from contracts.settings import KafkaSettings
 from projector.batch import Partition
 from projector.jsonl import line
+from projector.log_reader import log_reader
 from projector.rebuild.plan import Plan, Span, spans
 from projector.statements import columns
 
@@ -88,27 +89,17 @@ async def export(settings: KafkaSettings, plan: Plan, file: IO[bytes]) -> Export
     left = {TopicPartition(*p): span.end for p, span in plan.items() if span.first < span.end}
     if not left:
         return exported
-    consumer = AIOKafkaConsumer(
-        **kafka_connection(settings),
-        client_id="runfold export",
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        auto_offset_reset="none",
-        fetch_max_bytes=BYTES_AT_ONCE,
-        max_partition_fetch_bytes=PARTITION_BYTES,
-    )
+    fetch = {"fetch_max_bytes": BYTES_AT_ONCE, "max_partition_fetch_bytes": PARTITION_BYTES}
     try:
-        await consumer.start()
-        consumer.assign([*left])
-        for partition in left:
-            consumer.seek(partition, plan[Partition(*partition)].first)
-        await _copy(consumer, left, settings.topic_prefix, file, exported)
+        async with log_reader(settings, "runfold export", **fetch) as consumer:
+            consumer.assign([*left])
+            for partition in left:
+                consumer.seek(partition, plan[Partition(*partition)].first)
+            await _copy(consumer, left, settings.topic_prefix, file, exported)
     except OffsetOutOfRangeError as error:
         raise RecordsDropped(Partition(*min(error.args[0]))) from error
     except KafkaError as error:
         raise OperationError(f"the broker at {settings.kafka_bootstrap} failed: {error}") from error
-    finally:
-        await consumer.stop()
     return exported
 
 

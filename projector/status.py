@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
-from contracts.settings import KafkaSettings, kafka_connection
+from contracts.settings import KafkaSettings
 from contracts.times import rfc3339
 from contracts.topics import TOPICS, topic_name
 from projector.database import active_generation
+from projector.log_reader import log_reader
 from projector.topics import BrokerAway, partition_counts
 
 GONE_SECONDS: Final = 30
@@ -176,16 +177,11 @@ async def broker_ends(settings: KafkaSettings) -> dict[tuple[str, int], int]:
     ]
     if not wanted:
         return {}
-    consumer = AIOKafkaConsumer(
-        **kafka_connection(settings), enable_auto_commit=False, isolation_level="read_committed"
-    )
     try:
-        await consumer.start()
-        ends = await consumer.end_offsets(wanted)
+        async with log_reader(settings, "runfold status") as consumer:
+            ends = await consumer.end_offsets(wanted)
     except KafkaError as error:
         raise BrokerAway(settings.kafka_bootstrap) from error
-    finally:
-        await consumer.stop()
     return {(at.topic, at.partition): end for at, end in ends.items()}
 
 

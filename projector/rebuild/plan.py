@@ -11,9 +11,10 @@ from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict
 
 from contracts.errors import OperationError
-from contracts.settings import KafkaSettings, kafka_connection
+from contracts.settings import KafkaSettings
 from contracts.topics import TOPICS, topic_name
 from projector.batch import Partition
+from projector.log_reader import log_reader
 from projector.topics import BrokerAway, partition_counts
 
 ANSWER_SECONDS: Final = 30
@@ -119,20 +120,12 @@ async def spans(settings: KafkaSettings) -> dict[Partition, Span]:
         if name not in counts:
             raise TopicMissing(name)
     wanted = [TopicPartition(name, n) for name in names for n in range(counts[name])]
-    consumer = AIOKafkaConsumer(
-        **kafka_connection(settings),
-        client_id="runfold rebuild",
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-    )
     try:
-        await consumer.start()
-        first = await consumer.beginning_offsets(wanted)
-        end = await _ends(consumer, wanted)
+        async with log_reader(settings, "runfold rebuild") as consumer:
+            first = await consumer.beginning_offsets(wanted)
+            end = await _ends(consumer, wanted)
     except (KafkaError, TimeoutError) as error:
         raise BrokerAway(settings.kafka_bootstrap) from error
-    finally:
-        await consumer.stop()
     return {Partition(*each): Span(first[each], max(first[each], end[each])) for each in wanted}
 
 

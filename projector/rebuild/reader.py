@@ -8,10 +8,11 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from contracts.errors import OperationError
-from contracts.settings import KafkaSettings, kafka_connection
+from contracts.settings import KafkaSettings
 from projector.applying import slices
 from projector.batch import Partition
 from projector.errors import PositionBeyondLog, PositionConflict
+from projector.log_reader import log_reader
 from projector.rebuild.pace import Pace
 from projector.rebuild.plan import HistoryIncomplete
 from projector.rebuild.standing import Standing
@@ -115,22 +116,14 @@ async def reading(
     settings: KafkaSettings, standing: Standing, *, allow_gap: bool
 ) -> AsyncIterator[Reader]:
     """A reader for a generation. Raises `OperationError` when the broker fails."""
-    kafka = AIOKafkaConsumer(
-        **kafka_connection(settings),
-        client_id="runfold rebuild",
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        # an offset that is gone is no reason to go on somewhere else without a word
-        auto_offset_reset="none",
-        fetch_max_bytes=BYTES_AT_ONCE,
-        max_partition_fetch_bytes=PARTITION_BYTES,
+    fetch = {
+        "fetch_max_bytes": BYTES_AT_ONCE,
+        "max_partition_fetch_bytes": PARTITION_BYTES,
         # workers wait during the swap: a fetch of what is read already is not to hold up the rest
-        fetch_max_wait_ms=FETCH_MS,
-    )
+        "fetch_max_wait_ms": FETCH_MS,
+    }
     try:
-        await kafka.start()
-        yield Reader(kafka, standing, allow_gap=allow_gap)
+        async with log_reader(settings, "runfold rebuild", **fetch) as kafka:
+            yield Reader(kafka, standing, allow_gap=allow_gap)
     except KafkaError as error:
         raise OperationError(f"the broker at {settings.kafka_bootstrap} failed: {error}") from error
-    finally:
-        await kafka.stop()

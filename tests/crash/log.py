@@ -37,10 +37,11 @@ async def ends_of(site: Site) -> Ends:
 
 async def read_log(site: Site, ends: Ends) -> list[Logged]:
     """Every record before these ends that the broker still holds."""
+    unread = {TopicPartition(*at): end for at, end in ends.items() if end > 0}
+    if not unread:
+        # nor could aiokafka stop a consumer that was never asked for anything
+        return []
     async with _reader(site) as reader:
-        unread = {TopicPartition(*at): end for at, end in ends.items() if end > 0}
-        if not unread:
-            return []
         reader.assign(list(unread))
         await reader.seek_to_beginning()
         logged: list[Logged] = []
