@@ -6,6 +6,7 @@ Nothing is raised for what a producer may have sent: whatever the bytes are, the
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, NoReturn
@@ -26,14 +27,15 @@ MAX_MESSAGE_LENGTH: Final = 500
 class _Reader(NamedTuple):
     """What it takes to read the events of one topic."""
 
-    model: type[Event[Payload]]
+    validate: Callable[[bytes], Event[Payload]]
     type: str
     long_amount: re.Pattern[bytes] | None
 
 
 def _reader(topic: Topic) -> _Reader:
+    validate = topic.event.__pydantic_validator__.validate_json
     field = _AMOUNTS.get(topic.suffix)
-    return _Reader(topic.event, topic.type, re.compile(b'("%b"' % field + _LONG) if field else None)
+    return _Reader(validate, topic.type, re.compile(b'("%b"' % field + _LONG) if field else None)
 
 
 _AMOUNTS: Final = {"run-state": b"cost_usd", "project": b"budget_limit_usd"}
@@ -83,13 +85,12 @@ def decode(suffix: str, value: bytes) -> Event[Payload] | Undecodable:
         return _undecodable(
             Reason.TOO_LARGE, f"{len(value)} bytes; an event has at most {MAX_VALUE_BYTES}"
         )
-    # The validator reads NaN and Infinity as numbers, which JSON does not have.
-    if (b"NaN" in value or b"Infinity" in value) and not _is_json(value):
+    if _may_hold_constants(value) and not _is_json(value):
         return _undecodable(Reason.MALFORMED, "not JSON in UTF-8: NaN or Infinity for a number")
     if reader.long_amount and reader.long_amount.search(value):
         value = reader.long_amount.sub(rb'\1"\2"', value)
     try:
-        event = reader.model.model_validate_json(value)
+        event = reader.validate(value)
     except ValidationError as error:
         return _why_not(reader.type, value, error)
     if event.type != reader.type:
@@ -128,6 +129,12 @@ def _unknown_type(expected: str, carried: str) -> Undecodable:
 def _undecodable(reason: Reason, message: str) -> Undecodable:
     line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message)
     return Undecodable(reason, line[:MAX_MESSAGE_LENGTH])
+
+
+def _may_hold_constants(value: bytes) -> bool:
+    """Whether NaN or Infinity may be in it, which the validator reads and JSON does not have."""
+    # a single byte is searched for an order of magnitude faster, and most values have neither
+    return (b"N" in value and b"NaN" in value) or (b"I" in value and b"Infinity" in value)
 
 
 def _is_json(value: bytes) -> bool:

@@ -14,7 +14,6 @@ import asyncpg
 import structlog
 from aiokafka.errors import KafkaError
 
-from contracts import instants
 from contracts.errors import SettingError
 from contracts.read_model import WRITER_ROLE
 from projector import changes, generations, metrics, requests, writer
@@ -188,7 +187,7 @@ def writer_pool(database_url: str, connections: int) -> asyncpg.Pool:
         max_size=connections,
         max_inactive_connection_lifetime=0,
         timeout=CONNECT_SECONDS,
-        init=instants.prepare,
+        init=writer.prepare,
         server_settings={
             "application_name": "runfold projector",
             "role": WRITER_ROLE,

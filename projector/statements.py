@@ -28,6 +28,10 @@ def _source(table: Table) -> str:
 def _type(column: Column[Any]) -> str:
     if isinstance(column.type, ARRAY | Text):
         return "text"
+    return _own_type(column)
+
+
+def _own_type(column: Column[Any]) -> str:
     return column.type.compile(_DIALECT)
 
 
@@ -42,15 +46,43 @@ def _selected(table: Table) -> str:
 def upsert(name: str) -> str:
     """Return the statement that stores winners: a row gives way only to a later version.
 
-    It answers with the keys that the rows written reach, before and after (`CHANGED`).
+    It takes the rows as one array a column, and answers with the keys that the rows written
+    reach, before and after (`CHANGED`).
     """
     table = read_model.metadata.tables[name]
+    return _upsert(table, f"SELECT {_selected(table)} FROM {_source(table)}")
+
+
+@cache
+def upsert_staged(name: str) -> str:
+    """Return the statement that does what `upsert` does with the rows that `stage` has taken."""
+    return _upsert(read_model.metadata.tables[name], f"SELECT * FROM pg_temp.{staged(name)}")
+
+
+@cache
+def stage(name: str) -> str:
+    """Return the statement that makes a place to copy rows of a table to, in one's own session.
+
+    It is empty again after every transaction.
+    """
+    columns = read_model.metadata.tables[name].columns
+    shape = ", ".join(f"{c.name} {_own_type(c)}" for c in columns)
+    return f"CREATE TEMPORARY TABLE {staged(name)} ({shape}) ON COMMIT DELETE ROWS"
+
+
+def staged(name: str) -> str:
+    """Return the name of the place that `stage` makes."""
+    return f"given_{name}"
+
+
+def _upsert(table: Table, given: str) -> str:
+    name = table.name
     key = ", ".join(c.name for c in table.primary_key.columns)
     rest = [c.name for c in table.columns if not c.primary_key]
     guard = ", ".join(f"stored.{c}" for c in VERSION), ", ".join(f"excluded.{c}" for c in VERSION)
     statement = f"""
         INSERT INTO {name} AS stored ({", ".join(c.name for c in table.columns)})
-        SELECT {_selected(table)} FROM {_source(table)}
+        {given}
         ON CONFLICT ({key}) DO UPDATE
         SET {", ".join(f"{c} = excluded.{c}" for c in rest)}
         WHERE ({guard[0]}) < ({guard[1]})

@@ -8,7 +8,6 @@ from datetime import datetime
 
 import asyncpg
 
-from contracts import instants
 from contracts.errors import OperationError
 from projector import positions, writer
 from projector.activation import Target, enter
@@ -90,7 +89,7 @@ async def standing(
         min_size=1,
         max_size=1,
         timeout=CONNECT_SECONDS,
-        init=instants.prepare,
+        init=writer.prepare,
         server_settings={
             "application_name": "runfold rebuild",
             "TimeZone": "UTC",
