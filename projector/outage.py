@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
 
 from contracts.outage import Outage, pause
 
@@ -26,6 +26,10 @@ NO_OUTAGE: Final = (
 )
 """Words in aiokafka's warnings that tell of the group's ordinary life, or of what another warning
 has just told."""
+
+
+UNREADABLE: Final = (UnsupportedCodecError, CorruptRecordException)
+"""Errors of the Kafka client that are of the records and stay, whatever becomes of the broker."""
 
 
 class BrokerLog(logging.Handler):
@@ -67,7 +71,8 @@ class FrameworkLog:
         """Count an error of the network towards the outage, hand on any other."""
         if level < logging.ERROR:
             return
-        if isinstance(exc_info, Exception) and not isinstance(exc_info, KafkaError | OSError):
+        away = isinstance(exc_info, KafkaError | OSError) and not isinstance(exc_info, UNREADABLE)
+        if isinstance(exc_info, Exception) and not away:
             self._defect(exc_info)
         else:
             self._outage.failed(exc_info or message)

@@ -5,7 +5,7 @@ import logging
 
 import asyncpg
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import CorruptRecordException, KafkaConnectionError, UnsupportedCodecError
 from structlog.testing import capture_logs
 
 from contracts.outage import LONGEST_PAUSE, Outage
@@ -132,6 +132,11 @@ def test_only_the_network_is_the_brokers_fault() -> None:
     log.log(logging.ERROR, "Kafka error occurred", exc_info=KafkaConnectionError("refused"))
     assert outage.is_on
     assert not defects
-    unreadable = UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte")
-    log.log(logging.ERROR, "raised an exception", exc_info=unreadable)
-    assert defects == [unreadable]
+    unreadable = [
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+        UnsupportedCodecError("no library for it"),
+        CorruptRecordException("wrong checksum"),
+    ]
+    for error in unreadable:
+        log.log(logging.ERROR, "raised an exception", exc_info=error)
+    assert defects == unreadable
