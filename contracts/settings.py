@@ -8,7 +8,7 @@ import re
 import ssl
 from pathlib import Path
 from typing import Final, Literal, TypedDict, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -25,6 +25,29 @@ SECRET_BYTES: Final = 32
 _BOOTSTRAP: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
+
+
+# What the client of the database refuses besides, and would be asked for again and again.
+_DATABASE_OPTIONS: Final = {
+    "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
+    "target_session_attrs": {
+        "any",
+        "primary",
+        "standby",
+        "read-write",
+        "read-only",
+        "prefer-standby",
+    },
+}
+
+
+def _is_name(host: str) -> bool:
+    """Whether a host's name is one that can be looked up at all."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 class Settings(BaseSettings):
@@ -54,10 +77,14 @@ class DatabaseSettings(Settings):
             has_right_port = parts.port != 0
         except ValueError:
             has_right_port = False
-        if not has_right_port:
+        if not has_right_port or not _is_name(parts.hostname or ""):
             raise ValueError("the host or the port in it cannot be read")
         if parts.scheme not in {"postgresql", "postgres"}:
             raise ValueError("it must start with postgresql://")
+        for option, value in parse_qsl(parts.query):
+            if value not in _DATABASE_OPTIONS.get(option, {value}):
+                known = ", ".join(sorted(_DATABASE_OPTIONS[option]))
+                raise ValueError(f"{option} in it must be one of {known}")
         return url
 
 
@@ -111,7 +138,8 @@ class BrokerSettings(TopicPrefixSettings):
         servers = [server.strip() for server in value.split(",")]
         for server in servers:
             match = _BOOTSTRAP.fullmatch(server)
-            if not match or not 1 <= int(match[1]) <= 65_535:
+            host = server.rpartition(":")[0]
+            if not match or not 1 <= int(match[1]) <= 65_535 or not _is_name(host):
                 raise ValueError(f"{server!r} is not host:port")
         return ",".join(servers)
 

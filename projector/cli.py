@@ -8,6 +8,7 @@ import sys
 from typing import Final
 
 import typer
+from typer._click.exceptions import NoArgsIsHelpError, UsageError
 
 from contracts.errors import RunfoldError
 from projector.commands import (
@@ -23,6 +24,7 @@ from projector.commands import (
 )
 
 FAILURE: Final = 1
+USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 app = typer.Typer(
@@ -44,7 +46,14 @@ def main() -> None:
     Exit status 0: done. 1: could not be done. 2: wrong usage or setting. 130: interrupted.
     """
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(USAGE)
+    except UsageError as error:
+        # typer's own way of saying it is a box of several lines
+        _say(f"{error.format_message()} See `{_command(error)} --help`")
+        sys.exit(USAGE)
     except RunfoldError as error:
         _say(str(error))
         sys.exit(error.exit_status)
@@ -54,6 +63,10 @@ def main() -> None:
         # Nobody reads on; Python's own flush at exit would complain of it again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(FAILURE)
+
+
+def _command(error: UsageError) -> str:
+    return error.ctx.command_path if error.ctx is not None else "runfold"
 
 
 def _say(message: str) -> None:

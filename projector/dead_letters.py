@@ -12,6 +12,7 @@ from projector.activation import Target, enter
 from projector.batch import Batch, of_event
 from projector.dependencies import Connection
 from projector.faults import Fault
+from projector.projections.registry import BY_SUFFIX
 
 LIST: Final = """
     SELECT id, reason, message, topic, partition, "offset", key, state, created_at
@@ -114,6 +115,9 @@ async def apply(connection: Connection, suffix: str, value: bytes) -> dict[str, 
 
     Returns the runs whose row has changed, each with its project, or why there is no event.
     """
+    if suffix not in BY_SUFFIX:
+        message = f"{suffix} is no topic of events here: see RUNFOLD_TOPIC_PREFIX"
+        return Undecodable(Reason.UNKNOWN_TYPE, message)
     outcome = decode(suffix, value)
     if isinstance(outcome, Undecodable):
         return outcome

@@ -3,7 +3,7 @@
 import getpass
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
@@ -17,11 +17,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LAST_NUMBER: Final = 2**63 - 1
+
 app = typer.Typer(
     help="Look at, retry or discard records that could not be used.", no_args_is_help=True
 )
 
-Numbers = Annotated[list[int], typer.Argument(help="Numbers of dead letters, as in the list.")]
+Numbers = Annotated[
+    list[int],
+    typer.Argument(min=1, max=LAST_NUMBER, help="Numbers of dead letters, as in the list."),
+]
 By = Annotated[
     str,
     typer.Option(
@@ -31,6 +36,14 @@ By = Annotated[
         help="Who decides; kept with the dead letter.",
     ),
 ]
+
+
+def _known(reason: str | None) -> str | None:
+    from contracts.decoding import Reason
+
+    if reason is not None and reason not in set(Reason):
+        raise typer.BadParameter(f"{reason!r} is not one of {', '.join(Reason)}")
+    return reason
 
 
 class State(StrEnum):
@@ -44,7 +57,12 @@ class State(StrEnum):
 @app.command("list")
 def list_letters(
     reason: Annotated[
-        str | None, typer.Option(envvar="RUNFOLD_DEAD_LETTERS_REASON", help="Of this reason only.")
+        str | None,
+        typer.Option(
+            envvar="RUNFOLD_DEAD_LETTERS_REASON",
+            callback=_known,
+            help="Of this reason only.",
+        ),
     ] = None,
     topic: Annotated[
         str | None,
@@ -58,11 +76,17 @@ def list_letters(
     before: Annotated[
         int | None,
         typer.Option(
-            envvar="RUNFOLD_DEAD_LETTERS_BEFORE", help="Older than this number: the next page."
+            envvar="RUNFOLD_DEAD_LETTERS_BEFORE",
+            min=1,
+            max=LAST_NUMBER,
+            help="Older than this number: the next page.",
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(envvar="RUNFOLD_DEAD_LETTERS_LIMIT", min=1, help="At most so many.")
+        int,
+        typer.Option(
+            envvar="RUNFOLD_DEAD_LETTERS_LIMIT", min=1, max=100_000, help="At most so many."
+        ),
     ] = 50,
 ) -> None:
     """List dead letters, newest first."""
@@ -80,7 +104,11 @@ def list_letters(
 
 
 @app.command()
-def show(number: Annotated[int, typer.Argument(help="Number of the dead letter.")]) -> None:
+def show(
+    number: Annotated[
+        int, typer.Argument(min=1, max=LAST_NUMBER, help="Number of the dead letter.")
+    ],
+) -> None:
     """Show one dead letter whole, its bytes as text where they are."""
     from projector import dead_letters
 

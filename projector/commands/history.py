@@ -1,5 +1,6 @@
 """Commands that make a history and send one to the topics."""
 
+import math
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,12 +17,23 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 FIRST_TIMESTAMP: Final = "2026-05-18T06:00:00Z"
+MOST_RUNS: Final = 100_000_000
+"""Some sixty years of them."""
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+"""When a history may begin: it has room for all its runs, and for what they look back on."""
+
+
+def _number(rate: float | None) -> float | None:
+    if rate is not None and math.isnan(rate):
+        raise typer.BadParameter("nan is no number")
+    return rate
 
 
 @app.command()
 def generate(
     runs: Annotated[
-        int, typer.Option(envvar="RUNFOLD_GENERATE_RUNS", min=0, help="How many runs.")
+        int,
+        typer.Option(envvar="RUNFOLD_GENERATE_RUNS", min=0, max=MOST_RUNS, help="How many runs."),
     ] = 100,
     seed: Annotated[
         int, typer.Option(envvar="RUNFOLD_GENERATE_SEED", help="The same seed, the same bytes.")
@@ -41,6 +53,8 @@ def generate(
         typer.Option(
             envvar="RUNFOLD_GENERATE_RATE",
             min=0.001,
+            max=1_000_000,
+            callback=_number,
             help="Send to the topics instead, so many events a second.",
             show_default="write a file",
         ),
@@ -108,4 +122,6 @@ def _moment(text: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(f"--start: {text!r} is no timestamp like {FIRST_TIMESTAMP}") from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise UsageError(f"--start: {text!r} is not in the years {FIRST_YEAR} to {LAST_YEAR}")
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

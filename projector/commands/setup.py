@@ -1,11 +1,16 @@
 """Commands that prepare what the others need: schema, topics, tokens, the event contract."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from contracts.errors import UsageError
+
 app = typer.Typer()
+
+LONGEST_TTL: Final = 10 * 365 * 86_400
+"""Ten years, in seconds."""
 
 
 class Role(StrEnum):
@@ -68,13 +73,17 @@ def token(
     ] = None,
     ttl: Annotated[
         int,
-        typer.Option(envvar="RUNFOLD_TOKEN_TTL", min=1, help="Seconds until it expires."),
+        typer.Option(
+            envvar="RUNFOLD_TOKEN_TTL", min=1, max=LONGEST_TTL, help="Seconds until it expires."
+        ),
     ] = 3600,
 ) -> None:
     """Print a token for the configured HS256 secret (development)."""
     from contracts.settings import AuthSettings, load
     from projector.tokens import make_token
 
+    if not sub:
+        raise UsageError("--sub: a token has a bearer: it may not be empty")
     settings = load(AuthSettings)
     typer.echo(make_token(settings, sub, project or ["*"], role or [Role.VIEWER], ttl))
 

@@ -60,6 +60,13 @@ async def test_a_retry_applies_what_can_be_read_today(connection: asyncpg.Connec
         await dead_letters.retry(connection, number, PREFIX, by="ann")
 
 
+async def test_one_of_another_topic_stays_parked(connection: asyncpg.Connection) -> None:
+    number = await number_of(connection)
+    with pytest.raises(StillBad, match="RUNFOLD_TOPIC_PREFIX"):
+        await dead_letters.retry(connection, number, "other.", by="ann")
+    assert (await dead_letters.show(connection, number))["state"] == "parked"
+
+
 async def test_a_retry_that_comes_late_changes_nothing_newer(
     connection: asyncpg.Connection,
 ) -> None:

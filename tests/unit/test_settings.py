@@ -248,3 +248,23 @@ def test_every_setting_is_described(settings: type[Settings]) -> None:
         variable(name) for name, field in settings.model_fields.items() if not field.description
     ]
     assert undescribed == []
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        (f"postgresql://u@{'h' * 64}/x", "the host or the port in it cannot be read"),
+        ("postgresql://u@h/x?sslmode=bogus", "sslmode in it must be one of allow, "),
+        ("postgresql://u@h/x?target_session_attrs=z", "target_session_attrs in it must be one of"),
+    ],
+)
+def test_what_no_database_could_be_reached_with_is_named(
+    monkeypatch: pytest.MonkeyPatch, url: str, wrong: str
+) -> None:
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": url})
+    assert fault(DatabaseSettings).startswith(f"RUNFOLD_DATABASE_URL: {wrong}")
+
+
+def test_a_brokers_name_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, {"RUNFOLD_KAFKA_BOOTSTRAP": f"{'h' * 64}:9092"})
+    assert "is not host:port" in fault(KafkaSettings)
