@@ -1,13 +1,14 @@
 """Which generation is active, and how that changes in one step.
 
-A worker that follows the active generation writes every batch under a lock that it shares with
-all others; who changes the active generation takes that lock alone. So a batch goes into the
-generation that is active when it commits, and a change waits for batches under way.
+A worker writes every batch under a lock that it shares with all others; who changes the active
+generation takes that lock alone. So a batch is known to go into the active one or not until it
+commits, and a change waits for batches under way.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from enum import Enum
 from typing import Final, NamedTuple
 
 import asyncpg
@@ -79,28 +80,39 @@ class TooSlow(OperationError):
         )
 
 
+class Bond(Enum):
+    """What a generation being active means to who writes it."""
+
+    FOLLOWS = "follows"
+    """It is written only while it is active, and its successor after that."""
+    KEEPS = "keeps"
+    """It is written whether it is active or not."""
+    MAKES = "makes"
+    """It is not active: it is written even while workers wait for it to become so."""
+
+
 class Target(NamedTuple):
-    """The generation a worker writes."""
+    """The generation that is written."""
 
     generation: str
-    follows: bool = True
-    """Whether it is written only while it is active, and its successor after that."""
+    bond: Bond = Bond.FOLLOWS
 
 
-async def enter(connection: Connection, target: Target) -> None:
-    """Make a transaction write to the target generation.
+async def enter(connection: Connection, target: Target) -> bool:
+    """Make a transaction write to the target generation; return whether that is the active one.
 
-    Where the target is to be the active one, the shared lock is held until the transaction ends.
+    Which one is active stays so until the transaction ends, but for who makes a generation.
     Raises `ActiveGenerationChanged`.
     """
     schema = generations.schema_of(target.generation)
-    if not target.follows:
+    if target.bond is Bond.MAKES:
         await connection.execute(ENTER, schema)
-        return
+        return False
     await connection.execute(HOLD, ACTIVATION, schema)
     active = await connection.fetchval(ACTIVE)
-    if active != target.generation:
+    if target.bond is Bond.FOLLOWS and active != target.generation:
         raise ActiveGenerationChanged(active)
+    return bool(active == target.generation)
 
 
 @asynccontextmanager

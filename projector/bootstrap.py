@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from contracts.errors import SettingError
 from contracts.read_model import WRITER_ROLE
 from projector import changes, generations, metrics, requests, writer
-from projector.activation import Target
+from projector.activation import Bond, Target
 from projector.applying import Applier, Observers
 from projector.consumer import Consumer
 from projector.counters import SLOTS
@@ -66,7 +66,8 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
         generation = await _generation(settings, database, stopping)
         if generation is None:
             return
-        target = Target(generation, follows=settings.generation is None)
+        bond = Bond.FOLLOWS if settings.generation is None else Bond.KEEPS
+        target = Target(generation, bond)
         async with _closed_in_time(writer_pool(settings.database_url, CONNECTIONS)) as pool:
             dependencies = Dependencies(pool, stopping, database, broker)
             with BrokerLog(dependencies.broker).attached():
@@ -99,7 +100,7 @@ async def _work(
     tracing: "Tracing | None",
 ) -> None:
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    reporter = Reporter(dependencies, worker_id, None if target.follows else target.generation)
+    reporter = Reporter(dependencies, worker_id, settings.generation)
     slot = zlib.crc32(worker_id.encode()) % SLOTS
     observers = Observers((reporter, measured))
     write = writer.write if tracing is None else tracing.write(writer.write)

@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from projector import faults, positions
-from projector.activation import ACTIVE, ActiveGenerationChanged, Target, enter
+from projector.activation import ACTIVE, ActiveGenerationChanged, Bond, Target, enter
 from projector.batch import Partition, Record
 from projector.dependencies import Connection, Dependencies
 from projector.errors import PositionBeyondLog
@@ -100,7 +100,7 @@ class Seeker:
                 ):
                     await self._check(connection, target)
                     # not held: which generation is active is settled when a batch is written
-                    await enter(connection, target._replace(follows=False))
+                    await enter(connection, target._replace(bond=Bond.MAKES))
                     return await self._read(connection, first)
             except Exception as error:
                 if faults.of(error) is None:
@@ -110,9 +110,10 @@ class Seeker:
     @staticmethod
     async def _check(connection: Connection, target: Target) -> None:
         """Raise `ActiveGenerationChanged` rather than look for tables that may be dropped."""
-        active = await connection.fetchval(ACTIVE) if target.follows else target.generation
-        if active != target.generation:
-            raise ActiveGenerationChanged(active)
+        if target.bond is Bond.FOLLOWS:
+            active = await connection.fetchval(ACTIVE)
+            if active != target.generation:
+                raise ActiveGenerationChanged(active)
 
     async def _read(
         self, connection: Connection, first: Mapping[Partition, int]

@@ -47,10 +47,10 @@ async def write(connection: Connection, batch: Batch, target: Target, slot: int)
     of that is the data's fault.
     """
     async with connection.transaction():
-        await enter(connection, target)
+        is_active = await enter(connection, target)
         await positions.claim(connection, batch.moves)
         changed = await apply(connection, batch, slot)
-        if target.follows:
+        if is_active:
             await changes.record(connection, changed)
         await park(connection, batch.dead)
         await positions.advance(connection, batch.moves)

@@ -10,7 +10,7 @@ import asyncpg
 
 from contracts.errors import OperationError
 from projector import positions, writer
-from projector.activation import Target, enter
+from projector.activation import Bond, Target, enter
 from projector.applying import Applier, Write
 from projector.batch import Batch, Partition
 from projector.database import CONNECT_SECONDS, faults_named
@@ -82,7 +82,7 @@ async def standing(
     What is not written `durably` may be lost when the server crashes, the positions with it.
     Raises `OperationError` for what the database refuses.
     """
-    target = Target(generation, follows=False)
+    target = Target(generation, Bond.MAKES)
     # The owner, not the writer role: rows cannot be copied under row-level security.
     pool = asyncpg.create_pool(
         settings.database_url,
