@@ -6,8 +6,9 @@ from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
-from api import keys, problems
+from api import keys, problems, transports
 from api.auth import Verifier
 from api.commands.command import Issuer
 from api.commands.decide import Decisions
@@ -27,6 +28,15 @@ from contracts.settings import kafka_connection, load
 from contracts.topics import topic_name
 
 DESCRIPTION: Final = "The views of an agent platform's event stream."
+
+
+class Application(DocumentedApi):
+    """The application, which knows what connection a request came by."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what the server hands over."""
+        transports.remember(scope, send)
+        await super().__call__(scope, receive, send)
 
 
 def from_environment() -> FastAPI:
@@ -75,7 +85,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
                 with called_at_shutdown(feed.close):
                     yield
 
-    app = DocumentedApi(
+    app = Application(
         title="runfold",
         version="1",
         description=DESCRIPTION,

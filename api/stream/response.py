@@ -8,6 +8,8 @@ from typing import Final
 from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from api import transports
+
 SLOWEST_S: Final = 30.0
 """How long a client may take to make room for more before it is taken to be gone."""
 
@@ -25,22 +27,22 @@ class EventStream(StreamingResponse):
         self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the events."""
+        """Send the events; the connection is gone too before the resources are given back."""
         with self._resources:
-            await super().__call__(scope, receive, send)
+            try:
+                await super().__call__(scope, receive, send)
+                await asyncio.wait_for(transports.taken(scope), SLOWEST_S)
+            except TimeoutError:
+                await transports.abort(scope)
 
     async def stream_response(self, send: Send) -> None:
-        """Send what comes, each part in reasonable time."""
+        """Send what comes. Raises TimeoutError when a part takes unreasonably long."""
         started = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
-        try:
-            await _in_time(send, started)
-            async with aclosing(self._frames) as frames:
-                async for frame in frames:
-                    await _in_time(send, _body(frame, more=True))
-            await _in_time(send, _body(b"", more=False))
-        except TimeoutError:
-            # the server closes a connection whose response is left unfinished
-            return
+        await _in_time(send, started)
+        async with aclosing(self._frames) as frames:
+            async for frame in frames:
+                await _in_time(send, _body(frame, more=True))
+        await _in_time(send, _body(b"", more=False))
 
 
 async def _in_time(send: Send, message: Message) -> None:
