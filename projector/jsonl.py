@@ -5,7 +5,9 @@ tombstone. `-` is standard input or output.
 """
 
 import json
+import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,20 +56,45 @@ class _WrongLine(Exception):
 
 @contextmanager
 def writing(path: str) -> Iterator[IO[bytes]]:
-    """Open a file for lines, compressed when it ends in `.zst`; `OperationError` if it cannot."""
+    """Open a file for lines, compressed when it ends in `.zst`; `OperationError` if it cannot.
+
+    A file of that name stays as it is until all is on the disk that is to take its place.
+    """
     if path == STANDARD_STREAM:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
     try:
-        with Path(path).open("wb") as file:
+        with _replacing(Path(path)) as file:
             if not path.endswith(".zst"):
                 yield file
                 return
-            with zstandard.ZstdCompressor().stream_writer(file) as compressed:
+            with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as compressed:
                 yield compressed
     except OSError as error:
         raise OperationError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[IO[bytes]]:
+    if path.exists() and not path.is_file():
+        # a pipe or a device has no content that could be lost, and is not to become a file
+        with path.open("wb") as file:
+            yield file
+        return
+    target = path.resolve()
+    beside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            if target.exists():
+                # who may not read the old one is not to read the new one
+                shutil.copymode(target, beside)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read(path: str) -> Iterator[Record]:

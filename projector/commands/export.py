@@ -1,8 +1,11 @@
 """The command that keeps the history of the topics in a file."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from contracts.errors import UsageError
 
 if TYPE_CHECKING:
     from projector.export import Exported
@@ -25,7 +28,8 @@ def export(
         typer.Option(
             "--since-position",
             envvar="RUNFOLD_EXPORT_SINCE_POSITION",
-            help="Only what came after the positions at which the last export ended.",
+            help="Only what came after the positions at which the last export ended; into a new"
+            " file, so that what was exported before is kept.",
         ),
     ] = False,
 ) -> None:
@@ -36,6 +40,10 @@ def export(
     from contracts.settings import load
     from projector.settings import ProjectorSettings
 
+    if since_position and Path(out).is_file():
+        raise UsageError(
+            f"--out: {out} is there already, and what came before --since-position may be in it"
+        )
     settings = load(ProjectorSettings)
     configure(settings.log_format, clients=False)
     exported = asyncio.run(_export(settings, out, since_position=since_position))

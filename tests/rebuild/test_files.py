@@ -32,6 +32,10 @@ async def test_an_export_goes_on_where_the_last_one_ended(place: Place, tmp_path
     )
     await place.done("export", "--out", str(first))
     await place.send(history(31, size=70))
+    before = first.read_bytes()
+    said = await place.refused("export", "--out", str(first), "--since-position", status=2)
+    assert said.startswith(f"runfold: --out: {first} is there already")
+    assert first.read_bytes() == before
     await place.done("export", "--out", str(second), "--since-position")
     assert len(list(jsonl.read(str(second)))) == 70
     await place.done("export", "--out", str(tmp_path / "3.jsonl"), "--since-position")

@@ -1,6 +1,8 @@
 """Histories as files: what a line may be, and what is said of one that is not."""
 
 import io
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -109,6 +111,36 @@ def test_what_was_written_is_read(tmp_path: Path, name: str) -> None:
             file.write(GOOD)
     assert sum(1 for _ in read(path)) == 20_000
     assert (Path(path).stat().st_size < 20_000) == name.endswith(".zst")
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", "history.jsonl.zst"])
+def test_a_file_stays_as_it_was_until_the_new_one_is_whole(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    with pytest.raises(TypeError), writing(str(path)) as file:
+        file.write(None)  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    with writing(str(path)) as file:
+        file.write(GOOD)
+        assert path.read_bytes() == b"old"
+    assert len(list(read(str(path)))) == 1
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_link_is_followed_and_a_pipe_is_written_into(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    with writing(str(tmp_path / "link")) as file:
+        file.write(GOOD)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == GOOD
+    os.mkfifo(tmp_path / "pipe")
+    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as cat:
+        with writing(str(tmp_path / "pipe")) as file:
+            file.write(GOOD)
+        assert cat.communicate()[0] == GOOD
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_compressed_file_may_be_several_put_together(tmp_path: Path) -> None:
