@@ -319,12 +319,14 @@ incident_counter = Table(
     "incident_counter",
     metadata,
     _text("incident", key=True),
+    Column("level", SmallInteger, primary_key=True, autoincrement=False),
+    _time("bucket", key=True),
     _text("project_id", key=True),
     _text("state", key=True),
     _text("status", key=True),
     Column("slot", SmallInteger, primary_key=True, autoincrement=False),
     Column("total", BigInteger, nullable=False),
-    comment="Exact numbers of the runs that mention an incident",
+    comment="Exact numbers of the runs that mention an incident, by time as those of all runs",
 )
 
 project = Table(
@@ -358,6 +360,20 @@ Index(
 Index(
     "contract_revision_project",
     contract_revision.c.project_id,
+    contract_revision.c.created_at,
+    contract_revision.c.revision_id,
+)
+Index(
+    "contract_revision_status",
+    contract_revision.c.lifecycle_status,
+    contract_revision.c.created_at,
+    contract_revision.c.revision_id,
+    postgresql_include=["project_id"],
+)
+Index(
+    "contract_revision_project_status",
+    contract_revision.c.project_id,
+    contract_revision.c.lifecycle_status,
     contract_revision.c.created_at,
     contract_revision.c.revision_id,
 )

@@ -41,10 +41,7 @@ STRAY_DEAD_LETTERS: Final = """
     ORDER BY topic, partition
 """
 
-RUN_COUNTS: Final = f"""
-    WITH counted AS (
-        SELECT level, bucket, project_id, state, status, count(*) AS total
-        FROM run
+MOMENTS: Final = """
         CROSS JOIN LATERAL (
             VALUES
                 (0::smallint, '-infinity'::timestamptz),
@@ -52,6 +49,14 @@ RUN_COUNTS: Final = f"""
                 (2::smallint, date_trunc('hour', created_at, 'UTC')),
                 (3::smallint, date_trunc('minute', created_at, 'UTC'))
         ) AS moment (level, bucket)
+"""
+"""What a run is counted under by its `created_at`."""
+
+RUN_COUNTS: Final = f"""
+    WITH counted AS (
+        SELECT level, bucket, project_id, state, status, count(*) AS total
+        FROM run
+        {MOMENTS}
         GROUP BY level, bucket, project_id, state, status
     ), stored AS (
         SELECT level, bucket, project_id, state, status, sum(total) AS total
@@ -68,17 +73,19 @@ RUN_COUNTS: Final = f"""
 
 INCIDENT_COUNTS: Final = f"""
     WITH counted AS (
-        SELECT incident, project_id, state, status, count(*) AS total
+        SELECT incident, level, bucket, project_id, state, status, count(*) AS total
         FROM run_incident
-        GROUP BY incident, project_id, state, status
+        {MOMENTS}
+        GROUP BY incident, level, bucket, project_id, state, status
     ), stored AS (
-        SELECT incident, project_id, state, status, sum(total) AS total
+        SELECT incident, level, bucket, project_id, state, status, sum(total) AS total
         FROM incident_counter
-        GROUP BY incident, project_id, state, status
+        GROUP BY incident, level, bucket, project_id, state, status
     )
-    SELECT concat_ws(' ', incident, project_id, state, status) AS key,
+    SELECT concat_ws(' ', incident, 'level', level, bucket, project_id, state, status) AS key,
         coalesce(stored.total, 0) AS stored, coalesce(counted.total, 0) AS counted
-    FROM stored FULL JOIN counted USING (incident, project_id, state, status)
+    FROM stored
+    FULL JOIN counted USING (incident, level, bucket, project_id, state, status)
     WHERE coalesce(stored.total, 0) <> coalesce(counted.total, 0)
     ORDER BY key
     LIMIT {MOST_NAMED}

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from contracts.incidents import incident_key
 from projector.dependencies import Connection
@@ -26,11 +26,17 @@ MOVE_RUNS: Final = """
 """
 
 MOVE_INCIDENTS: Final = """
-    INSERT INTO incident_counter AS stored (incident, project_id, state, status, slot, total)
-    SELECT incident, project_id, state, status, $1, change
-    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[])
-        AS given (incident, project_id, state, status, change)
-    ON CONFLICT (incident, project_id, state, status, slot) DO UPDATE
+    INSERT INTO incident_counter AS stored (
+        incident, level, bucket, project_id, state, status, slot, total
+    )
+    SELECT
+        incident, level, CASE WHEN level = 0 THEN '-infinity' ELSE bucket END,
+        project_id, state, status, $1, change
+    FROM unnest(
+        $2::text[], $3::smallint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
+        $8::bigint[]
+    ) AS given (incident, level, bucket, project_id, state, status, change)
+    ON CONFLICT (incident, level, bucket, project_id, state, status, slot) DO UPDATE
     SET total = stored.total + excluded.total
 """
 
@@ -51,8 +57,8 @@ async def count_runs(
     slot: int,
 ) -> None:
     """Move the totals of runs, by time and by incident, from what was to what is."""
-    runs: Counter[tuple[int, datetime, str, str, str]] = Counter()
-    incidents: Counter[tuple[str, str, str, str]] = Counter()
+    runs: Counter[RunKey] = Counter()
+    incidents: Counter[tuple[str, *RunKey]] = Counter()
     for run_id, view in now.items():
         old = was.get(run_id)
         if old == view:
@@ -82,7 +88,11 @@ async def _move(connection: Connection, statement: str, totals: Counter[Any], sl
         await connection.execute(statement, slot, *columns(rows))
 
 
-def run_keys(view: RunView) -> Iterator[tuple[int, datetime, str, str, str]]:
+RunKey: TypeAlias = tuple[int, datetime, str, str, str]
+"""Level, bucket, project, state, remediation status."""
+
+
+def run_keys(view: RunView) -> Iterator[RunKey]:
     """Yield what a run is counted under; the bucket of all time is `EPOCH` here."""
     of = view.project_id, view.state, view.status
     minute = view.created_at.replace(second=0, microsecond=0)
@@ -96,7 +106,8 @@ def run_keys(view: RunView) -> Iterator[tuple[int, datetime, str, str, str]]:
 EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 
-def incident_keys(view: RunView) -> Iterator[tuple[str, str, str, str]]:
+def incident_keys(view: RunView) -> Iterator[tuple[str, *RunKey]]:
     """Yield what a run is counted under for each incident it mentions."""
-    for key in {incident_key(incident) for incident in view.incidents}:
-        yield key, view.project_id, view.state, view.status
+    for incident in {incident_key(incident) for incident in view.incidents}:
+        for key in run_keys(view):
+            yield incident, *key

@@ -28,23 +28,22 @@ def total(bind: Arguments, where: RunFilter, combination: str) -> str:
 
     `combination` is the name under which the statement has the combinations of all time.
     """
-    if where.incident is not None:
-        return _of_incident(bind, where)
     if where.is_ranged:
         return _of_range(bind, where)
+    if where.incident is not None:
+        conditions = [*OF_ALL_TIME, *_chosen(bind, where, "c")]
+        return f"""
+            (SELECT coalesce(sum(c.total), 0)::bigint
+            FROM incident_counter c WHERE {every(conditions)})
+        """
     return f"(SELECT coalesce(sum(total), 0)::bigint FROM {combination})"
 
 
-def _of_incident(bind: Arguments, where: RunFilter) -> str:
-    conditions = [f"c.incident = {bind.bind(where.incident, 'text')}", *where.chosen(bind, "c")]
-    if where.is_ranged:
-        # The runs of one incident are few enough for its own index to count them.
-        conditions += where.ranged(bind, "c")
-        return f"(SELECT count(*) FROM run_incident c WHERE {every(conditions)})"
-    return (
-        "(SELECT coalesce(sum(c.total), 0)::bigint FROM incident_counter c"
-        f" WHERE {every(conditions)})"
-    )
+def _chosen(bind: Arguments, where: RunFilter, table: str) -> list[str]:
+    if where.incident is None:
+        return where.chosen(bind, table)
+    named = f"{table}.incident = {bind.bind(where.incident, 'text')}"
+    return [named, *where.chosen(bind, table)]
 
 
 def _of_range(bind: Arguments, where: RunFilter) -> str:
@@ -55,12 +54,13 @@ def _of_range(bind: Arguments, where: RunFilter) -> str:
 
 
 def _buckets(bind: Arguments, where: RunFilter, windows: list[Window]) -> str:
+    counter = "run_counter" if where.incident is None else "incident_counter"
     levels, starts, ends = zip(*windows, strict=True)
     conditions = [
         "c.level = w.level",
         "c.bucket >= w.start",
         'c.bucket < w."end"',
-        *where.chosen(bind, "c"),
+        *_chosen(bind, where, "c"),
     ]
     return f"""
         (SELECT coalesce(sum(part.total), 0)::bigint
@@ -70,20 +70,25 @@ def _buckets(bind: Arguments, where: RunFilter, windows: list[Window]) -> str:
             {bind.bind(ends, "timestamptz[]")}
         ) AS w (level, start, "end")
         CROSS JOIN LATERAL (
-            SELECT sum(c.total) AS total FROM run_counter c WHERE {every(conditions)}
+            SELECT sum(c.total) AS total FROM {counter} c WHERE {every(conditions)}
         ) AS part)
     """
 
 
 def _edges(bind: Arguments, where: RunFilter, edges: list[Edge]) -> str:
+    rows = "run" if where.incident is None else "run_incident"
     starts, ends = zip(*edges, strict=True)
-    conditions = ["r.created_at >= e.start", 'r.created_at < e."end"', *where.chosen(bind, "r")]
+    conditions = [
+        "r.created_at >= e.start",
+        'r.created_at < e."end"',
+        *_chosen(bind, where, "r"),
+    ]
     return f"""
         (SELECT coalesce(sum(part.total), 0)::bigint
         FROM unnest(
             {bind.bind(starts, "timestamptz[]")}, {bind.bind(ends, "timestamptz[]")}
         ) AS e (start, "end")
         CROSS JOIN LATERAL (
-            SELECT count(*) AS total FROM run r WHERE {every(conditions)}
+            SELECT count(*) AS total FROM {rows} r WHERE {every(conditions)}
         ) AS part)
     """

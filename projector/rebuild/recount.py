@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from projector import counters
+from projector.audit import MOMENTS
 from projector.dependencies import Connection
 from projector.statements import columns
 from projector.views import RunView
@@ -20,17 +21,11 @@ REPAIRS: Final = 7_046_133_004
 
 TAKE: Final = "SELECT pg_advisory_xact_lock($1)"
 
-RUNS: Final = """
+RUNS: Final = f"""
     WITH wanted AS MATERIALIZED (
         SELECT DISTINCT level, bucket, project_id
-        FROM unnest($1::text[], $2::timestamptz[]) AS given (project_id, created_at),
-        LATERAL (
-            VALUES
-                (0::smallint, '-infinity'::timestamptz),
-                (1::smallint, date_trunc('day', created_at, 'UTC')),
-                (2::smallint, date_trunc('hour', created_at, 'UTC')),
-                (3::smallint, date_trunc('minute', created_at, 'UTC'))
-        ) AS moment (level, bucket)
+        FROM unnest($1::text[], $2::timestamptz[]) AS given (project_id, created_at)
+        {MOMENTS}
     ), counted AS (
         SELECT level, bucket, project_id, state, status, count(*) AS total
         FROM wanted
@@ -65,31 +60,37 @@ RUNS: Final = """
     FROM off
 """
 
-INCIDENTS: Final = """
+INCIDENTS: Final = f"""
     WITH counted AS (
-        SELECT incident, project_id, state, status, count(*) AS total
+        SELECT incident, level, bucket, project_id, state, status, count(*) AS total
         FROM run_incident
+        {MOMENTS}
         WHERE incident = ANY($1)
-        GROUP BY incident, project_id, state, status
+        GROUP BY incident, level, bucket, project_id, state, status
     ), stored AS (
-        SELECT incident, project_id, state, status, sum(total) AS total
+        SELECT incident, level, bucket, project_id, state, status, sum(total) AS total
         FROM incident_counter
         WHERE incident = ANY($1)
-        GROUP BY incident, project_id, state, status
+        GROUP BY incident, level, bucket, project_id, state, status
     ), off AS (
-        SELECT incident, project_id, state, status,
+        SELECT incident, level, bucket, project_id, state, status,
             (coalesce(counted.total, 0) - coalesce(stored.total, 0))::bigint AS by
-        FROM stored FULL JOIN counted USING (incident, project_id, state, status)
+        FROM stored
+        FULL JOIN counted USING (incident, level, bucket, project_id, state, status)
         WHERE coalesce(counted.total, 0) <> coalesce(stored.total, 0)
     ), corrected AS (
-        INSERT INTO incident_counter AS kept (incident, project_id, state, status, slot, total)
-        SELECT incident, project_id, state, status, 0, by
+        INSERT INTO incident_counter AS kept (
+            incident, level, bucket, project_id, state, status, slot, total
+        )
+        SELECT incident, level, bucket, project_id, state, status, 0, by
         FROM off
-        ORDER BY incident, project_id, state, status
-        ON CONFLICT (incident, project_id, state, status, slot) DO UPDATE
+        ORDER BY incident, level, bucket, project_id, state, status
+        ON CONFLICT (incident, level, bucket, project_id, state, status, slot) DO UPDATE
         SET total = kept.total + excluded.total
     )
-    SELECT incident, project_id, state, status, by FROM off
+    SELECT incident, level, CASE level WHEN 0 THEN 'epoch' ELSE bucket END AS bucket,
+        project_id, state, status, by
+    FROM off
 """
 
 

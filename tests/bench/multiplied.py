@@ -73,22 +73,27 @@ INDEXES: Final = """
     JOIN pg_index ON indexrelid = format('g_main.%I', indexname)::regclass
     WHERE schemaname = 'g_main' AND tablename = $1
 """
-COUNT_RUNS: Final = """
-    INSERT INTO run_counter (level, bucket, project_id, state, status, slot, total)
-    SELECT level, bucket, project_id, state, status, abs(hashtext(run_id::text)) % 8, count(*)
-    FROM run CROSS JOIN LATERAL (VALUES
+COVERING: Final = """
+    CROSS JOIN LATERAL (VALUES
         (0, '-infinity'::timestamptz),
         (1, date_trunc('day', created_at, 'UTC')),
         (2, date_trunc('hour', created_at, 'UTC')),
         (3, date_trunc('minute', created_at, 'UTC'))
     ) AS covering (level, bucket)
+"""
+COUNT_RUNS: Final = f"""
+    INSERT INTO run_counter (level, bucket, project_id, state, status, slot, total)
+    SELECT level, bucket, project_id, state, status, abs(hashtext(run_id::text)) % 8, count(*)
+    FROM run {COVERING}
     GROUP BY 1, 2, 3, 4, 5, 6
 """
-COUNT_INCIDENTS: Final = """
-    INSERT INTO incident_counter (incident, project_id, state, status, slot, total)
-    SELECT incident, project_id, state, status, abs(hashtext(run_id::text)) % 8, count(*)
-    FROM run_incident
-    GROUP BY 1, 2, 3, 4, 5
+COUNT_INCIDENTS: Final = f"""
+    INSERT INTO incident_counter (incident, level, bucket, project_id, state, status, slot, total)
+    SELECT
+        incident, level, bucket, project_id, state, status, abs(hashtext(run_id::text)) % 8,
+        count(*)
+    FROM run_incident {COVERING}
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 SAMPLE: Final = "SELECT run_id::text FROM run ORDER BY md5(run_id::text) LIMIT 500"
 
