@@ -16,7 +16,7 @@ class TopicSettings(KafkaSettings, LogSettings):
 class ProjectorSettings(DatabaseSettings, TopicSettings):
     """What a worker needs."""
 
-    poll_max_records: int = Field(default=8_000, ge=1, le=100_000)
+    poll_max_records: int = Field(default=4_000, ge=1, le=100_000)
     """Most records a worker takes in one poll. It writes them a thousand a transaction, and decodes
     the next thousand meanwhile."""
     poll_max_bytes: int = Field(default=8 * 1_048_576, ge=65_536, le=1_073_741_824)

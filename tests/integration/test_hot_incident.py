@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 import pytest
 
+from projector.settings import ProjectorSettings
 from tests.applying import workers
 from tests.records import FakeRecord, record
 from tests.unit.event_samples import least
@@ -58,7 +59,7 @@ def mixed() -> list[FakeRecord]:
     return records
 
 
-@pytest.mark.parametrize("poll", [2_000, 250])
+@pytest.mark.parametrize("poll", [ProjectorSettings.model_fields["poll_max_records"].default, 250])
 async def test_no_poll_takes_long_and_every_run_is_right(database_url: str, poll: int) -> None:
     first = [record("run-state", n, value) for n, value in enumerate(mentions())]
     then = mixed()

@@ -52,7 +52,7 @@ def test_a_worker_needs_a_database_and_a_broker_and_nothing_else(
     settings = load(ProjectorSettings)
     assert (settings.database_url, settings.kafka_bootstrap) == (DATABASE, "127.0.0.1:9092")
     assert (settings.topic_prefix, settings.group_id) == ("awooop.", "runfold")
-    assert (settings.partitions, settings.poll_max_records) == (6, 8_000)
+    assert (settings.partitions, settings.poll_max_records) == (6, 4_000)
     assert settings.poll_max_bytes == 8 * 1024 * 1024
     assert settings.log_format is None
 
