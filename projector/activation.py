@@ -24,9 +24,18 @@ ACTIVE: Final = "SELECT name FROM runfold.active_generation"
 
 TAKE: Final = "SELECT pg_advisory_xact_lock($1)"
 
+QUEUE: Final = "SET LOCAL lock_timeout = '1s'"
+"""How long who changes the active generation may queue at a time: all that come after it wait."""
+ATTEMPTS: Final = 30
+PAUSE_SECONDS: Final = 1.0
+"""Between attempts: whoever waited goes on."""
+
 LONGEST_SECONDS: Final = 60
 """How long workers may be made to wait: a process that is put to sleep would have them wait on."""
-LIMIT: Final = f"SET LOCAL idle_in_transaction_session_timeout = '{LONGEST_SECONDS}s'"
+LIMIT: Final = f"""
+    SET LOCAL idle_in_transaction_session_timeout = '{LONGEST_SECONDS}s';
+    SET LOCAL lock_timeout = '{LONGEST_SECONDS}s'
+"""
 
 POINT: Final = """
     UPDATE runfold.active_generation SET name = $1
@@ -66,6 +75,17 @@ class NotCaughtUp(OperationError):
         super().__init__(
             f"generation {name!r} stands at {found} of {topic}[{partition}], the active one at"
             f" {needed}: it would show readers an older view"
+        )
+
+
+class ActivationHeld(OperationError):
+    """Somebody goes on for long with what relies on which generation is active."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the active generation was in use by a long transaction at each of {ATTEMPTS} attempts"
+            " to change it, and workers are not made to wait for that: the active one stays. See"
+            " pg_stat_activity for the transaction, and try it again when it has ended"
         )
 
 
@@ -119,15 +139,31 @@ async def enter(connection: Connection, target: Target) -> bool:
 async def workers_waiting(connection: asyncpg.Connection) -> AsyncIterator[str]:
     """A transaction during which no worker can commit to the active generation, whose name it is.
 
-    Raises `TooSlow` when it lasts too long; all that was done in it is undone then.
+    Raises `ActivationHeld`, and `TooSlow` when it lasts too long; all that was done in it is undone
+    then.
     """
     try:
-        async with asyncio.timeout(LONGEST_SECONDS), connection.transaction():
-            await connection.execute(LIMIT)
-            await connection.execute(TAKE, ACTIVATION)
+        async with asyncio.timeout(None) as limit, connection.transaction():
+            await _take(connection)
+            limit.reschedule(asyncio.get_running_loop().time() + LONGEST_SECONDS)
             yield str(await connection.fetchval(ACTIVE))
     except TimeoutError as error:
         raise TooSlow from error
+
+
+async def _take(connection: asyncpg.Connection) -> None:
+    """Hold the lock alone. Raises `ActivationHeld` when others hold it at every attempt."""
+    for _ in range(ATTEMPTS):
+        try:
+            async with connection.transaction():
+                await connection.execute(QUEUE)
+                await connection.execute(TAKE, ACTIVATION)
+                await connection.execute(LIMIT)
+        except asyncpg.LockNotAvailableError:
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return
+    raise ActivationHeld
 
 
 async def activate(
@@ -137,8 +173,8 @@ async def activate(
 
     `catch_up` is called, with the name of the active one, while no worker can commit to that: it
     has to bring the new one to at least where the active one stands. Raises `NotCaughtUp` when it
-    did not, `TooSlow`, and what `generations.resolve_current` raises; the active generation stays
-    then. One that is active already is left as it is.
+    did not, and what `workers_waiting` and `generations.resolve_current` raise; the active one
+    stays then. One that is active already is left as it is.
     """
     async with workers_waiting(connection) as active:
         await generations.resolve_current(connection, name)

@@ -1,0 +1,67 @@
+"""Whoever changes the active generation does not keep others waiting for a long transaction."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import asyncpg
+import pytest
+
+from projector import activation
+from projector.activation import ActivationHeld, Target, enter, workers_waiting
+from tests.stack.waiting import until
+
+QUEUED = """
+    SELECT count(*) FROM pg_locks
+    WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+@pytest.fixture
+async def connections(database_url: str) -> AsyncIterator[list[asyncpg.Connection]]:
+    async with AsyncExitStack() as stack:
+        opened = []
+        for _ in range(3):
+            opened.append(await asyncpg.connect(database_url))
+            stack.push_async_callback(opened[-1].close)
+        yield opened
+
+
+async def swap(connection: asyncpg.Connection) -> None:
+    async with workers_waiting(connection):
+        pass
+
+
+async def test_workers_go_on_while_one_transaction_lasts(
+    connections: list[asyncpg.Connection],
+) -> None:
+    long, short, swapping = connections
+    async with long.transaction():
+        await enter(long, Target("main"))
+        asked = asyncio.create_task(swap(swapping))
+
+        async def is_queued() -> bool:
+            return bool(await short.fetchval(QUEUED))
+
+        await until(is_queued, 10, "the swap to queue")
+        began = time.monotonic()
+        async with asyncio.timeout(10), short.transaction():
+            await enter(short, Target("main"))
+        assert time.monotonic() - began < 5
+        assert not asked.done()
+    async with asyncio.timeout(20):
+        await asked
+
+
+async def test_it_is_given_up_when_the_transaction_does_not_end(
+    connections: list[asyncpg.Connection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activation, "ATTEMPTS", 2)
+    monkeypatch.setattr(activation, "PAUSE_SECONDS", 0.1)
+    long, _, swapping = connections
+    async with long.transaction():
+        await enter(long, Target("main"))
+        with pytest.raises(ActivationHeld, match="in use by a long transaction at each of 2"):
+            await swap(swapping)
