@@ -26,12 +26,20 @@ HERE: Final = """
     SELECT pg_current_snapshot()::text AS place
 """
 
-# A place that lies ahead is one of another database, or of this one before it was restored.
+# A transaction after the place began after it, or was under way then. One that still is has no
+# change that could have been forgotten, be it open for days and in another database. Of one that
+# has ended nobody knows what it had: that counts as lost. A place that lies ahead is one of another
+# server, or of this one before it was restored.
 IS_LOST: Final = """
     -- stream: whether changes after this place have been forgotten
-    SELECT coalesce(pruned_to >= pg_snapshot_xmin($1::text::pg_snapshot), false)
-        OR pg_snapshot_xmax($1::text::pg_snapshot) > pg_snapshot_xmax(pg_current_snapshot())
-    FROM runfold.run_change_horizon
+    SELECT coalesce(pruned_to >= pg_snapshot_xmax(place), false)
+        OR EXISTS (
+            SELECT FROM pg_snapshot_xip(place) AS then_under_way
+            WHERE then_under_way <= pruned_to
+                AND pg_visible_in_snapshot(then_under_way, pg_current_snapshot())
+        )
+        OR pg_snapshot_xmax(place) > pg_snapshot_xmax(pg_current_snapshot())
+    FROM runfold.run_change_horizon, CAST($1::text AS pg_snapshot) AS place
 """
 
 SINCE: Final = """
@@ -39,17 +47,18 @@ SINCE: Final = """
     WITH changed AS (
         SELECT run_id, max(change_id) AS latest
         FROM runfold.run_change
-        WHERE change_id >= pg_snapshot_xmin($1::text::pg_snapshot)
-            AND change_id < pg_snapshot_xmax(pg_current_snapshot())
-            AND NOT pg_visible_in_snapshot(change_id, $1::text::pg_snapshot)
+        WHERE (
+                change_id >= pg_snapshot_xmax($1::text::pg_snapshot)
+                OR change_id = ANY (ARRAY(SELECT pg_snapshot_xip($1::text::pg_snapshot)))
+            )
             AND ($2::text[] IS NULL OR project_id = ANY ($2))
         GROUP BY run_id
         ORDER BY latest DESC
         LIMIT $3
     )
-    SELECT run.run_id::text, run.project_id, run.state, run.status
-    FROM changed JOIN run USING (run_id)
-    WHERE $2::text[] IS NULL OR run.project_id = ANY ($2)
+    SELECT changed.run_id::text, run.project_id, run.state, run.status
+    FROM changed LEFT JOIN run
+        ON run.run_id = changed.run_id AND ($2::text[] IS NULL OR run.project_id = ANY ($2))
     ORDER BY changed.latest, run.run_id
 """
 
@@ -94,7 +103,9 @@ async def since(snapshot: Snapshot, place: str, projects: list[str] | None) -> C
     if len(rows) > MOST_CHANGES:
         return Changes(place, now, is_lost=True)
     as_of = await snapshot.connection.fetchval(AS_OF) if rows else None
-    return Changes(place, now, tuple(_change(row, as_of) for row in rows))
+    # a run that is not there any more, or now another project's, counts and is not told of
+    runs = tuple(_change(row, as_of) for row in rows if row["project_id"] is not None)
+    return Changes(place, now, runs)
 
 
 async def _is_lost(snapshot: Snapshot, place: str) -> bool:

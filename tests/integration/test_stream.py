@@ -3,17 +3,20 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
 import asyncpg
 import httpx
 import pytest
 
+from api.stream import changes as told_changes
 from api.stream import subscription
 from projector import activation, changes, generations
 from projector.activation import Target, enter
 from projector.bootstrap import writer_pool
 from projector.demo.ports import free_port, is_free
+from projector.demo.postgres import EmbeddedPostgres
 from projector.recompute import recompute
 from projector.touched import Touched
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
@@ -212,6 +215,52 @@ async def _caught_up(_: str) -> None:
     return None
 
 
+@asynccontextmanager
+async def under_way(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection in a transaction that has a number; what it does is undone."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT pg_current_xact_id()")
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def pruned(database_url: str) -> int:
+    async with writer_pool(database_url, 1) as pool:
+        return await changes.prune(pool, keep_seconds=0)
+
+
+async def test_a_transaction_that_is_open_for_long_makes_nothing_lost(
+    postgres: EmbeddedPostgres, database_url: str, served: Served, platform: Platform
+) -> None:
+    # in another database: places are of the whole server
+    async with under_way(postgres.url), following(served) as client:
+        await platform.runs(1)
+        before = (await client.next()).place
+        assert await pruned(database_url) == 1
+        await platform.runs(1, state=WAITS)
+        assert said([await client.next()]) == [(run_id(1), WAITS)]
+        async with following(served, place=before) as again:
+            assert said([await again.next()]) == [(run_id(1), WAITS)]
+
+
+async def test_what_a_long_transaction_has_changed_is_told_or_lost(
+    database_url: str, served: Served, platform: Platform
+) -> None:
+    await platform.runs(1, 2)
+    async with following(served) as client, under_way(database_url) as late:
+        await changes.record(late, {run_id(1): "p0"})
+        await platform.runs(2, state=WAITS)
+        before = (await client.next()).place
+        assert await pruned(database_url) == 3
+        await late.execute("COMMIT")
+        assert await pruned(database_url) == 1
+        async with following(served, place=before) as again:
+            assert (await again.next()).event == "reset"
+
+
 @pytest.mark.parametrize(
     "place", ["1:1:", "nothing", "20:10:", "9999999999:9999999999:", "1:9:4,3"]
 )
@@ -266,6 +315,22 @@ async def test_a_client_that_does_not_keep_up_is_sent_away_and_misses_nothing(
             await client.next()
     async with following(served, place=client.place) as again:
         assert len(await again.runs(3)) == 3
+
+
+async def test_more_changes_than_can_be_told_are_lost_also_those_of_runs_that_are_gone(
+    database_url: str, served: Served, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(told_changes, "MOST_CHANGES", 3)
+    owner = await asyncpg.connect(database_url)
+    for count, told in ((2, "run"), (3, "reset")):
+        async with following(served) as client:
+            await platform.runs(1, state=f"before_{told}")
+            place = (await client.next()).place
+        await changes.record(owner, {run_id(1): "p0"})
+        await changes.record(owner, {run_id(100 + number): "p0" for number in range(count)})
+        async with following(served, place=place) as again:
+            assert (await again.next()).event == told
+    await owner.close()
 
 
 async def test_a_stream_ends_with_its_token(served: Served) -> None:
