@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from contracts.errors import OperationError
+from contracts.errors import OperationError, UsageError
 
 app = typer.Typer()
 
@@ -43,7 +43,16 @@ def stack() -> None:
 
 
 @app.command()
-def projector() -> None:
+def projector(
+    generation: Annotated[
+        str | None,
+        typer.Option(
+            envvar="RUNFOLD_GENERATION",
+            help="Generation to keep up to date, in a consumer group of its own.",
+            show_default="the active one, and each that follows it",
+        ),
+    ] = None,
+) -> None:
     """Run a worker; as many as you wish, in one consumer group."""
     import uvloop
 
@@ -53,9 +62,19 @@ def projector() -> None:
     from projector.settings import ProjectorSettings
 
     settings = load(ProjectorSettings)
+    if generation is not None:
+        settings = settings.model_copy(update={"generation": _checked(generation)})
     configure(settings.log_format)
     _spare_collections()
     uvloop.run(run_worker(settings))
+
+
+def _checked(name: str) -> str:
+    from projector.generations import NAME
+
+    if not NAME.fullmatch(name):
+        raise UsageError(f"--generation: {name!r} is not 1 to 40 of a-z, 0-9 and _")
+    return name
 
 
 def _spare_collections() -> None:

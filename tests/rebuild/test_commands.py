@@ -70,4 +70,7 @@ async def test_names_and_options_that_cannot_be_are_refused(place: Place) -> Non
         "rebuild", "--until", "now", status=2
     )
     assert "both" in await place.refused("rebuild", "--expect-changes", "run", status=2)
+    assert await place.refused("projector", "--generation", "No!", status=2) == (
+        "runfold: --generation: 'No!' is not 1 to 40 of a-z, 0-9 and _"
+    )
     assert await place.active() == "main"

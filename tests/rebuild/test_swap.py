@@ -142,12 +142,7 @@ async def test_a_generation_that_lacks_events_is_not_activated(place: Place) -> 
 
 async def test_a_worker_keeps_a_generation_up_to_date_that_is_not_active(place: Place) -> None:
     await place.done("rebuild", "--name", "second", "--no-activate")
-    live, place.settings = (
-        place.settings,
-        place.settings.model_copy(update={"generation": "second"}),
-    )
-    worker = await place.begun("projector")
-    place.settings = live
+    worker = await place.begun("projector", "--generation", "second")
     try:
         await place.send(history(53, size=60))
         await place.caught_up()
