@@ -51,10 +51,13 @@ PROJECTION: Final = f"""
     FROM line
 """
 
+# Of a partition that nobody has, or that has just been assigned, the end is not known.
 READINESS: Final = f"""
     -- readiness: whether anybody projects, and how far behind
     {PARTITIONS}
-    SELECT coalesce(sum(lag), 0)::bigint AS lag, count(DISTINCT worker_id) AS workers FROM line
+    SELECT coalesce(sum(lag), 0)::bigint AS lag, count(DISTINCT worker_id) AS workers,
+        count(*) FILTER (WHERE "end" IS NULL) AS unknown
+    FROM line
 """
 
 OUTBOX: Final = """
@@ -113,6 +116,8 @@ class Readiness:
     """Events behind, over all partitions."""
     workers: int
     """How many workers have been seen lately."""
+    unknown: int
+    """Partitions of which no worker says how far they reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,7 @@ async def projection(snapshot: Snapshot) -> Projection:
 async def readiness(snapshot: Snapshot) -> Readiness:
     """Return how far behind the active generation is, and how many workers are at it."""
     row = await snapshot.one(READINESS, snapshot.generation)
-    return Readiness(snapshot.generation, row["lag"], row["workers"])
+    return Readiness(snapshot.generation, row["lag"], row["workers"], row["unknown"])
 
 
 async def backlog(snapshot: Snapshot) -> Backlog:

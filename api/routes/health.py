@@ -38,6 +38,9 @@ async def readyz(serving: Serving) -> Response:
         found = await operations.readiness(snapshot)
     if not found.workers:
         raise Unavailable("not_ready", "no projector has been seen for 30 seconds", 5)
+    if found.unknown:
+        detail = f"of {found.unknown} partitions no projector says yet how far they reach"
+        raise Unavailable("not_ready", detail, 5)
     if found.lag > serving.max_lag:
         detail = f"the views are {found.lag} events behind; {serving.max_lag} are allowed"
         raise Unavailable("not_ready", detail, 5)

@@ -111,7 +111,7 @@ async def test_a_worker_that_is_gone_says_nothing(client: Client, database_url: 
 
 
 async def test_ready_is_when_the_lag_is_small_enough(client: Client, database_url: str) -> None:
-    await report(database_url, "w1", {RUNS: 3 + MAX_LAG, STEPS: None})
+    await report(database_url, "w1", {RUNS: 3 + MAX_LAG, STEPS: 1})
     answer = await client.http.get("/readyz")
     assert answer.json() == {
         "status": "ready",
@@ -123,6 +123,15 @@ async def test_ready_is_when_the_lag_is_small_enough(client: Client, database_ur
     await report(database_url, "w2", {STEPS: 2})
     problem = problem_of(await client.http.get("/readyz"), 503, "not_ready")
     assert f"{MAX_LAG + 1} events behind" in problem["detail"]
+
+
+@pytest.mark.parametrize("ends", [{RUNS: None, STEPS: 1}, {STEPS: 1}])
+async def test_ready_is_not_who_does_not_know_every_lag(
+    client: Client, database_url: str, ends: dict[str, int | None]
+) -> None:
+    await report(database_url, "w1", ends)
+    problem = problem_of(await client.http.get("/readyz"), 503, "not_ready")
+    assert "of 1 partitions no projector says" in problem["detail"]
 
 
 BAD: list[tuple[str, bytes | None, bytes]] = [
