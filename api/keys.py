@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +12,17 @@ import orjson
 import structlog
 
 from api.problems import Unavailable
+from contracts.approvals.jwks_url import REFRESH_S, TRUST_S
 from contracts.errors import SettingError
 from contracts.settings import AuthSettings
 
 ASYMMETRIC: Final = frozenset({"EdDSA", "ES256", "RS256"})
-REFRESH_S: Final = 300.0
-"""A key taken out of the JWKS is trusted no longer than this."""
 RETRY_S: Final = 10.0
 """How often an unknown `kid` may make us look again."""
 FETCH_TIMEOUT_S: Final = 5.0
-MAX_JWKS_BYTES: Final = 1_048_576
+
+UNUSABLE: Final = (jwt.PyJWKClientError, OSError, ValueError, RecursionError)
+"""What is raised of a JWKS that is not there, or is none."""
 
 logger = structlog.stdlib.get_logger("api.keys")
 
@@ -66,14 +66,14 @@ class Jwks:
     async def find(self, kid: str | None) -> Key | None:
         """Return the key of this id; without an id the only key there is, if there is only one.
 
-        Raises `Unavailable` when no key could be loaded yet.
+        Raises `Unavailable` when no key could be loaded yet, or for so long that none is trusted.
         """
         # Who has a known key does not wait while another request sees to its age.
         if self._is_due(kid) and not (self._known(kid) and self._loading.locked()):
             async with self._loading:
                 if self._is_due(kid):
                     await self._refresh()
-        if self._loaded_at == float("-inf"):
+        if self._clock() - self._loaded_at > TRUST_S:
             raise Unavailable("keys_unavailable", "the keys tokens are verified with are not there")
         return self._known(kid)
 
@@ -91,8 +91,8 @@ class Jwks:
         try:
             self._keys = parse(await asyncio.to_thread(self._load))
             self._loaded_at = self._clock()
-        except (OSError, ValueError) as error:
-            # The keys that are known go on being used: an outage there must not be one here.
+        except UNUSABLE as error:
+            # The keys that are known serve for a while: an outage there must not be one here.
             logger.warning("the JWKS could not be loaded", error=str(error))
         finally:
             self._tried_at = self._clock()
@@ -140,17 +140,13 @@ def from_settings(settings: AuthSettings) -> Keys:
         return SharedSecret(settings.auth_hs256_secret.get_secret_value())
     source = str(settings.auth_jwks)
     if source.startswith(("https://", "http://")):
-        return Jwks(lambda: _fetch(source))
+        # It follows no redirect. The settings let https:// through, and http:// to this machine.
+        client = jwt.PyJWKClient(source, cache_jwk_set=False, timeout=FETCH_TIMEOUT_S)
+        return Jwks(lambda: orjson.dumps(client.fetch_data()))
     try:
         usable = parse(Path(source).read_bytes())
-    except (OSError, ValueError) as error:
+    except UNUSABLE as error:
         raise SettingError(f"RUNFOLD_AUTH_JWKS: {source} is no JWKS file: {error}") from error
     if not usable:
         raise SettingError(f"RUNFOLD_AUTH_JWKS: {source} has no EdDSA, ES256 or RS256 key")
     return Jwks(Path(source).read_bytes)
-
-
-def _fetch(url: str) -> bytes:
-    # The settings let https:// through, and http:// to this machine.
-    with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S) as response:  # noqa: S310
-        return bytes(response.read(MAX_JWKS_BYTES))

@@ -75,7 +75,7 @@ class JwksUrl:
         self._tried_at = now
         try:
             self._keys = KeySet(self._client.fetch_data())
-        except (jwt.PyJWKClientError, OSError, ValueError) as error:
+        except (jwt.PyJWKClientError, OSError, ValueError, RecursionError) as error:
             # An outage there is none here: the keys that are known serve for a while.
             self._failure = str(error)
         else:

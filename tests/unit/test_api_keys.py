@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from jwt.algorithms import OKPAlgorithm
 
-from api.keys import REFRESH_S, RETRY_S, Jwks, SharedSecret, from_settings, parse
+from api.keys import REFRESH_S, RETRY_S, TRUST_S, Jwks, SharedSecret, from_settings, parse
 from api.problems import Unavailable
 from contracts.errors import SettingError
 from contracts.settings import AuthSettings
@@ -84,6 +84,21 @@ async def test_known_keys_outlive_an_outage() -> None:
         source.text = text
         source.now += RETRY_S + 1
         assert await jwks.find("a")
+
+
+async def test_known_keys_do_not_outlive_an_outage_for_ever() -> None:
+    source = Source(document("a"))
+    jwks = source.jwks()
+    assert await jwks.find("a")
+    source.text = None
+    source.now += TRUST_S
+    assert await jwks.find("a")
+    source.now += RETRY_S + 1
+    with pytest.raises(Unavailable):
+        await jwks.find("a")
+    source.text = document("a")
+    source.now += RETRY_S + 1
+    assert await jwks.find("a")
 
 
 async def test_without_any_key_it_cannot_be_said_whether_a_token_is_good() -> None:
@@ -189,7 +204,9 @@ async def test_a_file_is_read_again(tmp_path: Path) -> None:
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/jwks.json" else 500)
+        statuses = {"/jwks.json": 200, "/elsewhere": 302}
+        self.send_response(statuses.get(self.path, 500))
+        self.send_header("Location", "/jwks.json")
         self.end_headers()
         self.wfile.write(document("a"))
 
@@ -210,6 +227,38 @@ def url() -> Iterator[str]:
 async def test_keys_come_from_a_url(url: str) -> None:
     keys = from_settings(settings(auth_jwks=f"{url}/jwks.json"))
     assert await keys.find("a")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"no HTTP at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno size\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000,
+        b"HTTP/1.1 200 OK\r\n\r\n\xff",
+    ],
+)
+async def test_a_server_that_talks_nonsense_is_an_outage(said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        jwks = from_settings(settings(auth_jwks=f"http://127.0.0.1:{server.getsockname()[1]}/"))
+        with pytest.raises(Unavailable):
+            await jwks.find("a")
+        thread.join()
+
+
+async def test_a_redirect_is_not_followed(url: str) -> None:
+    with pytest.raises(Unavailable):
+        await from_settings(settings(auth_jwks=f"{url}/elsewhere")).find("a")
 
 
 @pytest.mark.parametrize("path", ["/missing", None])

@@ -173,6 +173,7 @@ def test_known_keys_outlast_an_outage_for_a_while(
         (200, b"<html>"),
         (200, b"\xff"),
         (200, b"[]"),
+        (200, b"[" * 100_000),
         (200, b"{}"),
         (200, b'{"keys": {}}'),
     ],
