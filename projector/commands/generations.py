@@ -17,8 +17,6 @@ app = typer.Typer(
     help="List, activate, drop or compare generations of the views.", no_args_is_help=True
 )
 
-NAMED: Final = 100
-"""Differing rows of a table that are named."""
 COLUMNS: Final = ("name", "state", "as of", "created at", "activated at", "size", "rebuild")
 
 Name = Annotated[str, typer.Argument(help="Name of the generation.")]
@@ -85,26 +83,27 @@ def diff(
     from contracts.settings import DatabaseSettings, load
     from projector.rebuild.compare import compare
 
-    found, apart = asyncio.run(compare(load(DatabaseSettings).database_url, one, other, NAMED))
-    print_diff(found, NAMED * len(found.totals))
+    found, apart = asyncio.run(compare(load(DatabaseSettings).database_url, one, other))
+    print_diff(found)
     if apart:
         typer.echo(f"they stand {apart} events apart: some of it may come of that", err=True)
     if found.total:
         raise OperationError(f"generations {one!r} and {other!r} differ in {found.total} rows")
 
 
-def print_diff(found: "Diff", most: int) -> None:
-    """Print how many rows differ, by table, and the first of them."""
+def print_diff(found: "Diff", most: int | None = None) -> None:
+    """Print how many rows differ, by table, and those that are named, `most` of them at most."""
     from projector.commands.report import printable
 
     if not found.total:
         typer.echo("no row differs")
     for table, total in found.totals.items():
         typer.echo(f"{table}: {total} rows differ")
-    for each in found.named[:most]:
+    shown = found.named[:most]
+    for each in shown:
         typer.echo(printable(str(each)))
-    if found.total > most:
-        typer.echo(f"and {found.total - most} more")
+    if found.total > len(shown):
+        typer.echo(f"and {found.total - len(shown)} more")
 
 
 def _row(it: "Generation") -> tuple[str, ...]:

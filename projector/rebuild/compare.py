@@ -6,10 +6,10 @@ from projector.rebuild.catch_up import positions
 from projector.rebuild.diff import Diff, diff
 
 
-async def compare(database_url: str, one: str, other: str, most: int) -> tuple[Diff, int]:
+async def compare(database_url: str, one: str, other: str) -> tuple[Diff, int]:
     """Return in what two generations differ, and how many events apart they stand.
 
-    Names at most `most` rows of a table. Raises what `generations.resolve` raises.
+    Raises what `generations.resolve` raises.
     """
     async with (
         connected(database_url) as connection,
@@ -19,4 +19,4 @@ async def compare(database_url: str, one: str, other: str, most: int) -> tuple[D
             await generations.resolve(connection, name)
         left, right = await positions(connection, one), await positions(connection, other)
         apart = sum(abs(left.get(p, 0) - right.get(p, 0)) for p in left.keys() | right.keys())
-        return await diff(connection, one, other, most), apart
+        return await diff(connection, one, other), apart

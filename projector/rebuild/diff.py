@@ -1,6 +1,6 @@
 """In which runs, and in which of their fields, two generations differ."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +28,9 @@ compared with what they count by `runfold audit`."""
 MOST_NAMED: Final = 100
 """Rows of a table that are named one by one."""
 
+ROWS_AT_ONCE: Final = 500
+"""Rows held at a time, however many differ."""
+
 SUBJECTS: Final = ("run_id", "incident_id", "project_id")
 """What a row is about, the first of these that it has."""
 
@@ -39,7 +42,7 @@ class Difference:
     table: str
     key: str
     subject: str
-    """The run it shows in, or the incident or project it is about: `run 1b4e…`."""
+    """The run it shows in, or the incident or project it is about: `run 1b4e…`, or `no run`."""
     fields: tuple[str, ...]
     """Paths of the fields that differ; empty when one generation has no such row."""
     only_in: str | None
@@ -65,43 +68,60 @@ class Diff:
         """Rows that differ, in all tables."""
         return sum(self.totals.values())
 
+    def add(self, difference: Difference) -> None:
+        """Count a row that differs, and name it unless enough of its table are."""
+        found = self.totals[difference.table] = self.totals.get(difference.table, 0) + 1
+        if found <= MOST_NAMED:
+            self.named.append(difference)
 
-async def diff(connection: Connection, one: str, other: str, most: int = MOST_NAMED) -> Diff:
-    """Compare two generations by name, naming at most `most` rows of a table.
+
+async def diff(connection: Connection, one: str, other: str) -> Diff:
+    """Compare two generations by name; of each table the first rows are named."""
+    found = Diff()
+    async for difference in differences(connection, one, other):
+        found.add(difference)
+    return found
+
+
+async def differences(connection: Connection, one: str, other: str) -> AsyncIterator[Difference]:
+    """Yield all rows in which two generations differ, a few at a time.
 
     Belongs into a transaction of one snapshot: generations are alike only at the same positions.
     """
-    found = Diff()
     for name in COMPARED:
-        rows = await connection.fetch(_statement(metadata.tables[name], one, other), most)
-        if rows:
-            found.totals[name] = rows[0]["total"]
-        found.named += [_difference(name, row, one, other) for row in rows]
-    return found
+        statement = _statement(metadata.tables[name], one, other)
+        async for row in connection.cursor(statement, prefetch=ROWS_AT_ONCE):
+            yield _difference(name, row, one, other)
 
 
 def _statement(table: Table, one: str, other: str) -> str:
     keys = ", ".join(column.name for column in table.primary_key.columns)
+    # columns are compared as text, as rows are: JSON that means the same may be written otherwise
     return f"""
         SELECT concat_ws(' ', {keys}) AS key, to_jsonb(a) AS one, to_jsonb(b) AS other,
-            count(*) OVER () AS total
+            ARRAY (
+                SELECT name
+                FROM json_each(to_json(a)) AS l (name, value)
+                FULL JOIN json_each(to_json(b)) AS r (name, value) USING (name)
+                WHERE l.value::text IS DISTINCT FROM r.value::text
+                ORDER BY name
+            ) AS columns
         FROM {schema_of(one)}.{table.name} AS a
         FULL JOIN {schema_of(other)}.{table.name} AS b USING ({keys})
         WHERE a::text IS DISTINCT FROM b::text
         ORDER BY {keys}
-        LIMIT $1
     """
 
 
 def _difference(table: str, row: Any, one: str, other: str) -> Difference:
     left, right = (None if row[side] is None else orjson.loads(row[side]) for side in SIDES)
     known: dict[str, Any] = left or right or {}
-    subject = next(name for name in SUBJECTS if known.get(name) is not None)
+    subject = next((name for name in SUBJECTS if known.get(name) is not None), None)
     return Difference(
         table=table,
         key=row["key"],
-        subject=f"{subject.removesuffix('_id')} {known[subject]}",
-        fields=tuple(paths(left, right)) if left and right else (),
+        subject=f"{subject.removesuffix('_id')} {known[subject]}" if subject else "no run",
+        fields=tuple(_fields(row["columns"], left, right)) if left and right else (),
         only_in=None if left and right else (one if left else other),
     )
 
@@ -109,12 +129,21 @@ def _difference(table: str, row: Any, one: str, other: str) -> Difference:
 SIDES: Final = ("one", "other")
 
 
+def _fields(columns: Iterable[str], one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
+    """Yield the paths that differ in columns whose text does, or the column if it is the text."""
+    for name in columns:
+        yield from [*paths(one.get(name, ...), other.get(name, ...), name)] or [name]
+
+
 def paths(one: Any, other: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the paths at which two JSON values differ: `summary.status`, `incidents`."""
+    """Yield the paths at which two JSON values differ: `summary.status`, `incidents`.
+
+    `...` stands for a value that is not there, which is not null; true is not 1.
+    """
     if not (isinstance(one, dict) and isinstance(other, dict)):
-        if one != other:
+        if type(one) is not type(other) or one != other:
             yield prefix
         return
     for name in sorted(one.keys() | other.keys()):
         path = f"{prefix}.{name}" if prefix else name
-        yield from paths(one.get(name), other.get(name), path)
+        yield from paths(one.get(name, ...), other.get(name, ...), path)

@@ -1,6 +1,5 @@
 """One rebuild from its beginning, or from where it was ended, to the swap."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +13,7 @@ from projector.database import connected
 from projector.errors import NotMigrated
 from projector.rebuild import crew, derive, load, record
 from projector.rebuild.catch_up import CatchUp, catching_up, positions
-from projector.rebuild.diff import Diff, Difference, diff
+from projector.rebuild.diff import Diff, Difference, differences
 from projector.rebuild.load import Loading
 from projector.rebuild.pace import Pace
 from projector.rebuild.plan import Options, Plan, plan, shares
@@ -28,21 +27,19 @@ PHASES: Final = ("load", "settle", "derive", "catch up", "ready")
 PART_OF: Final = {"load files": "load", "verify": "catch up", "swap": "catch up"}
 """What is told as a phase of its own and is done again with another."""
 
-MOST_COMPARED: Final = 100_000
-"""Rows that may differ and be expected to."""
-
 
 class UnexpectedChanges(OperationError):
     """The new generation differs from the active one in what was not to differ."""
 
-    def __init__(self, name: str, found: Diff, unexpected: Sequence[Difference]) -> None:
-        first = f", the first is {unexpected[0]}" if unexpected else ""
+    def __init__(self, name: str, found: Diff, unexpected: Diff) -> None:
         super().__init__(
             f"generation {name!r} was not activated: of {found.total} rows that differ"
-            f" {len(unexpected)} are not what --expect-changes allows{first};"
-            " see `runfold generations diff`; `runfold generations activate` takes it as it is"
+            f" {unexpected.total} are not what --expect-changes allows, the first is"
+            f" {unexpected.named[0]}; see `runfold generations diff`;"
+            " `runfold generations activate` takes it as it is"
         )
-        self.diff = found
+        self.diff = Diff(found.totals, unexpected.named)
+        """All that differs, counted, and the first of what was not expected."""
 
 
 async def rebuild(settings: ProjectorSettings, options: Options, watcher: Watcher) -> Diff | None:
@@ -173,9 +170,12 @@ class Rebuild:
                 await catch_up.read(active)
                 # the snapshot is that of the transaction's first statement
                 await comparing.fetchval(ACTIVE)
-            self.diff = await diff(comparing, active, options.name, MOST_COMPARED)
-        unexpected = [each for each in self.diff.named if not _is_expected(each, options)]
-        if unexpected or self.diff.total > len(self.diff.named):
+            self.diff, unexpected = Diff(), Diff()
+            async for difference in differences(comparing, active, options.name):
+                self.diff.add(difference)
+                if not _is_expected(difference, options):
+                    unexpected.add(difference)
+        if unexpected.total:
             raise UnexpectedChanges(options.name, self.diff, unexpected)
 
     async def _plan(self) -> Plan:

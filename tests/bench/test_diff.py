@@ -27,7 +27,8 @@ async def test_diff(figures: Figures, fresh: Fresh) -> None:
         try:
             await _prepare(connection)
             began = time.monotonic()
-            found = await diff(connection, "main", "other")
+            async with connection.transaction(isolation="repeatable_read"):
+                found = await diff(connection, "main", "other")
             seconds = time.monotonic() - began
         finally:
             await connection.close()

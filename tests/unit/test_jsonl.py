@@ -119,7 +119,7 @@ def test_a_file_stays_as_it_was_until_the_new_one_is_whole(tmp_path: Path, name:
     path.write_bytes(b"old")
     path.chmod(0o600)
     with pytest.raises(TypeError), writing(str(path)) as file:
-        file.write(None)  # type: ignore[arg-type]
+        file.write(None)  # type: ignore[call-overload]
     assert path.read_bytes() == b"old"
     with writing(str(path)) as file:
         file.write(GOOD)
