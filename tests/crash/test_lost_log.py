@@ -1,5 +1,7 @@
 """Records that are gone from the broker: told, counted, and never passed over in silence."""
 
+from dataclasses import dataclass
+
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -43,11 +45,11 @@ async def test_records_dropped_while_no_worker_runs_are_told_and_counted(kafka_s
             await producer.send(300)
             await drained(kafka_site, producer, 60)
             await fleet.dismiss()
-            log = await all_but_dropped(kafka_site, producer)
+            dropped = await drop_unread(kafka_site, producer)
             worker = fleet.start()
-            await judge(kafka_site, await drained(kafka_site, producer, 60), log)
+            ends = await drained(kafka_site, producer, 60)
+            await judge(kafka_site, ends, dropped.all_but_told(worker))
             await fleet.dismiss()
-    assert_told(worker, log)
 
 
 async def test_records_dropped_before_a_worker_at_rest_are_told_and_counted(
@@ -61,11 +63,11 @@ async def test_records_dropped_before_a_worker_at_rest_are_told_and_counted(
             worker = fleet.start()
             await worker.assigned()
             worker.pause()
-            log = await all_but_dropped(kafka_site, producer)
+            dropped = await drop_unread(kafka_site, producer)
             worker.resume()
-            await judge(kafka_site, await drained(kafka_site, producer, 60), log)
+            ends = await drained(kafka_site, producer, 60)
+            await judge(kafka_site, ends, dropped.all_but_told(worker))
             await fleet.dismiss()
-    assert_told(worker, log)
 
 
 async def make_anew(site: Site, topic: str) -> None:
@@ -85,8 +87,34 @@ async def make_anew(site: Site, topic: str) -> None:
     await send(site.bootstrap, [Record(topic, b"k", b"{}", number) for number in range(PARTITIONS)])
 
 
-async def all_but_dropped(site: Site, producer: Traffic) -> list[Logged]:
-    """Send more, have the broker drop some of it unread, and return what can be known."""
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What the broker has dropped of one partition, and what lay in the topics before."""
+
+    log: list[Logged]
+    partition: Partition
+    unread: int
+    """The first offset that no worker had read by then."""
+    first: int
+    """The first offset that is left."""
+
+    def all_but_told(self, worker: Worker) -> list[Logged]:
+        """The log but for what the worker says is lost, in one line that names its offsets.
+
+        What the broker had sent out already when it dropped the rest is not lost.
+        """
+        [line] = [line for line in worker.lines() if line["level"] == "error"]
+        assert line["message"].startswith(DROPPED)
+        assert Partition(line["topic"], line["partition"]) == self.partition
+        assert self.unread <= line["from_offset"] < line["to_offset"] == self.first
+        lost = range(line["from_offset"], line["to_offset"])
+        return [
+            each for each in self.log if each.partition != self.partition or each.offset not in lost
+        ]
+
+
+async def drop_unread(site: Site, producer: Traffic) -> Dropped:
+    """Send more, and have the broker drop some of it unread."""
     read = await positions(site)
     await producer.send(600)
     ends = await producer.ends()
@@ -94,11 +122,7 @@ async def all_but_dropped(site: Site, producer: Traffic) -> list[Logged]:
     longest = max(ends, key=lambda at: ends[at] - read[at])
     first = (read[longest] + ends[longest]) // 2
     await drop(site, longest, first)
-    return [
-        each
-        for each in log
-        if each.partition != longest or not read[longest] <= each.offset < first
-    ]
+    return Dropped(log, longest, read[longest], first)
 
 
 async def drop(site: Site, partition: Partition, first: int) -> None:
@@ -109,14 +133,3 @@ async def drop(site: Site, partition: Partition, first: int) -> None:
         await admin.delete_records({TopicPartition(*partition): RecordsToDelete(first)})
     finally:
         await admin.close()
-
-
-def assert_told(worker: Worker, log: list[Logged]) -> None:
-    """One error line, which names the very offsets that are missing from the log."""
-    [line] = [line for line in worker.lines() if line["level"] == "error"]
-    assert line["message"].startswith(DROPPED)
-    partition = Partition(line["topic"], line["partition"])
-    offsets = [each.offset for each in log if each.partition == partition]
-    dropped = range(line["from_offset"], line["to_offset"])
-    assert dropped
-    assert offsets == [offset for offset in range(offsets[-1] + 1) if offset not in dropped]
