@@ -13,8 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from jwt.algorithms import OKPAlgorithm
 
-from api.keys import REFRESH_S, RETRY_S, TRUST_S, Jwks, SharedSecret, from_settings, parse
+from api.keys import RETRY_S, Jwks, SharedSecret, from_settings, parse
 from api.problems import Unavailable
+from contracts.approvals.jwks_url import REFRESH_S, TRUST_S
 from contracts.errors import SettingError
 from contracts.settings import AuthSettings
 
