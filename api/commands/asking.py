@@ -99,7 +99,7 @@ async def read(request: Request, run_id: str, project_id: str | None) -> Ask:
         decision=body.decision,
         reason=body.reason,
         run_version=body.run_version,
-        if_match=", ".join(request.headers.getlist("If-Match")) or None,
+        if_match=_if_match(request),
         key=key,
         traceparent=_traceparent(request),
     )
@@ -112,6 +112,13 @@ def _key(request: Request) -> str | None:
     if len(given) > 1 or not _KEY.match(given[0]):
         raise BadParameter({"Idempotency-Key": "it should be 1 to 200 printable ASCII characters"})
     return given[0]
+
+
+def _if_match(request: Request) -> str | None:
+    given = request.headers.getlist("If-Match")
+    if not all(each.strip() for each in given):
+        raise BadParameter({"If-Match": "it should name a version of the run, or be *"})
+    return ", ".join(given) or None
 
 
 def _traceparent(request: Request) -> str | None:

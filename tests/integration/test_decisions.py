@@ -292,6 +292,15 @@ async def test_the_version_that_was_looked_at(
         assert "version 7" in problem_of(answer, 412, "other_version")["detail"]
 
 
+@pytest.mark.parametrize("given", ["", " "])
+async def test_an_if_match_that_names_no_version_decides_nothing(
+    alice: Approver, given: str
+) -> None:
+    wrong = problem_of(await alice.decide(headers={"If-Match": given}), 422, "invalid_parameter")
+    assert [each["parameter"] for each in wrong["errors"]] == ["If-Match"]
+    assert (await alice.decide()).status_code == 202
+
+
 async def test_a_run_whose_time_is_over(alice: Approver, told: Told) -> None:
     await told(waiting(8, timeout_at=PAST))
     assert PAST in problem_of(await alice.decide(), 410, "timed_out")["detail"]
