@@ -1,10 +1,17 @@
-"""The OpenAPI document is true: schemathesis asks the running API whatever it allows, and more."""
+"""The OpenAPI document is true: schemathesis asks the running API whatever it allows, and more.
+
+A few requests of each operation, always the same ones. `SCHEMATHESIS_REQUESTS=10000` makes at
+least so many, other ones each time, and the last test counts those that have arrived:
+
+    SCHEMATHESIS_REQUESTS=10000 .venv/bin/pytest tests/integration/test_schemathesis.py
+"""
 
 import asyncio
 import itertools
 import os
 import socket
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -19,6 +26,7 @@ from schemathesis.specs.openapi.checks import (
     negative_data_rejection,
     positive_data_acceptance,
 )
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.app import create_app
 from projector.demo.postgres import EmbeddedPostgres
@@ -33,7 +41,10 @@ OPEN_ENDED = {"cursor", "wait_for", "wait_timeout"}
 LONGEST_URL = 32_768
 
 REQUESTS = int(os.environ.get("SCHEMATHESIS_REQUESTS", "0"))
-"""How many requests to make in all; a few of each operation when unset."""
+"""How many requests to make at least; a few of each operation when unset."""
+
+ANSWERED: Counter[int] = Counter()
+"""Requests that have arrived and been answered, by the answer's status."""
 
 # Runs on which a decision is possible, comes too late, or is the asker's own.
 KINDS: tuple[dict[str, Any], ...] = (
@@ -73,13 +84,28 @@ async def report(url: str) -> None:
     await connection.close()
 
 
+class Counted:
+    """An application whose answers are counted."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                ANSWERED[message["status"]] += 1
+            await send(message)
+
+        await self._app(scope, receive, counted)
+
+
 @pytest.fixture(scope="module")
 def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of the API, served as ever."""
     listening = socket.create_server(("127.0.0.1", 0))
     key = key_file(tmp_path_factory.mktemp("key"))
     app = create_app(settings_for(database, approval_key=key))
-    running = uvicorn.Server(uvicorn.Config(app, log_config=None))
+    running = uvicorn.Server(uvicorn.Config(Counted(app), log_config=None))
     thread = threading.Thread(target=running.run, args=([listening],))
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -107,8 +133,9 @@ schema.config.update(headers=bearer(SETTINGS, roles=["operator"]))
 
 
 OPERATIONS = sum(len(path) for path in document()["paths"].values())
+# Some operations can be asked in a few ways only, so that the others make up for them.
 often = settings(
-    max_examples=max(40, REQUESTS // OPERATIONS),
+    max_examples=max(40, 2 * REQUESTS // OPERATIONS),
     derandomize=not REQUESTS,
     deadline=None,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
@@ -134,3 +161,10 @@ def test_every_answer_to_a_decision_is_as_documented(case: Any, server: str) -> 
     assume(len(case.as_curl_command()) < LONGEST_URL)
     checks = [positive_data_acceptance, negative_data_rejection, ignored_auth]
     case.call_and_validate(base_url=server, excluded_checks=checks)
+
+
+@pytest.mark.skipif(not REQUESTS, reason="SCHEMATHESIS_REQUESTS says how many requests to make")
+def test_so_many_requests_were_made_and_none_failed_the_server() -> None:
+    print(f"{ANSWERED.total()} requests: {dict(sorted(ANSWERED.items()))}")
+    assert ANSWERED.total() >= REQUESTS, ANSWERED
+    assert not [status for status in ANSWERED if status >= 500], ANSWERED
