@@ -4,12 +4,14 @@ Times are in seconds. Every label takes few values: topics, partitions, reasons,
 run, a project or a path. A counter's series ends in `_total`, a histogram has three series.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+from contracts.outage import Outage
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,17 @@ class HistogramOf(Metric):
         return Histogram(self.name, self.text, self.labels, buckets=self.buckets, registry=registry)
 
 
+def dependencies(
+    up: GaugeOf, failures: CounterOf, outages: Iterable[Outage]
+) -> tuple[GaugeMetricFamily, CounterMetricFamily]:
+    """Return how each dependency is now."""
+    families = up.family(), failures.family()
+    for outage in outages:
+        families[0].add_metric([outage.dependency], float(not outage.is_on))
+        families[1].add_metric([outage.dependency], float(outage.failures))
+    return families
+
+
 # From an indexed read to one that holds its answer as long as may be asked for.
 _REQUEST: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _POLL: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -124,6 +137,15 @@ DEPENDENCY_FAILURES: Final = CounterOf(
 
 # The API.
 
+API_DEPENDENCY_UP: Final = GaugeOf(
+    "runfold_api_dependency_up",
+    "1 while a dependency works as far as the process knows, 0 in an outage or after a fault of the"
+    " API's own: database, log of changes (streams), database of the outbox and broker (relay).",
+    ("dependency",),
+)
+API_DEPENDENCY_FAILURES: Final = CounterOf(
+    "runfold_api_dependency_failures", "Failed attempts to use a dependency.", ("dependency",)
+)
 REQUESTS: Final = CounterOf(
     "runfold_api_requests",
     "Requests answered, by the route's template; `unknown` where no route takes the request.",
@@ -177,6 +199,8 @@ PROJECTOR: Final[tuple[Metric, ...]] = (
 """What a worker gives."""
 
 API: Final[tuple[Metric, ...]] = (
+    API_DEPENDENCY_UP,
+    API_DEPENDENCY_FAILURES,
     REQUESTS,
     REQUEST_SECONDS,
     REQUESTS_IN_PROGRESS,

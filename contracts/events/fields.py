@@ -96,12 +96,17 @@ def _amount(value: object) -> Decimal:
     amount = _as_decimal(value)
     if not amount.is_finite():
         raise ValueError("should be a finite number")
-    if amount < 0:
-        raise ValueError("should be greater than or equal to 0")
     _, digits, exponent = amount.as_tuple()
     if len(digits) > MONEY_DIGITS or abs(int(exponent)) > MONEY_DIGITS:
         raise ValueError(f"should have {MONEY_DIGITS} digits at most")
     return amount
+
+
+def _cost(value: object) -> Decimal:
+    cost = _amount(value)
+    if cost < 0:
+        raise ValueError("should be greater than or equal to 0")
+    return cost
 
 
 def _as_decimal(value: object) -> Decimal:
@@ -192,9 +197,17 @@ OffsetTimestamp = Annotated[
 ]
 """RFC 3339 text that says its offset. Digits beyond microseconds are cut off."""
 
-Money = Annotated[
+Amount = Annotated[
     Decimal,
     PlainValidator(_amount),
+    PlainSerializer(str, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_AMOUNT}$"}]}),
+]
+"""An amount from a JSON number or a decimal string, with all its digits."""
+
+Cost = Annotated[
+    Decimal,
+    PlainValidator(_cost),
     PlainSerializer(str, when_used="json"),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_AMOUNT}$"}]}

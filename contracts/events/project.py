@@ -1,6 +1,6 @@
 """Topic `project`: the projects of the platform, one record each."""
 
-from contracts.events.fields import EventData, Money, ProjectId, Text, Timestamp
+from contracts.events.fields import Amount, EventData, ProjectId, Text, Timestamp
 
 
 class ProjectUpserted(EventData):
@@ -14,7 +14,7 @@ class ProjectUpserted(EventData):
     """Its name for people."""
     migration_mode: Text | None = None
     """How far it has moved to the platform."""
-    budget_limit_usd: Money | None = None
+    budget_limit_usd: Amount | None = None
     """Most it may spend, in US dollars; null is no limit."""
     is_active: bool = True
     """Whether its agents may run."""

@@ -4,11 +4,11 @@ from decimal import Decimal
 
 from contracts.events.fields import (
     Contract,
+    Cost,
     Count,
     EventData,
     Id,
     Int64,
-    Money,
     ProjectId,
     State,
     Text,
@@ -59,7 +59,7 @@ class RunStateChanged(EventData):
     """What started the run: an inbound event's id, a provider's event id, or other text."""
     worker_id: Id | None = None
     """Worker that runs it."""
-    cost_usd: Money = Decimal(0)
+    cost_usd: Cost = Decimal(0)
     """Cost so far, in US dollars."""
     step_count: Count = 0
     """Steps taken so far."""

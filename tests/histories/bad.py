@@ -170,7 +170,7 @@ PAYLOAD: tuple[tuple[str, str, Any], ...] = (
     ("mcp-legacy-audit", "success", "yes"),
     ("remediation-evidence", "id", ""),
     ("remediation-evidence", "incident_id", None),
-    ("project", "budget_limit_usd", "-1"),
+    ("project", "budget_limit_usd", "much"),
     ("contract-revision", "version_major", -1),
     ("approval-command", "decision", "maybe"),
     ("approval-command", "new_state", "completed"),

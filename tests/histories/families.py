@@ -16,7 +16,7 @@ def project(world: World) -> Data:
         "created_at": world.time(),
     }
     world.optional(data, "migration_mode", ("shadow", ""))
-    world.optional(data, "budget_limit_usd", MONEY)
+    world.optional(data, "budget_limit_usd", (*MONEY, -1, "-0.5"))
     if world.chance(0.5):
         data["is_active"] = world.pick(FLAGS)
     return data

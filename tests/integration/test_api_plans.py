@@ -37,7 +37,8 @@ FILL = f"""
     SELECT gen_random_uuid(), 'p' || n % 5, (ARRAY['running', 'failed', 'completed'])[1 + n % 3],
         (ARRAY['blocked', 'observed', 'no_evidence', 'no_evidence'])[1 + n % 4],
         timestamptz '2026-05-18Z' + n * interval '97 s', 1,
-        ARRAY[CASE WHEN n % 10 = 0 THEN '{HOT}' ELSE 'INC-20260518-' || n END], '{{"a":1}}', '{{"b":2}}'
+        ARRAY[CASE WHEN n % 10 = 0 THEN '{HOT}' ELSE 'INC-20260518-' || n END],
+        '{{"a":1}}', '{{"b":2}}'
     FROM generate_series(1, {RUNS}) n;
     INSERT INTO run_incident
     SELECT i, run_id, project_id, state, status, created_at FROM run, unnest(incidents) i;
@@ -73,7 +74,7 @@ async def views(database_url: str) -> AsyncIterator[Views]:
     await owner.execute("VACUUM ANALYZE")
     await owner.close()
     async with open_pool(database_url) as pool:
-        yield Views(pool)
+        yield Views(pool, Outage("database"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def text_or_integer(value: Any) -> str:
 
 
 def decimal(value: Any) -> Decimal:
-    """A JSON number or a decimal string, not negative, of at most a hundred digits each way."""
+    """A JSON number or a decimal string, of at most a hundred digits each way."""
     if isinstance(value, str):
         require(DECIMAL.fullmatch(value) is not None, "not a decimal")
     else:
@@ -92,10 +92,17 @@ def decimal(value: Any) -> Decimal:
         number = Decimal(value)
     except InvalidOperation:
         raise Broken("not a decimal") from None
-    require(number.is_finite() and number >= 0, "not a decimal from 0 up")
+    require(number.is_finite(), "not a decimal")
     _, digits, exponent = number.as_tuple()
     require(isinstance(exponent, int) and abs(exponent) <= DIGITS, "absurd exponent")
     require(len(digits) <= DIGITS, "absurdly many digits")
+    return number
+
+
+def cost(value: Any) -> Decimal:
+    """A decimal from 0 up."""
+    number = decimal(value)
+    require(number >= 0, "not a decimal from 0 up")
     return number
 
 

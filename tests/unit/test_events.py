@@ -257,14 +257,18 @@ def test_timestamp_from_python_is_moved_to_utc() -> None:
     ],
 )
 def test_money(json: bytes, amount: str) -> None:
-    assert read(f.Money, json) == Decimal(amount)
+    assert read(f.Cost, json) == read(f.Amount, json) == Decimal(amount)
+
+
+@pytest.mark.parametrize("json", [b"-1", b'"-0.01"'])
+def test_an_amount_may_be_below_zero_and_a_cost_not(json: bytes) -> None:
+    assert read(f.Amount, json) < 0
+    refuse(f.Cost, json)
 
 
 @pytest.mark.parametrize(
     "json",
     [
-        b"-1",
-        b'"-0.01"',
         b'"NaN"',
         b'"Infinity"',
         b"1e400",
@@ -284,7 +288,8 @@ def test_money(json: bytes, amount: str) -> None:
     ],
 )
 def test_money_that_is_none(json: bytes) -> None:
-    refuse(f.Money, json)
+    refuse(f.Cost, json)
+    refuse(f.Amount, json)
 
 
 def test_rfc3339() -> None:
