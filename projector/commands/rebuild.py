@@ -10,7 +10,6 @@ from contracts.errors import UsageError
 
 if TYPE_CHECKING:
     from projector.rebuild.diff import Diff
-    from projector.rebuild.plan import Options
     from projector.settings import ProjectorSettings
 
 app = typer.Typer()
@@ -48,16 +47,20 @@ def rebuild(  # noqa: PLR0917 - options, each given by its name
         ),
     ] = None,
     activate: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--activate/--no-activate",
             envvar="RUNFOLD_REBUILD_ACTIVATE",
             help="Swap it in when it has caught up, or leave it standing by.",
+            show_default="activate",
         ),
-    ] = True,
+    ] = None,
     workers: Annotated[
-        int, typer.Option(envvar="RUNFOLD_REBUILD_WORKERS", min=1, max=64, help="Processes.")
-    ] = 2,
+        int | None,
+        typer.Option(
+            envvar="RUNFOLD_REBUILD_WORKERS", min=1, max=64, help="Processes.", show_default="2"
+        ),
+    ] = None,
     max_rate: Annotated[
         float | None,
         typer.Option(
@@ -68,27 +71,29 @@ def rebuild(  # noqa: PLR0917 - options, each given by its name
         ),
     ] = None,
     allow_gap: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--allow-gap",
             envvar="RUNFOLD_REBUILD_ALLOW_GAP",
             help="Do without events that the broker no longer has.",
         ),
-    ] = False,
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with the rebuild of --name as it was asked for at first."
+            "--resume",
+            help="Go on with the rebuild of --name, as it was asked for at first where nothing"
+            " else is said now.",
         ),
     ] = False,
     verify: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "--verify",
             envvar="RUNFOLD_REBUILD_VERIFY",
             help="Compare with the active generation; activate only when nothing differs.",
         ),
-    ] = False,
+    ] = None,
     expect_changes: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,42 +106,41 @@ def rebuild(  # noqa: PLR0917 - options, each given by its name
     """Make all views anew from the history, beside the live ones, and swap them in."""
     from contracts.logging import configure
     from contracts.settings import load
-    from projector.rebuild.plan import Options
     from projector.settings import ProjectorSettings
 
     if resume and name is None:
         raise UsageError("--resume: say which rebuild to go on with, by --name")
-    if expect_changes and not verify:
-        raise UsageError("--expect-changes: it says what --verify lets pass; give both")
     settings = load(ProjectorSettings)
     configure(settings.log_format, clients=False)
-    options = Options(
-        name=_checked(name or f"{datetime.now(UTC):g%Y%m%d_%H%M%S}"),
-        workers=workers,
-        until=None if until is None else _moment(until),
-        files=tuple(from_file or ()),
-        max_rate=max_rate,
-        allow_gap=allow_gap,
-        activate=activate and until is None,
-        verify=verify,
-        expect_changes=tuple(expect_changes or ()),
-    )
-    _run(settings, options, resume=resume)
+    options: dict[str, object] = {
+        "workers": workers,
+        "until": None if until is None else _moment(until),
+        "files": tuple(from_file) if from_file else None,
+        "max_rate": max_rate,
+        "allow_gap": allow_gap,
+        "activate": activate,
+        "verify": verify,
+        "expect_changes": tuple(expect_changes) if expect_changes else None,
+    }
+    given = {option: value for option, value in options.items() if value is not None}
+    _run(settings, _checked(name or f"{datetime.now(UTC):g%Y%m%d_%H%M%S}"), given, resume=resume)
 
 
-def _run(settings: "ProjectorSettings", options: "Options", *, resume: bool) -> None:
+def _run(
+    settings: "ProjectorSettings", name: str, given: dict[str, object], *, resume: bool
+) -> None:
     import asyncio
 
     from projector.commands.rebuild_progress import shown
     from projector.rebuild import run
+    from projector.rebuild.plan import Options
 
-    name = options.name
     try:
         with shown() as watcher:
             work = (
-                run.resume(settings, name, watcher)
+                run.resume(settings, name, watcher, given)
                 if resume
-                else run.rebuild(settings, options, watcher)
+                else run.rebuild(settings, Options.asked_for(name, given), watcher)
             )
             differences = asyncio.run(work)
     except run.UnexpectedChanges as changes:

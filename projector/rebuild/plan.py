@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict
 
-from contracts.errors import OperationError
+from contracts.errors import OperationError, UsageError
 from contracts.settings import KafkaSettings
 from contracts.topics import TOPICS, topic_name
 from projector.batch import Partition
@@ -28,7 +28,7 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     name: str
-    workers: int = 1
+    workers: int = 2
     until: datetime | None = None
     """Events after it are left out; such a generation is never activated."""
     files: tuple[Path, ...] = ()
@@ -41,6 +41,37 @@ class Options(BaseModel):
     """Compare with the active generation first, and activate only what was expected to differ."""
     expect_changes: tuple[str, ...] = ()
     """Fields that may differ, as `diff` names them: `run.summary.status`, or `run` for all."""
+
+    @classmethod
+    def asked_for(cls, name: str, given: Mapping[str, object]) -> "Options":
+        """Return the options of a new rebuild. Raises `UsageError`."""
+        return cls.model_validate({"name": name, **given})._checked()
+
+    def changed(self, given: Mapping[str, object]) -> "Options":
+        """Return these options with those given since. Raises `UsageError` for one that is fixed.
+
+        What has been loaded was loaded up to that instant and from those files.
+        """
+        for name in given:
+            if name in FIXED and given[name] != getattr(self, name):
+                raise UsageError(
+                    f"{FIXED[name]}: this rebuild was begun without it or with another;"
+                    " begin a new one, or leave it out"
+                )
+        return self.model_copy(update=dict(given))._checked()
+
+    def _checked(self) -> "Options":
+        if self.until is not None and self.verify:
+            raise UsageError(
+                "--verify: views as of an instant differ from those of now; leave out --until"
+            )
+        if self.expect_changes and not self.verify:
+            raise UsageError("--expect-changes: it says what --verify lets pass; give both")
+        return self
+
+
+FIXED: Final = {"until": "--until", "files": "--from-file"}
+"""What a rebuild cannot be told otherwise once it was begun, and the options that say it."""
 
 
 class Span(NamedTuple):

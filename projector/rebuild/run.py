@@ -1,5 +1,6 @@
 """One rebuild from its beginning, or from where it was ended, to the swap."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -26,6 +27,9 @@ PHASES: Final = ("load", "settle", "derive", "catch up", "ready")
 
 PART_OF: Final = {"load files": "load", "verify": "catch up", "swap": "catch up"}
 """What is told as a phase of its own and is done again with another."""
+
+AS_BEGUN: Final[Mapping[str, object]] = {}
+CHANGE: Final = "UPDATE runfold.rebuild SET options = $2 WHERE generation = $1"
 
 
 class UnexpectedChanges(OperationError):
@@ -57,11 +61,24 @@ async def rebuild(settings: ProjectorSettings, options: Options, watcher: Watche
         return await _run(settings, connection, begun, watcher)
 
 
-async def resume(settings: ProjectorSettings, name: str, watcher: Watcher) -> Diff | None:
-    """Go on with a rebuild that was ended, as `rebuild`. Raises `NothingToResume`."""
+async def resume(
+    settings: ProjectorSettings,
+    name: str,
+    watcher: Watcher,
+    given: Mapping[str, object] = AS_BEGUN,
+) -> Diff | None:
+    """Go on with a rebuild that was ended, as `rebuild`, and from now on as is `given`.
+
+    Raises `NothingToResume`, and `UsageError` for what it was begun otherwise with.
+    """
     async with connected(settings.database_url) as connection:
         await record.lock(connection, name)
-        return await _run(settings, connection, await record.resume(connection, name), watcher)
+        begun = await record.resume(connection, name)
+        options = begun.options.changed(given)
+        await connection.execute(CHANGE, name, options.model_dump_json())
+        # one that was ready is taken up again only to do what is asked for now
+        phase = "catch up" if given and begun.phase == "ready" else begun.phase
+        return await _run(settings, connection, Begun(options, phase), watcher)
 
 
 async def _run(
@@ -146,15 +163,18 @@ class Rebuild:
         async with catching_up(
             connection, self._settings, options.name, allow_gap=options.allow_gap
         ) as catch_up:
-            await catch_up.near(Pace(options.max_rate))
+            pace = Pace(options.max_rate)
             if options.verify:
+                await catch_up.near(pace)
                 await self._tracker.tell("verify")
+                await catch_up.level()
                 await self._verify(catch_up)
             if options.activate:
+                await catch_up.near(pace)
                 await self._tracker.tell("swap")
                 await catch_up.swap()
             else:
-                await catch_up.read(await connection.fetchval(ACTIVE))
+                await catch_up.read(await connection.fetchval(ACTIVE), pace)
 
     async def _verify(self, catch_up: CatchUp) -> None:
         """Compare with the active generation, both at the same positions.
