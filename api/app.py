@@ -17,6 +17,7 @@ from api.database import open_command_pool, open_pool
 from api.dead_letters import DeadLetters
 from api.metrics import Measured, Metrics
 from api.openapi import DocumentedApi
+from api.outages import Outages
 from api.reading import Views
 from api.routes import ROUTERS
 from api.services import Services
@@ -59,22 +60,24 @@ def create_app(settings: ApiSettings) -> FastAPI:
     )
     decisions = topic_name(settings.topic_prefix, "approval-command")
     broker = kafka_connection(settings) if settings.kafka_bootstrap else None
-    metrics = Metrics(settings.stream_connections)
+    outages = Outages()
+    metrics = Metrics(settings.stream_connections, outages)
 
     @asynccontextmanager
     async def serving(app: FastAPI) -> AsyncIterator[None]:
         async with (
             open_pool(settings.database_url) as pool,
             open_command_pool(settings.database_url) as command_pool,
-            relaying(settings.database_url, decisions, broker),
+            relaying(settings.database_url, decisions, broker, outages),
         ):
-            views = Views(pool)
-            feed = Feed(settings.database_url, views, settings.stream_connections)
+            views = Views(pool, outages.database)
+            most = settings.stream_connections
+            feed = Feed(settings.database_url, views, most, outages.changes)
             app.state.services = Services(
                 views=views,
                 verifier=verifier,
-                decisions=Decisions(command_pool, issuer),
-                dead_letters=DeadLetters(command_pool),
+                decisions=Decisions(command_pool, issuer, outages.database),
+                dead_letters=DeadLetters(command_pool, outages.database),
                 signing_keys=signing,
                 feed=feed,
                 stream_keep_alive_s=settings.stream_keep_alive_seconds,

@@ -5,12 +5,11 @@ from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
 
 import asyncpg
-import structlog
 from asyncpg.pool import PoolConnectionProxy
 
 from api.problems import Unavailable
 from contracts import instants
-from contracts.outage import LOST
+from contracts.outage import LOST, Outage
 from contracts.read_model import COMMANDER_ROLE, READER_ROLE
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -43,8 +42,6 @@ COMMAND_SESSION: Final = SESSION | {
     "default_transaction_read_only": "off",
 }
 
-logger = structlog.stdlib.get_logger("api.database")
-
 AWAY: Final = (
     *LOST,
     asyncpg.PostgresConnectionError,
@@ -52,6 +49,8 @@ AWAY: Final = (
     asyncpg.InsufficientResourcesError,
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
+    # of the commands, whose sessions may write: a server that has become a standby
+    asyncpg.ReadOnlySQLTransactionError,
 )
 """What is raised when the database is not to be had just now, or not with these settings."""
 
@@ -113,24 +112,25 @@ async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 @contextmanager
-def reachable() -> Iterator[None]:
-    """Turn what an absent or empty database raises into a 503 that says so.
+def reachable(database: Outage) -> Iterator[None]:
+    """Turn what an absent, empty or busy database raises into a 503 that says so.
 
-    Raises `Unavailable`: `database_unavailable`, `query_timeout`, or `NotMigrated`.
+    Raises `Unavailable`: `database_unavailable`, `database_busy`, `query_timeout`, or
+    `NotMigrated`. Of an outage its beginning and its end are told, not every request.
     """
     try:
         yield
+        database.over()
     except asyncpg.QueryCanceledError:
         raise Unavailable("query_timeout", "the database took too long to answer") from None
+    except asyncpg.TransactionRollbackError:
+        # a deadlock, or a conflict that it could not be brought into an order with
+        raise Unavailable("database_busy", "others were at the same rows: try again") from None
     except EMPTY:
         raise NotMigrated from None
     except AWAY as error:
         # A closed connection is known by a class that wrong arguments have, too.
         if isinstance(error, asyncpg.DataError):
             raise
-        raise _away(error) from None
-
-
-def _away(error: Exception) -> Unavailable:
-    logger.warning("the database cannot be reached", error=str(error) or type(error).__name__)
-    return Unavailable("database_unavailable", "the database cannot be reached")
+        database.failed(error)
+        raise Unavailable("database_unavailable", "the database cannot be reached") from None

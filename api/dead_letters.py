@@ -12,6 +12,7 @@ from api.auth import Bearer
 from api.database import ACQUIRE_TIMEOUT_S, Pool, reachable
 from api.problems import NotFound, Problem
 from api.reading import enter
+from contracts.outage import Outage
 from contracts.requests import CHANNEL, Action, Outcome
 
 WAIT_S: Final = 5.0
@@ -57,8 +58,8 @@ class StillBad(Problem):
 class DeadLetters:
     """Where operators' requests go."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, database: Outage) -> None:
+        self._pool, self._database = pool, database
 
     async def carried_out(self, bearer: Bearer, number: int, action: Action) -> bool:
         """Have it done; return whether it has been, or False when no worker came to it in time.
@@ -76,7 +77,7 @@ class DeadLetters:
         return False
 
     async def _ask(self, bearer: Bearer, number: int, action: Action) -> int:
-        with reachable():
+        with reachable(self._database):
             async with (
                 self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
                 connection.transaction(),
@@ -92,7 +93,7 @@ class DeadLetters:
                 return int(request)
 
     async def _is_done(self, bearer: Bearer, request: int) -> bool:
-        with reachable():
+        with reachable(self._database):
             async with (
                 self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
                 connection.transaction(readonly=True),

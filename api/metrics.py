@@ -1,7 +1,7 @@
 """What the API counts of itself, for Prometheus."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts import metrics
+from contracts.outage import Outage
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 
@@ -34,7 +35,7 @@ class Backlog:
 class Metrics:
     """The metrics of one application, which may follow changes for so many clients."""
 
-    def __init__(self, most_streams: int) -> None:
+    def __init__(self, most_streams: int, outages: Iterable[Outage]) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -46,6 +47,7 @@ class Metrics:
         metrics.STREAMS_LIMIT.gauge(self._registry).set(most_streams)
         self._waiting = _Waiting()
         self._registry.register(self._waiting)
+        self._registry.register(_Dependencies(outages))
 
     def answered(self, status: int, code: str) -> None:
         """Count a problem that a client was told of, if it is the server's."""
@@ -75,6 +77,18 @@ class _Waiting(Collector):
             for reason, count in self.backlog.parked.items():
                 parked.add_metric([reason], count)
         yield from (pending, age, parked)
+
+
+class _Dependencies(Collector):
+    """Tells of outages when somebody asks."""
+
+    def __init__(self, outages: Iterable[Outage]) -> None:
+        self._outages = outages
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield how each dependency is."""
+        up, failures = metrics.API_DEPENDENCY_UP, metrics.API_DEPENDENCY_FAILURES
+        yield from metrics.dependencies(up, failures, self._outages)
 
 
 class Measured:

@@ -18,6 +18,7 @@ from api.auth import Bearer, Forbidden, Role
 from api.database import ACQUIRE_TIMEOUT_S, Connection, NotMigrated, Pool, reachable
 from api.parameters import Parameters, WaitFor
 from api.problems import NotFound, Unavailable
+from contracts.outage import Outage
 from contracts.read_model import (
     ALL_PROJECTS_SETTING,
     OPERATOR_SETTING,
@@ -80,8 +81,8 @@ class Snapshot:
 class Views:
     """Where requests read."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, database: Outage) -> None:
+        self._pool, self._database = pool, database
 
     async def read(
         self,
@@ -129,7 +130,7 @@ class Views:
 
         Reads the active generation, or the one that is named. Raises `NotFound`.
         """
-        with reachable():
+        with reachable(self._database):
             async with (
                 self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),

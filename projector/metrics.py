@@ -117,11 +117,8 @@ class _Dependencies(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Yield how each dependency is."""
-        up, failures = metrics.DEPENDENCY_UP.family(), metrics.DEPENDENCY_FAILURES.family()
-        for outage in self._outages:
-            up.add_metric([outage.dependency], float(not outage.is_on))
-            failures.add_metric([outage.dependency], float(outage.failures))
-        yield from (up, failures)
+        up, failures = metrics.DEPENDENCY_UP, metrics.DEPENDENCY_FAILURES
+        yield from metrics.dependencies(up, failures, self._outages)
 
 
 async def keep_assessed(

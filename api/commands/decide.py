@@ -33,6 +33,7 @@ from api.reading import enter
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
 from contracts.locks import ACTIVATION, Kind, lock
+from contracts.outage import Outage
 
 WAITING: Final = "waiting_approval"
 
@@ -78,8 +79,8 @@ class Run:
 class Decisions:
     """Where decisions are made."""
 
-    def __init__(self, pool: Pool, issuer: Issuer) -> None:
-        self._pool, self._issuer = pool, issuer
+    def __init__(self, pool: Pool, issuer: Issuer, database: Outage) -> None:
+        self._pool, self._issuer, self._database = pool, issuer, database
 
     async def decide(self, bearer: Bearer, ask: Ask) -> Answer:
         """Return the answer to a request for a decision, which is made if it is 202.
@@ -87,7 +88,7 @@ class Decisions:
         Raises `NotFound`; `KeyReused`, `NoApprovalKey` and `UnusableSubject`; and what `reachable`
         raises. What else may keep a decision from being made is an answer.
         """
-        with reachable():
+        with reachable(self._database):
             async with (
                 self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
                 connection.transaction(isolation="read_committed"),

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from api.commands.outbox import CHANNEL, CHECK, CLAIM, MARK
 from api.database import COMMAND_SESSION, CONNECT_TIMEOUT_S
+from api.outages import Outages
 from contracts.envelope import CONTENT_TYPE
 from contracts.outage import LOST, Outage, pause
 from contracts.read_model import ALL_PROJECTS_SETTING
@@ -50,16 +51,15 @@ OPTIONS: Final[dict[str, Any]] = {"acks": "all", "request_timeout_ms": REQUEST_T
 
 @asynccontextmanager
 async def relaying(
-    database_url: str, topic: str, broker: KafkaConnection | None
+    database_url: str, topic: str, broker: KafkaConnection | None, outages: Outages
 ) -> AsyncIterator[None]:
     """Relay to a topic while the block runs, where there is a broker."""
     if broker is None:
         logger.info("no broker is set: decisions are kept until an API with one publishes them")
         yield
         return
-    relay = Relay(database_url, topic, broker)
+    relay = Relay(database_url, topic, broker, outages)
     running = asyncio.create_task(relay.run())
-    running.add_done_callback(_tell_failure)
     try:
         yield
     finally:
@@ -67,11 +67,6 @@ async def relaying(
         await asyncio.wait({running}, timeout=STOP_S)
         running.cancel()
         await asyncio.wait({running})
-
-
-def _tell_failure(running: "asyncio.Task[None]") -> None:
-    if not running.cancelled() and (error := running.exception()) is not None:
-        logger.critical("the relay has failed: nothing is published any more", exc_info=error)
 
 
 async def _start(producer: AIOKafkaProducer) -> None:
@@ -85,12 +80,13 @@ async def _start(producer: AIOKafkaProducer) -> None:
 class Relay:
     """One process's relay; waits as long as it takes for a database or a broker that is away."""
 
-    def __init__(self, database_url: str, topic: str, broker: KafkaConnection) -> None:
+    def __init__(
+        self, database_url: str, topic: str, broker: KafkaConnection, outages: Outages
+    ) -> None:
         self._database_url, self._topic, self._broker_connection = database_url, topic, broker
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
-        self._database = Outage("database of the outbox")
-        self._broker = Outage("broker")
+        self._database, self._broker = outages.outbox, outages.broker
 
     def stop(self) -> None:
         """End `run` once what is in hand is published."""
@@ -106,6 +102,9 @@ class Relay:
             except KafkaError as error:
                 await self._wait(self._broker, error)
             except AWAY as error:
+                await self._wait(self._database, error)
+            except Exception as error:
+                logger.exception("the relay has failed; it begins again")
                 await self._wait(self._database, error)
 
     async def _wait(self, away: Outage, error: Exception) -> None:

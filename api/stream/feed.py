@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 import asyncpg
+import structlog
 
 from api.auth import Bearer, Role
 from api.database import CONNECT_TIMEOUT_S, SESSION
@@ -24,6 +25,8 @@ UNTOLD_S: Final = 5.0
 """How often is looked without having been notified."""
 
 CLOSE_S: Final = 1.0
+
+logger = structlog.stdlib.get_logger("api.stream")
 JOIN_S: Final = 5.0
 
 
@@ -37,13 +40,12 @@ class TooManyStreams(Unavailable):
 class Feed:
     """Reads the log of changes while anybody follows it, and hands each client its share."""
 
-    def __init__(self, database_url: str, views: Views, most: int) -> None:
-        self._url, self._views, self._most = database_url, views, most
+    def __init__(self, database_url: str, views: Views, most: int, outage: Outage) -> None:
+        self._url, self._views, self._most, self._outage = database_url, views, most, outage
         self._subscriptions: set[Subscription] = set()
         self._place: str | None = None
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
-        self._outage = Outage("the log of changes")
 
     def __len__(self) -> int:
         """How many clients follow."""
@@ -96,10 +98,16 @@ class Feed:
             try:
                 await self._follow()
             except (*LOST, asyncpg.PostgresError, Problem) as error:
-                self._outage.failed(error)
-                if not self._subscriptions:
-                    self._place = None
-                await self._outage.wait(self._closing)
+                await self._failed(error)
+            except Exception as error:
+                logger.exception("following the changes has failed; it begins again")
+                await self._failed(error)
+
+    async def _failed(self, error: Exception) -> None:
+        self._outage.failed(error)
+        if not self._subscriptions:
+            self._place = None
+        await self._outage.wait(self._closing)
 
     async def _follow(self) -> None:
         """Hand out changes until nobody follows them. Raises when the connection is lost."""

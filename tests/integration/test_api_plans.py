@@ -19,6 +19,7 @@ from api.queries.channel_events import EventFilter
 from api.queries.run_filter import RunFilter
 from api.queries.run_keys import RunKey, Slice
 from api.reading import AS_OF, Snapshot, Views
+from contracts.outage import Outage
 
 RUNS = 20_000
 PAGE = 20
