@@ -15,7 +15,7 @@ import asyncpg
 
 from contracts.errors import OperationError
 from contracts.locks import ACTIVATION
-from projector import generations
+from projector import changes, generations
 from projector.dependencies import Connection
 
 HOLD: Final = "SELECT pg_advisory_xact_lock_shared($1), set_config('search_path', $2, true)"
@@ -58,6 +58,15 @@ BEHIND: Final = """
     WHERE active.partition >= 0 AND coalesce(other.next_offset, -1) < active.next_offset
     ORDER BY active.topic, active.partition
 """
+
+AHEAD: Final = """
+    SELECT coalesce(sum(greatest(0, one.next_offset - coalesce(other.next_offset, one.first_offset)
+        - greatest(0, one.gaps - coalesce(other.gaps, 0)))), 0)::bigint
+    FROM {one}.position AS one
+    LEFT JOIN {other}.position AS other USING (topic, partition)
+    WHERE one.partition >= 0 AND one.next_offset > coalesce(other.next_offset, one.first_offset)
+"""
+"""Offsets that hold no record are not counted: a worker does not move over the last of them."""
 
 
 class ActiveGenerationChanged(OperationError):
@@ -182,6 +191,9 @@ async def activate(
             return
         await catch_up(active)
         await check_caught_up(connection, active, name)
+        if await events_ahead(connection, name, active):
+            # no worker has told of these events, and none will: they are in the new one already
+            await changes.forget(connection)
         await connection.execute(POINT, name)
         await connection.execute(STAMP, name)
         await connection.execute(FOLLOW, active, name)
@@ -195,3 +207,9 @@ async def check_caught_up(connection: Connection, active: str, name: str) -> Non
     row = await connection.fetchrow(statement)
     if row is not None:
         raise NotCaughtUp(name, row["topic"], row["partition"], row["found"], row["needed"])
+
+
+async def events_ahead(connection: Connection, one: str, other: str) -> int:
+    """Return how many events `one` generation has that the other has yet to read."""
+    schemas = {"one": generations.schema_of(one), "other": generations.schema_of(other)}
+    return int(await connection.fetchval(AHEAD.format(**schemas)))

@@ -42,6 +42,14 @@ PRUNE: Final = """
     SELECT count(*) FROM pruned
 """
 
+FORGET: Final = f"""
+    WITH horizon AS (
+        UPDATE runfold.run_change_horizon
+        SET pruned_to = greatest(pruned_to, pg_current_xact_id())
+    )
+    SELECT pg_notify('{CHANNEL}', '')
+"""
+
 PRUNED_AT_ONCE: Final = 10_000
 PRUNE_SECONDS: Final = 60.0
 PRUNE_TIMEOUT: Final = 30.0
@@ -51,6 +59,11 @@ async def record(connection: Connection, changed: Mapping[str, str]) -> None:
     """Log runs, each with its project, that the caller's transaction has changed."""
     if changed:
         await connection.execute(RECORD, [*changed], [*changed.values()])
+
+
+async def forget(connection: Connection) -> None:
+    """Have all who follow read the views again, for what the caller's transaction does not log."""
+    await connection.execute(FORGET)
 
 
 async def prune(pool: asyncpg.Pool, keep_seconds: float) -> int:

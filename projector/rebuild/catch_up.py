@@ -1,11 +1,13 @@
 """Bring a generation to where the active one is, and swap them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 import asyncpg
 
+from contracts.errors import OperationError
 from projector import activation, generations
 from projector.activation import ACTIVE
 from projector.batch import Partition
@@ -21,10 +23,40 @@ from projector.settings import ProjectorSettings
 
 CLOSE_ENOUGH: Final = 100
 """Events behind the active generation at which workers are made to wait for the rest."""
+MOST_BEHIND: Final = 5_000
+"""Events for which workers are made to wait at most, where no more is to be gained before."""
+ATTEMPTS: Final = 3
+"""How often it may be read on without coming nearer."""
+
+LEVEL_SECONDS: Final = 60.0
+"""How long the active generation may come no nearer to what another one has already."""
+LOOK_SECONDS: Final = 0.2
 
 POSITIONS: Final = """
     SELECT topic, partition, next_offset FROM {schema}.position WHERE partition >= 0
 """
+
+
+class FarBehind(OperationError):
+    """A generation does not come near the active one."""
+
+    def __init__(self, name: str, events: int) -> None:
+        super().__init__(
+            f"generation {name!r} is {events} events behind the active one and comes no nearer,"
+            " and workers are not made to wait for that many: `runfold generations activate"
+            f" {name}` reads them without --max-rate, best when fewer events come"
+        )
+
+
+class ActiveBehind(OperationError):
+    """The active generation lacks events that a new one has, and does not come nearer."""
+
+    def __init__(self, name: str, events: int) -> None:
+        super().__init__(
+            f"the active generation is {events} events behind {name!r} and comes no nearer: they"
+            " cannot be compared. See `runfold status` for its workers, then go on with"
+            f" `runfold rebuild --name {name} --resume`"
+        )
 
 
 class CatchUp:
@@ -39,11 +71,27 @@ class CatchUp:
         self._reader = reader
 
     async def near(self, pace: Pace) -> None:
-        """Read until it is not far behind, or until no more is to be gained by reading on."""
-        last, behind = None, await self._behind()
-        while behind > CLOSE_ENOUGH and (last is None or behind < last):
+        """Read until it is not far behind. Raises `FarBehind` when it does not come near enough."""
+        behind = least = await self._behind()
+        left = ATTEMPTS
+        while behind > CLOSE_ENOUGH and left:
             await self.read(await self._connection.fetchval(ACTIVE), pace)
-            last, behind = behind, await self._behind()
+            behind = await self._behind()
+            left = ATTEMPTS if behind < least else left - 1
+            least = min(least, behind)
+        if behind > MOST_BEHIND:
+            raise FarBehind(self._name, behind)
+
+    async def level(self) -> None:
+        """Wait until the active one has all that this one has. Raises `ActiveBehind`."""
+        clock = asyncio.get_running_loop().time
+        least, since = await self._ahead(), clock()
+        while ahead := await self._ahead():
+            if ahead < least:
+                least, since = ahead, clock()
+            elif clock() - since > LEVEL_SECONDS:
+                raise ActiveBehind(self._name, ahead)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def read(self, active: str, pace: Pace | None = None) -> None:
         """Read to where the active generation stands."""
@@ -58,6 +106,10 @@ class CatchUp:
     async def _last_events(self, active: str) -> None:
         await self.read(active)
         await carry_over(self._connection, active, self._name, self._settings.topic_prefix)
+
+    async def _ahead(self) -> int:
+        active = await self._connection.fetchval(ACTIVE)
+        return await activation.events_ahead(self._connection, self._name, active)
 
     async def _behind(self) -> int:
         active = await positions(self._connection, await self._connection.fetchval(ACTIVE))
@@ -81,8 +133,9 @@ async def catching_up(
 async def activate(settings: ProjectorSettings, name: str) -> bool:
     """Make a generation active that stands by, once it is where the active one is.
 
-    Returns whether it was not active before. Raises `RebuildRunning`, `HistoryIncomplete` when
-    the broker has dropped what it lacks, and what `activation.activate` raises.
+    Returns whether it was not active before. Raises `RebuildRunning`, `FarBehind`,
+    `HistoryIncomplete` when the broker has dropped what it lacks, and what `activation.activate`
+    raises.
     """
     async with connected(settings.database_url) as connection:
         await record.lock(connection, name)
