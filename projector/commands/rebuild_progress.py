@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 LINE_SECONDS: Final = 5.0
 OF_ALL: Final = "in all"
+BAR_WIDTH: Final = 20
 
 
 @contextmanager
@@ -25,8 +27,8 @@ def shown() -> "Iterator[Watcher]":
         yield _Lines().show
         return
     columns = (
-        TextColumn("{task.fields[phase]:<10} {task.description:<34}"),
-        BarColumn(),
+        TextColumn("{task.fields[phase]:<10} {task.description}"),
+        BarColumn(BAR_WIDTH),
         TextColumn("{task.fields[numbers]}"),
     )
     with Progress(*columns, console=console) as bars:
@@ -69,15 +71,26 @@ class _Bars:
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[tuple[str, str], TaskID] = {}
+        self._began: dict[tuple[str, str], tuple[float, int]] = {}
+        """When a topic was first told of in a phase, and how much of it was done then."""
 
     def show(self, progress: "Told") -> None:
         for topic, (done, total) in sorted(progress.topics.items()):
-            self._set(progress.phase, topic, done, total, f"{done:,} of {total:,}")
-        said = numbers(progress) if progress.done or progress.total else ""
-        self._set(progress.phase, OF_ALL, progress.done, progress.total, said)
+            rate = self._rate((progress.phase, topic), done)
+            self._set(topic, replace(progress, done=done, total=total, per_second=rate))
+        self._set(OF_ALL, progress)
 
-    def _set(self, phase: str, name: str, done: int, total: int, said: str) -> None:
-        if (phase, name) not in self._tasks:
-            self._tasks[phase, name] = self._bars.add_task(name, phase=phase, numbers="")
-        task = self._tasks[phase, name]
-        self._bars.update(task, completed=done, total=total or None, numbers=said)
+    def _rate(self, key: tuple[str, str], done: int) -> float:
+        now = time.monotonic()
+        began, at_first = self._began.setdefault(key, (now, done))
+        return (done - at_first) / (now - began) if now > began else 0.0
+
+    def _set(self, name: str, it: "Told") -> None:
+        key = it.phase, name
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(name, phase=it.phase, numbers="")
+        if self._bars.tasks[self._tasks[key]].finished:
+            # what is done is not to become slower while others are at work
+            return
+        said = numbers(it) if it.done or it.total else ""
+        self._bars.update(self._tasks[key], completed=it.done, total=it.total or None, numbers=said)

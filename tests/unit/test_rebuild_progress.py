@@ -1,0 +1,43 @@
+"""What a person at a terminal sees of a rebuild."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from projector.commands import rebuild_progress
+from projector.rebuild.progress import Progress
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """A terminal of a usual width."""
+    written = io.StringIO()
+    monkeypatch.setattr(
+        rebuild_progress,
+        "Console",
+        lambda *, stderr: Console(file=written, force_terminal=True, width=120, no_color=True),
+    )
+    return written
+
+
+def told(done: int, first: int, second: int) -> Progress:
+    topics = {"first": (first, 1000), "second": (second, 3000)}
+    return Progress("load", done, 4000, done / 10, topics)
+
+
+def test_each_topic_has_its_rate_and_its_time_left(
+    screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("projector.commands.rebuild_progress.time.monotonic", lambda: now)
+    with rebuild_progress.shown() as watcher:
+        watcher(told(0, 0, 0))
+        now = 110.0
+        watcher(told(2000, 1000, 1000))
+        now = 120.0
+        watcher(told(2500, 1000, 1500))
+    last = screen.getvalue().rpartition("load       first")[2]
+    assert "1,000 of 1,000 events, 100 events/s, 0:00 left" in last
+    assert "1,500 of 3,000 events, 75 events/s, 0:20 left" in last
+    assert "2,500 of 4,000 events, 250 events/s, 0:06 left" in last
