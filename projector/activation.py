@@ -17,9 +17,13 @@ from contracts.errors import OperationError
 from contracts.locks import ACTIVATION
 from projector import changes, generations
 from projector.dependencies import Connection
+from projector.errors import UnknownGeneration
 
 HOLD: Final = "SELECT pg_advisory_xact_lock_shared($1), set_config('search_path', $2, true)"
 ENTER: Final = "SELECT set_config('search_path', $1, true)"
+HERE: Final = """
+    SELECT (SELECT name FROM runfold.active_generation), to_regnamespace($1) IS NULL
+"""
 ACTIVE: Final = "SELECT name FROM runfold.active_generation"
 
 TAKE: Final = "SELECT pg_advisory_xact_lock($1)"
@@ -131,17 +135,19 @@ async def enter(connection: Connection, target: Target) -> bool:
     """Make a transaction write to the target generation; return whether that is the active one.
 
     Which one is active stays so until the transaction ends, but for who makes a generation.
-    Raises `ActiveGenerationChanged`.
+    Raises `ActiveGenerationChanged`, and `UnknownGeneration` when it has been dropped.
     """
     schema = generations.schema_of(target.generation)
     if target.bond is Bond.MAKES:
         await connection.execute(ENTER, schema)
-        return False
-    await connection.execute(HOLD, ACTIVATION, schema)
-    active = await connection.fetchval(ACTIVE)
+    else:
+        await connection.execute(HOLD, ACTIVATION, schema)
+    ((active, is_gone),) = await connection.fetch(HERE, schema)
     if target.bond is Bond.FOLLOWS and active != target.generation:
         raise ActiveGenerationChanged(active)
-    return bool(active == target.generation)
+    if is_gone:
+        raise UnknownGeneration(target.generation)
+    return bool(target.bond is not Bond.MAKES and active == target.generation)
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ import asyncpg
 
 from projector.batch import Partition
 from projector.generations import schema_of
+from projector.rebuild.beside import beside
 from projector.rebuild.plan import Span
 
 LOOK_SECONDS: Final = 1.0
@@ -130,12 +131,9 @@ class Tracker:
     @asynccontextmanager
     async def _looking(self, phase: str, look: Look) -> AsyncIterator[None]:
         ended = asyncio.Event()
-        watching = asyncio.create_task(self._watch(phase, look, ended))
-        try:
+        async with beside(self._watch(phase, look, ended)):
             yield
-        finally:
             ended.set()
-            await watching
 
     async def _watch(self, phase: str, look: Look, ended: asyncio.Event) -> None:
         began, at_first = time.monotonic(), None

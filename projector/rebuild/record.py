@@ -10,7 +10,9 @@ import asyncpg
 from contracts.errors import OperationError, UsageError
 from projector import generations
 from projector.database import connected
+from projector.errors import UnknownGeneration
 from projector.rebuild import settle
+from projector.rebuild.beside import holding
 from projector.rebuild.plan import Options
 
 LOCK: Final = 0x72756E11
@@ -89,10 +91,14 @@ async def lock(connection: asyncpg.Connection, name: str) -> None:
 
 @asynccontextmanager
 async def belonging(database_url: str, name: str) -> AsyncIterator[None]:
-    """Show, while the block runs, that this process writes to a generation that is rebuilt."""
+    """Show, while the block runs, that this process writes to a generation that is rebuilt.
+
+    Raises `LockLost` when it can be shown no longer.
+    """
     async with connected(database_url) as connection:
         await connection.execute(JOIN, MEMBERS, name)
-        yield
+        async with holding(connection, name):
+            yield
 
 
 async def begin(connection: asyncpg.Connection, options: Options) -> Begun:
@@ -130,5 +136,11 @@ async def complete(connection: asyncpg.Connection, name: str) -> None:
 
 
 async def fail(connection: asyncpg.Connection, name: str, error: str) -> None:
-    """Store why a rebuild ended, for `status`."""
-    await connection.execute(FAIL, name, error)
+    """Store why a rebuild ended, for `status`, if the database is there to store it.
+
+    Raises `UnknownGeneration` when that is why: somebody has removed it.
+    """
+    if connection.is_closed():
+        return
+    if await connection.execute(FAIL, name, error) == "UPDATE 0":
+        raise UnknownGeneration(name)

@@ -13,6 +13,7 @@ from projector.batch import Partition
 from projector.database import connected
 from projector.errors import NotMigrated
 from projector.rebuild import crew, derive, load, record
+from projector.rebuild.beside import holding
 from projector.rebuild.catch_up import CatchUp, catching_up, positions
 from projector.rebuild.diff import Diff, Difference, differences
 from projector.rebuild.load import Loading
@@ -86,7 +87,7 @@ async def _run(
 ) -> Diff | None:
     name = begun.options.name
     try:
-        async with connected(settings.database_url) as looking:
+        async with holding(connection, name), connected(settings.database_url) as looking:
             rebuilding = Rebuild(
                 settings, connection, begun.options, Tracker(looking, name, watcher)
             )
