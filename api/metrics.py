@@ -22,6 +22,10 @@ UNKNOWN: Final = "unknown"
 """Route of a request that no route takes: its path may be anything."""
 
 
+CODES: Final = ("internal", "database_unavailable", "database_busy", "query_timeout", "not_yet")
+"""Problems that are shown before the first of them: else no increase would be seen by it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Backlog:
     """What waits in the database for somebody."""
@@ -43,6 +47,8 @@ class Metrics:
         self.seconds = metrics.REQUEST_SECONDS.histogram(self._registry)
         self.in_progress = metrics.REQUESTS_IN_PROGRESS.gauge(self._registry)
         self._problems = metrics.PROBLEMS.counter(self._registry)
+        for code in CODES:
+            self._problems.labels(code)
         self._streams = metrics.STREAMS.gauge(self._registry)
         metrics.STREAMS_LIMIT.gauge(self._registry).set(most_streams)
         self._waiting = _Waiting()

@@ -123,7 +123,7 @@ LAG_SECONDS: Final = GaugeOf(
     "runfold_partition_lag_seconds",
     "How old the view of a partition is at most: time since the broker last said that nothing"
     " more is there, or since the timestamp of the newest committed record, whichever is less."
-    " Grows while the broker is away.",
+    " Grows while the broker is away, and from the assignment while nothing is committed.",
     ("topic", "partition"),
 )
 DEPENDENCY_UP: Final = GaugeOf(

@@ -15,6 +15,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from contracts import metrics
+from contracts.decoding import Reason
 from contracts.errors import SettingError
 from contracts.outage import Outage, pause
 from contracts.settings import variable
@@ -23,6 +24,9 @@ from projector.batch import Batch, Partition, Record
 
 MILLISECONDS: Final = 1_000
 ASSESS_SECONDS: Final = 1.0
+
+OUTCOMES: Final = ("applied", "dead", "tombstone", "gap")
+"""What may become of a record, in the order in which a move counts it."""
 
 
 class PolledRecord(Record, Protocol):
@@ -47,19 +51,17 @@ class Metrics:
         self._freshness = metrics.FRESHNESS.histogram(self.registry)
         self._lag_events = metrics.LAG_EVENTS.gauge(self.registry)
         self._lag_seconds = metrics.LAG_SECONDS.gauge(self.registry)
-        self._shown: set[Partition] = set()
+        self._assigned: dict[Partition, float] = {}
+        # A series that begins with its first event shows no increase by it.
+        for reason in Reason:
+            self._dead_letters.labels(reason.value)
         self._newest: dict[Partition, float] = {}
 
     def committed(self, batch: Batch) -> None:
         """Count what became of the records of a batch that is durable now."""
         for partition, move in batch.moves.items():
-            outcomes = (
-                ("applied", move.applied),
-                ("dead", move.dead),
-                ("tombstone", move.tombstones),
-                ("gap", move.gaps),
-            )
-            for outcome, count in outcomes:
+            counts = move.applied, move.dead, move.tombstones, move.gaps
+            for outcome, count in zip(OUTCOMES, counts, strict=True):
                 if count:
                     self._records.labels(partition.topic, outcome).inc(count)
         for letter in batch.dead:
@@ -82,9 +84,10 @@ class Metrics:
     def assess(self, kafka: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> None:
         """Set the lag of the partitions this worker has, and forget that of others."""
         assigned = {Partition(*each) for each in kafka.assignment()}
-        for partition in self._shown - assigned:
+        for partition in self._assigned.keys() - assigned:
             self._forget(partition)
-        self._shown = assigned
+        for partition in assigned - self._assigned.keys():
+            self._expect(partition)
         for partition in assigned & positions.keys():
             self._assess(kafka, partition, positions[partition])
 
@@ -95,13 +98,19 @@ class Metrics:
             return
         labels = partition.topic, str(partition.partition)
         self._lag_events.labels(*labels).set(max(0, end - position))
-        known = self._newest.get(partition)
+        # Behind and with nothing committed yet, it is behind at least since it was assigned.
+        known = self._newest.get(partition, self._assigned[partition])
         if position >= end:
-            known = max(answered / MILLISECONDS, known or 0)
-        if known is not None:
-            self._lag_seconds.labels(*labels).set(max(0.0, time.time() - known))
+            known = max(answered / MILLISECONDS, self._newest.get(partition, 0))
+        self._lag_seconds.labels(*labels).set(max(0.0, time.time() - known))
+
+    def _expect(self, partition: Partition) -> None:
+        self._assigned[partition] = time.time()
+        for outcome in OUTCOMES:
+            self._records.labels(partition.topic, outcome)
 
     def _forget(self, partition: Partition) -> None:
+        del self._assigned[partition]
         self._newest.pop(partition, None)
         for gauge in (self._lag_events, self._lag_seconds):
             gauge.remove_by_labels(

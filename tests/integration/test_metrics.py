@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from contracts import metrics
+from contracts.decoding import Reason
 from contracts.errors import SettingError
 from contracts.topics import TOPICS, topic_name
 from projector.bootstrap import run_worker
@@ -53,7 +54,7 @@ async def test_a_worker_counts_what_it_has_committed(
                 ), (name, outcome)
         rows = await connection.fetch("SELECT reason, count(*) FROM dead_letter GROUP BY reason")
         assert "rejected" in {reason for reason, _ in rows}
-        assert seen.by("runfold_dead_letters_total", "reason") == {
+        assert seen.by("runfold_dead_letters_total", "reason") == dict.fromkeys(Reason, 0) | {
             row["reason"]: row["count"] for row in rows
         }
         assert seen.total("runfold_poll_records_sum") >= sent
@@ -161,6 +162,8 @@ async def test_the_api_tells_how_long_a_decision_has_waited(database_url: str) -
     await owner.close()
     async with serving(database_url) as client:
         seen = Scrape((await client.http.get("/metrics")).text)
+    # what can be counted is there before the first of it
+    assert seen.each("runfold_api_server_problems_total", code="internal") == [0]
     assert seen.total("runfold_outbox_pending") == 2
     assert 9 <= seen.total("runfold_outbox_age_seconds") < 60
 

@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 
 from contracts.decoding import Reason, Undecodable
 from projector.batch import Batch, DeadLetter, Move, Partition
-from projector.metrics import Metrics
+from projector.metrics import OUTCOMES, Metrics
 from projector.outage import Outage
 from tests.records import FakeRecord
 from tests.scraping import Scrape
@@ -70,8 +70,8 @@ def polled(partition: Partition, *ages: float) -> list[Timed]:
         (5, (5, 90.0), (7.0,), (0, [7.0])),
         # behind, and working: what was written last is where the view is
         (5, (9, 0.2), (40.0, 30.0), (4, [30.0])),
-        # behind, and nothing written yet: not known
-        (5, (9, 0.2), (), (4, [])),
+        # behind, and nothing written since it was assigned, just now
+        (5, (9, 0.2), (), (4, [0.0])),
         # the broker's word is older than what was read
         (12, (9, 0.2), (), (0, [0.2])),
         # nothing was ever heard of the partition's end
@@ -103,7 +103,23 @@ def test_a_partition_that_was_given_up_is_not_told_of(metrics: Metrics) -> None:
     assert seen(metrics).each("runfold_partition_lag_events", partition="1") == []
     # taken over again, it is not as old as what was read of it long ago
     metrics.assess(Kafka({HERE: (1, 0), THERE: (9, 0)}), positions)
-    assert seen(metrics).each("runfold_partition_lag_seconds", partition="1") == []
+    assert seen(metrics).each("runfold_partition_lag_seconds", partition="1") == [0]
+
+
+def test_a_partition_of_which_nothing_is_written_grows_old(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for passed in (0.0, 100.0):
+        monkeypatch.setattr(time, "time", lambda passed=passed: NOW + passed)
+        metrics.assess(Kafka({HERE: (9, 0.2)}), {HERE: 5})
+        assert seen(metrics).each("runfold_partition_lag_seconds") == [passed]
+
+
+def test_what_can_be_counted_is_there_before_the_first_of_it(metrics: Metrics) -> None:
+    metrics.assess(Kafka({HERE: (None, 0.0)}), {})
+    told = seen(metrics)
+    assert told.by("runfold_records_total", "outcome") == dict.fromkeys(OUTCOMES, 0)
+    assert told.by("runfold_dead_letters_total", "reason") == dict.fromkeys(Reason, 0)
 
 
 def test_freshness_is_of_the_first_record_of_each_partition(metrics: Metrics) -> None:
@@ -126,7 +142,9 @@ def test_what_became_of_records(metrics: Metrics) -> None:
         "tombstone": 2,
         "gap": 2,
     }
-    assert told.by("runfold_dead_letters_total", "reason") == {"payload": 1}
+    assert told.by("runfold_dead_letters_total", "reason") == (
+        dict.fromkeys(Reason, 0) | {"payload": 1}
+    )
 
 
 def test_an_outage_is_told(metrics: Metrics) -> None:
