@@ -42,8 +42,8 @@ class RecordsDropped(OperationError):
 
     def __init__(self, partition: Partition) -> None:
         super().__init__(
-            f"{partition.topic}[{partition.partition}]: the broker has dropped records that were"
-            " to be exported; leave --since-position out to export what there is"
+            f"{partition.topic}[{partition.partition}]: the broker no longer has the records that"
+            " were to be exported; leave --since-position out to export what there is"
         )
 
 
@@ -74,7 +74,7 @@ async def spans_to_export(
     if not stored.keys() & found.keys():
         raise NothingExported
     for partition, span in found.items():
-        if stored.get(partition, span.first) < span.first:
+        if not span.first <= stored.get(partition, span.first) <= span.end:
             raise RecordsDropped(partition)
     return {p: Span(stored.get(p, span.first), span.end) for p, span in found.items()}
 

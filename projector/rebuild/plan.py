@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from contracts.errors import OperationError, UsageError
 from contracts.settings import KafkaSettings
 from contracts.topics import TOPICS, topic_name
+from projector import jsonl
 from projector.batch import Partition
 from projector.log_reader import log_reader
 from projector.topics import BrokerAway, partition_counts
@@ -95,6 +96,17 @@ class HistoryIncomplete(OperationError):
         )
 
 
+class LogShorter(OperationError):
+    """A topic no longer holds what the active generation has read last."""
+
+    def __init__(self, partition: Partition, reached: int, end: int) -> None:
+        super().__init__(
+            f"{partition.topic}[{partition.partition}] ends at offset {end}, the active generation"
+            f" stands at {reached}: the topic was made anew or has lost its end. Restore it, or"
+            " make the views in an empty database, by `runfold rebuild` with --from-file"
+        )
+
+
 class TopicMissing(OperationError):
     """A topic that belongs to the history is not on the broker."""
 
@@ -122,17 +134,40 @@ async def plan(
     """Return what every partition of the topics holds.
 
     What has been `loaded` before need not be there any more; `reached` is where the active
-    generation stands. Raises `TopicMissing`, `TopicForeign`, `HistoryIncomplete` where the
-    beginning is missing and neither files nor `allow_gap` make up for it, `BrokerAway`.
+    generation stands. Raises `TopicMissing`, `TopicForeign`, `LogShorter` where it could never be
+    caught up with, `HistoryIncomplete` where the beginning is missing and neither files nor
+    `allow_gap` make up for it, `BrokerAway`, and `UsageError` for a wrong line in such a file.
     """
     check_topics(settings, reached)
     found = await spans(settings)
-    if not options.files and not options.allow_gap:
-        for partition, span in sorted(found.items()):
-            needed = loaded.get(partition, 0)
-            if span.first > needed:
-                raise HistoryIncomplete(partition, needed, span.first)
+    if options.until is None:
+        _check_ends(found, reached)
+    gaps = {p: span for p, span in found.items() if span.first > loaded.get(p, 0)}
+    if gaps and not options.allow_gap:
+        held = await asyncio.to_thread(_held, settings.topic_prefix, options.files, gaps)
+        for partition, span in sorted(gaps.items()):
+            if partition.topic not in held:
+                raise HistoryIncomplete(partition, loaded.get(partition, 0), span.first)
     return found
+
+
+def _check_ends(found: Plan, reached: Mapping[Partition, int]) -> None:
+    for partition, position in sorted(reached.items()):
+        end = found[partition].end if partition in found else 0
+        if end < position:
+            raise LogShorter(partition, position, end)
+
+
+def _held(prefix: str, files: Iterable[Path], gaps: Iterable[Partition]) -> set[str]:
+    """Return of which of these topics the files hold anything; read no further than it takes."""
+    held: set[str] = set()
+    missing = {partition.topic for partition in gaps}
+    for path in files:
+        for line in jsonl.read(str(path)):
+            held.add(topic_name(prefix, line.topic))
+            if missing <= held:
+                return held
+    return held
 
 
 def check_topics(settings: KafkaSettings, partitions: Iterable[Partition]) -> None:

@@ -1,10 +1,60 @@
 """A history in a file: exported, added to, and rebuilt from."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
+
+import pytest
 
 from projector import jsonl
+from projector.demo.postgres import EmbeddedPostgres
+from projector.rebuild.diff import COMPARED
+from projector.topics import create_topics
 from tests.histories import history
-from tests.rebuild.place import Place
+from tests.live import settings_of
+from tests.rebuild.place import Place, place_of
+from tests.stack import databases
+
+
+@pytest.fixture
+async def bare(
+    postgres: EmbeddedPostgres, database_template: str, bootstrap: str
+) -> AsyncIterator[Place]:
+    """A place with nothing in its database and nothing in its topics."""
+    name = f"test_{uuid4().hex}"
+    await databases.clone_database(postgres.url, database_template, name)
+    settings = settings_of(postgres.url_of(name), bootstrap, f"{name}.")
+    await create_topics(settings, settings.partitions)
+    async with place_of(settings) as made:
+        yield made
+    await databases.drop_database(postgres.url, name)
+
+
+async def told(place: Place) -> dict[str, list[str]]:
+    """All that the active generation says, by table."""
+    schema = f"g_{await place.active()}"
+    return {
+        table: [
+            str(row[0])
+            for row in await place.connection.fetch(
+                f"SELECT row::text FROM {schema}.{table} AS row ORDER BY 1"
+            )
+        ]
+        for table in COMPARED
+    }
+
+
+async def test_a_file_is_enough_where_the_topics_are_empty(
+    place: Place, bare: Place, tmp_path: Path
+) -> None:
+    file = tmp_path / "history.jsonl.zst"
+    await place.done("export", "--out", str(file))
+    await bare.done("rebuild", "--name", "of_file", "--from-file", str(file))
+    assert await bare.active() == "of_file"
+    said = await told(bare)
+    assert all(said.values())
+    assert said == await told(place)
+    await bare.is_sound()
 
 
 async def test_a_rebuild_from_a_file_says_what_one_from_topics_says(
@@ -45,6 +95,33 @@ async def test_an_export_goes_on_where_the_last_one_ended(place: Place, tmp_path
         "rebuild", "--name", "of_both", "--from-file", str(first), "--from-file", str(second)
     )
     assert await place.differences("main", "of_both") == []
+
+
+async def test_topics_made_anew_since_are_not_taken_for_the_same(
+    place: Place, tmp_path: Path
+) -> None:
+    await place.done("export", "--out", str(tmp_path / "1.jsonl"))
+    topic = f"{place.settings.topic_prefix}run-state"
+    # as if more had been read of it than it holds
+    for table in ("runfold.exported", "g_main.position"):
+        await place.connection.execute(
+            f"UPDATE {table} SET next_offset = 5000 WHERE topic = $1 AND partition = 0", topic
+        )
+    second = tmp_path / "2.jsonl"
+    assert await place.refused("export", "--out", str(second), "--since-position") == (
+        f"runfold: {topic}[0]: the broker no longer has the records that were to be exported;"
+        " leave --since-position out to export what there is"
+    )
+    assert not second.exists()
+    for option in ("--no-activate", "--allow-gap"):
+        said = await place.refused("rebuild", "--name", "second", option)
+        assert said.startswith(f"runfold: {topic}[0] ends at offset ")
+        assert said.endswith(
+            ", the active generation stands at 5000: the topic was made anew or has lost its end."
+            " Restore it, or make the views in an empty database, by `runfold rebuild` with"
+            " --from-file"
+        )
+    assert await place.connection.fetchval("SELECT count(*) FROM runfold.generation") == 1
 
 
 async def test_a_wrong_file_is_named_and_the_rebuild_can_be_dropped(

@@ -111,7 +111,9 @@ async def test_topics_that_are_not_there_or_not_ours_are_named(place: Place) -> 
 async def test_what_the_broker_has_dropped_is_named(
     place: Place, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    file = tmp_path_factory.mktemp("history") / "history.jsonl.zst"
+    directory = tmp_path_factory.mktemp("history")
+    file, others = directory / "history.jsonl.zst", directory / "others.jsonl"
+    others.write_bytes(b'{"topic":"project","key":"p","value":null}\n')
     await place.done("rebuild", "--name", "whole", "--no-activate")
     await place.done("export", "--out", str(file))
     topic = f"{place.settings.topic_prefix}run-state"
@@ -121,6 +123,7 @@ async def test_what_the_broker_has_dropped_is_named(
         " `runfold rebuild` with --from-file, if a file has it, or with --allow-gap to do without"
     )
     assert await place.refused("rebuild", "--name", "second") == wanted
+    assert await place.refused("rebuild", "--from-file", str(others)) == wanted
     assert await place.connection.fetchval("SELECT count(*) FROM runfold.generation") == 2
 
     await place.done("rebuild", "--name", "of_file", "--from-file", str(file))
