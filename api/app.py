@@ -61,7 +61,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
     decisions = topic_name(settings.topic_prefix, "approval-command")
     broker = kafka_connection(settings) if settings.kafka_bootstrap else None
     outages = Outages()
-    metrics = Metrics(settings.stream_connections, outages)
+    metrics = Metrics(settings.stream_connections, settings.approval_seconds, outages)
 
     @asynccontextmanager
     async def serving(app: FastAPI) -> AsyncIterator[None]:

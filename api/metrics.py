@@ -37,9 +37,9 @@ class Backlog:
 
 
 class Metrics:
-    """The metrics of one application, which may follow changes for so many clients."""
+    """The metrics of one application, and the limits that they are held against."""
 
-    def __init__(self, most_streams: int, outages: Iterable[Outage]) -> None:
+    def __init__(self, most_streams: int, approval_seconds: int, outages: Iterable[Outage]) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -51,6 +51,7 @@ class Metrics:
             self._problems.labels(code)
         self._streams = metrics.STREAMS.gauge(self._registry)
         metrics.STREAMS_LIMIT.gauge(self._registry).set(most_streams)
+        metrics.APPROVAL_SECONDS.gauge(self._registry).set(approval_seconds)
         self._waiting = _Waiting()
         self._registry.register(self._waiting)
         self._registry.register(_Dependencies(outages))

@@ -178,6 +178,10 @@ OUTBOX_AGE: Final = GaugeOf(
     "Age of the oldest decision not yet published, 0 without one; absent while the database is"
     " away.",
 )
+APPROVAL_SECONDS: Final = GaugeOf(
+    "runfold_approval_seconds",
+    "How long an approval is good, from the decision: published later, nobody may act on it.",
+)
 PARKED: Final = GaugeOf(
     "runfold_dead_letters_parked",
     "Dead letters of the active generation that nobody has retried or discarded, by reason;"
@@ -209,6 +213,7 @@ API: Final[tuple[Metric, ...]] = (
     STREAMS_LIMIT,
     OUTBOX_PENDING,
     OUTBOX_AGE,
+    APPROVAL_SECONDS,
     PARKED,
 )
 """What an API process gives."""

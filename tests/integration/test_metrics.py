@@ -164,6 +164,7 @@ async def test_the_api_tells_how_long_a_decision_has_waited(database_url: str) -
         seen = Scrape((await client.http.get("/metrics")).text)
     # what can be counted is there before the first of it
     assert seen.each("runfold_api_server_problems_total", code="internal") == [0]
+    assert seen.total("runfold_approval_seconds") == 3600
     assert seen.total("runfold_outbox_pending") == 2
     assert 9 <= seen.total("runfold_outbox_age_seconds") < 60
 
