@@ -33,9 +33,12 @@ class NotWaiting(Refused):
 
 
 class AlreadyDecided(Refused):
-    """Somebody has decided on this version of the run."""
+    """Somebody has decided on this version of the run; who is told if the bearer may see it."""
 
-    def __init__(self, made: dict[str, Any]) -> None:
+    def __init__(self, made: dict[str, Any] | None) -> None:
+        if made is None:
+            super().__init__(409, "already_decided", "somebody has decided on it")
+            return
         known = ("command_id", "decision", "approver_id", "decided_at")
         who, done, when = made["approver_id"], DONE[made["decision"]], made["decided_at"]
         super().__init__(

@@ -24,8 +24,7 @@ QUEUE: Final = f"""
     SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ','
         ORDER BY r.created_at, r.run_id), '') || ']' AS approvals, count(*) AS total
     FROM run r
-    LEFT JOIN runfold.command c
-        ON c.run_id = r.run_id AND c.run_version = r.version AND c.project_id = r.project_id
+    LEFT JOIN runfold.command c ON c.run_id = r.run_id AND c.run_version = r.version
     CROSS JOIN LATERAL (
         SELECT r.run_id, r.project_id,
             r.listing -> 'agent_id' AS agent_id,

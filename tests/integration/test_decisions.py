@@ -292,6 +292,25 @@ async def test_the_version_that_was_looked_at(
         assert "version 7" in problem_of(answer, 412, "other_version")["detail"]
 
 
+async def test_a_run_that_changes_its_project_is_decided_on_once(
+    client: Client, told: Told, database_url: str
+) -> None:
+    http, said = client.http, client.settings
+    first, other, both = (
+        Approver(http, said, name, projects)
+        for name, projects in (("ann", ["p1"]), ("bob", ["p2"]), ("eve", ["p1", "p2"]))
+    )
+    await told(waiting(8, project_id="p1"))
+    assert (await first.decide()).status_code == 202
+    await told(waiting(8, project_id="p2") | {"id": "moved", "time": "2999-01-01T00:00:00Z"})
+    refused = problem_of(await other.decide(), 409, "already_decided")
+    assert "decision" not in refused
+    assert "ann" not in refused["detail"]
+    shown = problem_of(await both.decide(), 409, "already_decided")
+    assert shown["decision"]["approver_id"] == "ann"
+    assert len(await events(database_url)) == 1
+
+
 @pytest.mark.parametrize("given", ["", " "])
 async def test_an_if_match_that_names_no_version_decides_nothing(
     alice: Approver, given: str

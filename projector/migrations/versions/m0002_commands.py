@@ -37,8 +37,9 @@ SHOWN: Final = (
 """What a reader may read of a decision: not the event, which holds the approval token."""
 
 TABLES: Final = (
-    # One decision wins: the second for a run's version finds the place taken. `seq` is the order
-    # of the decisions on one run, since they are made one at a time.
+    # One decision wins: the second for a run's version finds the place taken, also when the run
+    # has come to another project since. `seq` is the order of the decisions on one run, since they
+    # are made one at a time.
     """
     CREATE TABLE runfold.command (
         command_id uuid PRIMARY KEY,
@@ -57,7 +58,7 @@ TABLES: Final = (
         traceparent text,
         seq bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
         published_at timestamptz,
-        CONSTRAINT command_one_decision UNIQUE (run_id, run_version, project_id)
+        CONSTRAINT command_one_decision UNIQUE (run_id, run_version)
     )
     """,
     "CREATE INDEX command_unpublished ON runfold.command (seq) WHERE published_at IS NULL",
