@@ -3,46 +3,45 @@
 import asyncio
 from random import Random
 
+import asyncpg
 import psutil
 import pytest
 
 from tests.histories import history
+from tests.rebuild.gate import shut_before
 from tests.rebuild.place import Place
+from tests.rebuild.processes import alive, children_of
 from tests.stack.waiting import until
 
 PHASES = ("load", "settle", "derive", "catch up", "swap")
 SPREAD_SECONDS = {"load": 2.5, "settle": 0.2, "derive": 1.8, "catch up": 0.5, "swap": 0.1}
 """How long a phase takes here, so that every instant of it is hit."""
+SWAPPING = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+        AND query LIKE '%UPDATE runfold.active_generation%'
+"""
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.kafka) for seed in range(1, 4))]
 
 
-def children_of(pid: int) -> list[psutil.Process]:
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
-def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-
-
-async def kill_at(place: Place, name: str, phase: str, dice: Random, *more: str) -> str | None:
-    """Kill a command some time after it came to a phase; return where it stood."""
-    process = await place.begun("rebuild", *more, "--name", name)
-    await place.phase(name, [*PHASES[PHASES.index(phase) :], "ready"])
-    # the instant is the point: whatever it falls on has to be survived
-    await asyncio.sleep(dice.uniform(0, SPREAD_SECONDS[phase]))
+async def killed(process: asyncio.subprocess.Process) -> None:
     children = children_of(process.pid)
-    if process.returncode is None:
-        process.kill()
+    process.kill()
     await process.wait()
     await until(lambda: not alive(children), 20, "the processes of a killed rebuild to end")
-    return str(
-        await place.connection.fetchval(
-            "SELECT phase FROM runfold.rebuild WHERE generation = $1", name
-        )
-    )
+
+
+async def kill_at(place: Place, name: str, phase: str, dice: Random, *more: str) -> None:
+    """Kill a command within a phase, at any instant of it."""
+    after = (*PHASES, "ready")[PHASES.index(phase) + 1]
+    async with shut_before(place.settings.database_url, after):
+        process = await place.begun("rebuild", *more, "--name", name)
+        await place.phase(name, [phase])
+        # the instant is the point: whatever it falls on has to be survived
+        await asyncio.sleep(dice.uniform(0, SPREAD_SECONDS[phase]))
+        await killed(process)
+    found = "SELECT phase FROM runfold.rebuild WHERE generation = $1"
+    assert await place.connection.fetchval(found, name) == phase
 
 
 @pytest.mark.timeout(600)
@@ -52,19 +51,43 @@ async def test_killed_anywhere_and_resumed_it_says_the_same(place: Place, seed: 
     for number, phase in enumerate(PHASES):
         name = f"killed_{number}"
         before = await place.active()
-        stood = await kill_at(place, name, phase, dice)
+        await kill_at(place, name, phase, dice)
         assert await place.active() in {before, name}
         await place.is_sound()
         await place.send(history(1000 * seed + number, size=30))
         await place.done("rebuild", "--name", name, "--resume")
-        assert await place.active() == name, stood
+        assert await place.active() == name
         await place.caught_up()
         await place.is_sound()
         await place.done("generations", "activate", before)
-        assert await place.differences(before, name) == [], stood
+        assert await place.differences(before, name) == []
         await place.done("generations", "activate", name)
         await place.is_sound()
         await place.done("generations", "drop", before)
+
+
+async def test_killed_within_the_swap(place: Place) -> None:
+    holder = await asyncpg.connect(place.settings.database_url)
+
+    async def waits() -> bool:
+        return bool(await place.connection.fetchval(SWAPPING))
+
+    try:
+        async with holder.transaction():
+            await holder.execute("SELECT FROM runfold.active_generation FOR SHARE")
+            process = await place.begun("rebuild", "--name", "second")
+            await until(waits, 60, "the swap to wait")
+            await killed(process)
+    finally:
+        await holder.close()
+    assert await place.active() == "main"
+    await place.send(history(31, size=30))
+    await place.caught_up()
+    await place.is_sound()
+    await place.done("rebuild", "--name", "second", "--resume")
+    assert await place.active() == "second"
+    assert await place.differences("main", "second") == []
+    await place.is_sound()
 
 
 async def test_killed_twice_and_more(place: Place) -> None:
