@@ -56,13 +56,12 @@ async def test_the_answer_comes_when_the_record_has(client: Client, database_url
 
 async def test_who_waits_keeps_nobody_else_waiting(client: Client) -> None:
     waiting = [
-        asyncio.create_task(client.ask("/v1/runs", wait_for="t:0:0", wait_timeout=3))
+        asyncio.create_task(client.ask("/v1/runs", wait_for="t:0:0", wait_timeout=6))
         for _ in range(50)
     ]
-    started = time.monotonic()
     for _ in range(10):
         await client.get("/v1/runs")
-    assert time.monotonic() - started < 2
+    assert not any(each.done() for each in waiting)
     assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {503}
 
 
