@@ -6,7 +6,7 @@ commits, and a change waits for batches under way.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Final, NamedTuple
@@ -16,6 +16,7 @@ import asyncpg
 from contracts.errors import OperationError
 from contracts.locks import ACTIVATION
 from projector import changes, generations
+from projector.batch import Partition
 from projector.dependencies import Connection
 from projector.errors import UnknownGeneration
 
@@ -182,21 +183,25 @@ async def _take(connection: asyncpg.Connection) -> None:
 
 
 async def activate(
-    connection: asyncpg.Connection, name: str, catch_up: Callable[[str], Awaitable[None]]
+    connection: asyncpg.Connection,
+    name: str,
+    catch_up: Callable[[str], Awaitable[None]],
+    lost: Collection[Partition] = (),
 ) -> None:
     """Make a generation the active one, in one step for all readers and workers.
 
     `catch_up` is called, with the name of the active one, while no worker can commit to that: it
-    has to bring the new one to at least where the active one stands. Raises `NotCaughtUp` when it
-    did not, and what `workers_waiting` and `generations.resolve_current` raise; the active one
-    stays then. One that is active already is left as it is.
+    has to bring the new one to at least where the active one stands, but for partitions whose log
+    is `lost`. Raises `NotCaughtUp` when it did not, and what `workers_waiting` and
+    `generations.resolve_current` raise; the active one stays then. One that is active already is
+    left as it is.
     """
     async with workers_waiting(connection) as active:
         await generations.resolve_current(connection, name)
         if active == name:
             return
         await catch_up(active)
-        await check_caught_up(connection, active, name)
+        await check_caught_up(connection, active, name, lost)
         if await events_ahead(connection, name, active):
             # no worker has told of these events, and none will: they are in the new one already
             await changes.forget(connection)
@@ -205,14 +210,16 @@ async def activate(
         await connection.execute(FOLLOW, active, name)
 
 
-async def check_caught_up(connection: Connection, active: str, name: str) -> None:
-    """Raise `NotCaughtUp` when `name` stands behind the active generation anywhere."""
+async def check_caught_up(
+    connection: Connection, active: str, name: str, lost: Collection[Partition] = ()
+) -> None:
+    """Raise `NotCaughtUp` when `name` stands behind the active one in a log that is not lost."""
     statement = BEHIND.format(
         active=generations.schema_of(active), other=generations.schema_of(name)
     )
-    row = await connection.fetchrow(statement)
-    if row is not None:
-        raise NotCaughtUp(name, row["topic"], row["partition"], row["found"], row["needed"])
+    for row in await connection.fetch(statement):
+        if (row["topic"], row["partition"]) not in lost:
+            raise NotCaughtUp(name, row["topic"], row["partition"], row["found"], row["needed"])
 
 
 async def events_ahead(connection: Connection, one: str, other: str) -> int:

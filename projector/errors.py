@@ -93,5 +93,5 @@ class PositionBeyondLog(OperationError):
     def __init__(self, topic: str, partition: int, stored: int) -> None:
         super().__init__(
             f"{topic}[{partition}] ends before the stored position {stored}: the topic was made"
-            " anew; restore it, or make the views from files in an empty database"
+            " anew; restore it, or `runfold rebuild` with --allow-gap and --from-file"
         )

@@ -1,7 +1,7 @@
 """Bring a generation to where the active one is, and swap them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -16,7 +16,7 @@ from projector.generations import schema_of
 from projector.rebuild import record
 from projector.rebuild.letters import carry_over
 from projector.rebuild.pace import Pace
-from projector.rebuild.plan import check_topics
+from projector.rebuild.plan import check_topics, spans, too_short
 from projector.rebuild.reader import Reader, reading
 from projector.rebuild.standing import standing
 from projector.settings import ProjectorSettings
@@ -63,12 +63,18 @@ class CatchUp:
     """A complete generation on its way to where the active one is."""
 
     def __init__(
-        self, connection: asyncpg.Connection, settings: ProjectorSettings, name: str, reader: Reader
+        self,
+        connection: asyncpg.Connection,
+        settings: ProjectorSettings,
+        name: str,
+        reader: Reader,
+        lost: Collection[Partition],
     ) -> None:
         self._connection = connection
         self._settings = settings
         self._name = name
         self._reader = reader
+        self._lost = lost
 
     async def near(self, pace: Pace) -> None:
         """Read until it is not far behind. Raises `FarBehind` when it does not come near enough."""
@@ -95,13 +101,13 @@ class CatchUp:
 
     async def read(self, active: str, pace: Pace | None = None) -> None:
         """Read to where the active generation stands."""
-        ends = await positions(self._connection, active)
+        ends = await self._ends(active)
         check_topics(self._settings, ends)
         await self._reader.up_to(ends, pace or Pace())
 
     async def swap(self) -> None:
         """Make it the active one. Raises what `activation.activate` raises."""
-        await activation.activate(self._connection, self._name, self._last_events)
+        await activation.activate(self._connection, self._name, self._last_events, self._lost)
 
     async def _last_events(self, active: str) -> None:
         await self.read(active)
@@ -112,9 +118,14 @@ class CatchUp:
         return await activation.events_ahead(self._connection, self._name, active)
 
     async def _behind(self) -> int:
-        active = await positions(self._connection, await self._connection.fetchval(ACTIVE))
+        ends = await self._ends(await self._connection.fetchval(ACTIVE))
         own = await positions(self._connection, self._name)
-        return sum(max(0, at - own.get(partition, 0)) for partition, at in active.items())
+        return sum(max(0, at - own.get(partition, 0)) for partition, at in ends.items())
+
+    async def _ends(self, active: str) -> dict[Partition, int]:
+        """Where it is to come to; what is lost cannot be read, and workers read what is new."""
+        found = await positions(self._connection, active)
+        return {partition: at for partition, at in found.items() if partition not in self._lost}
 
 
 @asynccontextmanager
@@ -127,7 +138,15 @@ async def catching_up(
         reading(settings, here, allow_gap=allow_gap) as reader,
     ):
         await here.begin(await positions(connection, name))
-        yield CatchUp(connection, settings, name, reader)
+        lost = await _lost(connection, settings) if allow_gap else ()
+        yield CatchUp(connection, settings, name, reader, lost)
+
+
+async def _lost(connection: asyncpg.Connection, settings: ProjectorSettings) -> set[Partition]:
+    """The partitions that no longer hold what the active generation has read of them."""
+    # the positions first: events that come in between are not to look like lost ones
+    reached = await positions(connection, await connection.fetchval(ACTIVE))
+    return {partition for partition, _ in too_short(await spans(settings), reached)}
 
 
 async def activate(settings: ProjectorSettings, name: str) -> bool:

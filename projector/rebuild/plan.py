@@ -1,7 +1,7 @@
 """What is to be rebuilt, from where to where."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -103,7 +103,7 @@ class LogShorter(OperationError):
         super().__init__(
             f"{partition.topic}[{partition.partition}] ends at offset {end}, the active generation"
             f" stands at {reached}: the topic was made anew or has lost its end. Restore it, or"
-            " make the views in an empty database, by `runfold rebuild` with --from-file"
+            " `runfold rebuild` with --allow-gap, and with --from-file if a file has what is lost"
         )
 
 
@@ -134,16 +134,20 @@ async def plan(
     """Return what every partition of the topics holds.
 
     What has been `loaded` before need not be there any more; `reached` is where the active
-    generation stands. Raises `TopicMissing`, `TopicForeign`, `LogShorter` where it could never be
-    caught up with, `HistoryIncomplete` where the beginning is missing and neither files nor
-    `allow_gap` make up for it, `BrokerAway`, and `UsageError` for a wrong line in such a file.
+    generation stands. Raises `TopicMissing`, `TopicForeign`, `LogShorter` where the end is missing
+    without `allow_gap`, `HistoryIncomplete` where the beginning is and no file has any of it
+    either, `BrokerAway`, and `UsageError` for a wrong line in such a file.
     """
     check_topics(settings, reached)
     found = await spans(settings)
-    if options.until is None:
-        _check_ends(found, reached)
+    if options.allow_gap:
+        return found
+    for partition, end in too_short(found, reached):
+        # the views of the past are not to catch up
+        if options.until is None:
+            raise LogShorter(partition, reached[partition], end)
     gaps = {p: span for p, span in found.items() if span.first > loaded.get(p, 0)}
-    if gaps and not options.allow_gap:
+    if gaps:
         held = await asyncio.to_thread(_held, settings.topic_prefix, options.files, gaps)
         for partition, span in sorted(gaps.items()):
             if partition.topic not in held:
@@ -151,11 +155,12 @@ async def plan(
     return found
 
 
-def _check_ends(found: Plan, reached: Mapping[Partition, int]) -> None:
+def too_short(found: Plan, reached: Mapping[Partition, int]) -> Iterator[tuple[Partition, int]]:
+    """Yield the partitions that end before what has been read of them, and where they do."""
     for partition, position in sorted(reached.items()):
         end = found[partition].end if partition in found else 0
         if end < position:
-            raise LogShorter(partition, position, end)
+            yield partition, end
 
 
 def _held(prefix: str, files: Iterable[Path], gaps: Iterable[Partition]) -> set[str]:

@@ -36,7 +36,9 @@ async def test_a_log_that_was_made_anew_ends_the_worker(kafka_site: Site) -> Non
     assert await positions(kafka_site) == before
     [said] = worker.last_words()
     assert said.startswith(f"runfold: {anew}[")
-    assert said.endswith("was made anew; restore it, or make the views from files in an empty database")
+    assert said.endswith(
+        "was made anew; restore it, or `runfold rebuild` with --allow-gap and --from-file"
+    )
 
 
 async def test_records_dropped_while_no_worker_runs_are_told_and_counted(kafka_site: Site) -> None:

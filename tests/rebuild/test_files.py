@@ -113,14 +113,13 @@ async def test_topics_made_anew_since_are_not_taken_for_the_same(
         " leave --since-position out to export what there is"
     )
     assert not second.exists()
-    for option in ("--no-activate", "--allow-gap"):
-        said = await place.refused("rebuild", "--name", "second", option)
-        assert said.startswith(f"runfold: {topic}[0] ends at offset ")
-        assert said.endswith(
-            ", the active generation stands at 5000: the topic was made anew or has lost its end."
-            " Restore it, or make the views in an empty database, by `runfold rebuild` with"
-            " --from-file"
-        )
+    said = await place.refused("rebuild", "--name", "second", "--no-activate")
+    assert said.startswith(f"runfold: {topic}[0] ends at offset ")
+    assert said.endswith(
+        ", the active generation stands at 5000: the topic was made anew or has lost its end."
+        " Restore it, or `runfold rebuild` with --allow-gap, and with --from-file if a file has"
+        " what is lost"
+    )
     assert await place.connection.fetchval("SELECT count(*) FROM runfold.generation") == 1
 
 

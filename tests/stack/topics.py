@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
+from tests.stack.waiting import until
+
 _MAX_REQUEST_BYTES = 32 * 1_048_576
 
 
@@ -32,6 +34,21 @@ async def create_topic(
         for topic, code, reason in answer.topic_errors:
             if code != 0:
                 raise RuntimeError(f"{topic} was not created: {reason or code}")
+    finally:
+        await admin.close()
+
+
+async def delete_topic(bootstrap: str, name: str) -> None:
+    """Delete a topic, and return once it is gone."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([name])
+
+        async def is_gone() -> bool:
+            return name not in await admin.list_topics()
+
+        await until(is_gone, 30, f"{name} to be gone")
     finally:
         await admin.close()
 
