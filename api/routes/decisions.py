@@ -39,7 +39,7 @@ BODY: Final[dict[str, Any]] = {
             "name": "If-Match",
             "in": "header",
             "description": "The run's version that was looked at, in quotes; another is 412.",
-            "schema": {"type": "string", "examples": ['"7"']},
+            "schema": {"type": "string", "pattern": r"\S", "examples": ['"7"']},
         },
         {
             "name": "Idempotency-Key",

@@ -72,14 +72,17 @@ def database(postgres: EmbeddedPostgres, database_template: str) -> Iterator[str
 
 
 async def report(url: str) -> None:
-    """Have a worker say that it is there, once for the whole of the test."""
+    """Have a worker say that it is there, with all partitions, once for the whole of the test."""
     connection = await asyncpg.connect(url)
     await connection.execute(
         """
         INSERT INTO runfold.worker (worker_id, host, pid, generation, partitions, seen_at)
-        VALUES ('w1', 'h1', 1, 'main', $1, 'infinity')
-        """,
-        '[{"topic": "awooop.run-state", "partition": 0, "end": 500, "events_per_second": 1.5}]',
+        SELECT 'w1', 'h1', 1, 'main', json_agg(assigned), 'infinity'
+        FROM (
+            SELECT topic, partition, next_offset + 5 AS "end", 1.5 AS events_per_second
+            FROM g_main.position
+        ) AS assigned
+        """
     )
     await connection.close()
 
