@@ -18,7 +18,7 @@ demo: install ## show everything on this machine, until Ctrl-C
 	@$(BIN)/runfold demo
 
 test: install ## run the tests on an embedded database and an embedded broker
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest
 
 lint: install ## check style, types and who may import whom
 	$(BIN)/ruff check
