@@ -12,6 +12,7 @@ from api.stream import changes
 from tests.api_rows import serving
 from tests.deciding import Approver, Told, all_published, key_file, waiting
 from tests.scraping import Scrape
+from tests.stack.topics import create_topic
 from tests.stack.waiting import until
 from tests.streams import following, listening
 
@@ -20,10 +21,11 @@ class Faulty:
     """Fails as long as it is told to; then it is what it stands for."""
 
     def __init__(self, genuine: Any) -> None:
-        self.genuine, self.is_broken = genuine, True
+        self.genuine, self.is_broken, self.failures = genuine, True, 0
 
     async def __call__(self, *arguments: Any) -> Any:
         if self.is_broken:
+            self.failures += 1
             raise LookupError("nobody foresaw it")
         return await self.genuine(*arguments)
 
@@ -41,6 +43,7 @@ async def test_the_relay_outlives_a_fault(
         return await faulty(*arguments)
 
     monkeypatch.setattr(Relay, "_publish", publish)
+    await create_topic(bootstrap, f"{topic_prefix}approval-command")
     await Told(database_url)(waiting())
     settings: dict[str, Any] = {"kafka_bootstrap": bootstrap, "topic_prefix": topic_prefix}
     with capture_logs() as lines:
@@ -71,7 +74,7 @@ async def test_the_feed_outlives_a_fault(
     monkeypatch.setattr(changes, "here", faulty)
     async with listening(database_url) as served:
         following_ = asyncio.create_task(_followed(served))
-        await asyncio.sleep(0.5)
+        await until(lambda: faulty.failures, 20, "the feed to fail")
         faulty.is_broken = False
         await following_
 
