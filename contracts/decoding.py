@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from contracts.envelope import Event
 from contracts.events import Payload
+from contracts.quick_decoding import QuickReader
 from contracts.topics import TOPICS, Topic
 
 MAX_VALUE_BYTES: Final = 1_048_576
@@ -27,6 +28,7 @@ MAX_MESSAGE_LENGTH: Final = 500
 class _Reader(NamedTuple):
     """What it takes to read the events of one topic."""
 
+    quick: QuickReader
     validate: Callable[[bytes], Event[Payload]]
     type: str
     long_amount: re.Pattern[bytes] | None
@@ -35,7 +37,8 @@ class _Reader(NamedTuple):
 def _reader(topic: Topic) -> _Reader:
     validate = topic.event.__pydantic_validator__.validate_json
     field = _AMOUNTS.get(topic.suffix)
-    return _Reader(validate, topic.type, re.compile(b'("%b"' % field + _LONG) if field else None)
+    long_amount = re.compile(b'("%b"' % field + _LONG) if field else None
+    return _Reader(QuickReader(topic), validate, topic.type, long_amount)
 
 
 _AMOUNTS: Final = {"run-state": b"cost_usd", "project": b"budget_limit_usd"}
@@ -77,9 +80,15 @@ def decode(suffix: str, value: bytes) -> Event[Payload] | Undecodable:
     """The event that a record of the topic with this suffix carries, or why it carries none.
 
     The first of these that holds is the reason: `too_large`, `malformed`, `envelope`,
-    `unknown_type`, `payload`; the message of the last names the field.
+    `unknown_type`, `payload`; the message of the last names the field. The event has the
+    attributes of its model without being one: it is made many times as fast.
     Raises KeyError for a suffix that is no topic, and nothing for any value.
     """
+    return _READERS[suffix].quick.read(value) or by_models(suffix, value)
+
+
+def by_models(suffix: str, value: bytes) -> Event[Payload] | Undecodable:
+    """What `decode` answers: the models alone say what is an event and what is not."""
     reader = _READERS[suffix]
     if len(value) > MAX_VALUE_BYTES:
         return _undecodable(
@@ -95,7 +104,7 @@ def decode(suffix: str, value: bytes) -> Event[Payload] | Undecodable:
         return _why_not(reader.type, value, error)
     if event.type != reader.type:
         return _unknown_type(reader.type, event.type)
-    return event
+    return reader.quick.like(event)
 
 
 def _why_not(expected: str, value: bytes, error: ValidationError) -> Undecodable:

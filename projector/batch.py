@@ -159,8 +159,8 @@ class _Contest:
         standing = self._winners.get(entity)
         if standing is None or version(event) > version(standing):
             self._winners[entity] = event
-        if type(event.data) is RunStateChanged:
-            self._states.add(run.state(cast(Event[RunStateChanged], event)))
+        if suffix == "run-state":
+            self._states.add(run.state(cast("Event[RunStateChanged]", event)))
 
     def settle(self, batch: Batch) -> None:
         """Put the winners' rows into the batch, in key order: two workers never lock crosswise."""

@@ -27,13 +27,16 @@ from contracts.times import as_utc, rfc3339
 INT64_MAX: Final = 2**63 - 1
 TEXT_LENGTH: Final = 8192
 ID_LENGTH: Final = 200
+PROJECT_ID_LENGTH: Final = 128
 MONEY_DIGITS: Final = 100
 """Most significant digits, and farthest exponent, that an amount may have."""
 
 _HOUR_MINUTE = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_MINUTE}:[0-5][0-9](\.[0-9]+)?"
 _OFFSET = f"([Zz]|[+-]{_HOUR_MINUTE})"
-_UUID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
+TIMESTAMP: Final = f"{_DATE_TIME}{_OFFSET}?"
+UUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+STATE: Final = r"[a-z_]{1,32}"
 _AMOUNT = r"[+-]?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][+-]?[0-9]{1,3})?"
 _AMOUNT_TEXT = re.compile(_AMOUNT)
 
@@ -69,7 +72,7 @@ class _Rfc3339:
         self, source: type[Any], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
         text = core_schema.no_info_after_validator_function(
-            _moment,
+            instant,
             core_schema.custom_error_schema(
                 core_schema.str_schema(pattern=self.pattern, strict=True),
                 custom_error_type="timestamp",
@@ -88,25 +91,31 @@ class _Rfc3339:
         )
 
 
-def _moment(text: str) -> datetime:
+def instant(text: str) -> datetime:
+    """Return the instant, in UTC, that a text of the pattern of timestamps names.
+
+    Raises ValueError when there is none (30 February).
+    """
     return as_utc(datetime.fromisoformat(text.upper()))
 
 
-def _amount(value: object) -> Decimal:
-    amount = _as_decimal(value)
-    if not amount.is_finite():
+def amount(value: object) -> Decimal:
+    """Return a finite amount. Raises ValueError for what is none, or has too many digits."""
+    exact = _as_decimal(value)
+    if not exact.is_finite():
         raise ValueError("should be a finite number")
-    _, digits, exponent = amount.as_tuple()
+    _, digits, exponent = exact.as_tuple()
     if len(digits) > MONEY_DIGITS or abs(int(exponent)) > MONEY_DIGITS:
         raise ValueError(f"should have {MONEY_DIGITS} digits at most")
-    return amount
+    return exact
 
 
-def _cost(value: object) -> Decimal:
-    cost = _amount(value)
-    if cost < 0:
+def cost(value: object) -> Decimal:
+    """Return an amount of at least 0. Raises ValueError for what is none."""
+    exact = amount(value)
+    if exact < 0:
         raise ValueError("should be greater than or equal to 0")
-    return cost
+    return exact
 
 
 def _as_decimal(value: object) -> Decimal:
@@ -121,7 +130,8 @@ def _as_decimal(value: object) -> Decimal:
     raise ValueError(f"should be a number or a decimal text of {MONEY_DIGITS} digits at most")
 
 
-def _id_text(value: object) -> str:
+def id_text(value: object) -> str:
+    """Return an id as text. Raises ValueError for what is none."""
     match value:
         case bool():
             pass
@@ -157,22 +167,22 @@ Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LENGTH)]
 """An identifier of 1 to 200 characters."""
 
-ProjectId = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+ProjectId = Annotated[str, StringConstraints(min_length=1, max_length=PROJECT_ID_LENGTH)]
 """A project's identifier, 1 to 128 characters."""
 
-Uuid = Annotated[str, StringConstraints(pattern=_UUID, to_lower=True)]
+Uuid = Annotated[str, StringConstraints(pattern=f"^{UUID}$", to_lower=True)]
 """A UUID as 8-4-4-4-12 hexadecimal digits in any letter case, kept in lower case."""
 
 TextId = Annotated[
     str,
-    PlainValidator(_id_text),
+    PlainValidator(id_text),
     WithJsonSchema(
         {"anyOf": [{"type": "string", "minLength": 1, "maxLength": 200}, {"type": "integer"}]}
     ),
 ]
 """An identifier that producers write as text or as an integer; kept as text."""
 
-State = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,32}$")]
+State = Annotated[str, StringConstraints(pattern=f"^{STATE}$")]
 """A run's state; one that is not known yet is as good as any other."""
 
 Count = Annotated[int, Field(ge=0, le=INT64_MAX)]
@@ -183,8 +193,8 @@ Int64 = Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
 
 Timestamp = Annotated[
     datetime,
-    _Rfc3339(f"^{_DATE_TIME}{_OFFSET}?$", "should be an RFC 3339 timestamp"),
-    WithJsonSchema({"type": "string", "pattern": f"^{_DATE_TIME}{_OFFSET}?$"}),
+    _Rfc3339(f"^{TIMESTAMP}$", "should be an RFC 3339 timestamp"),
+    WithJsonSchema({"type": "string", "pattern": f"^{TIMESTAMP}$"}),
 ]
 """RFC 3339 text; UTC when it has no offset. Digits beyond microseconds are cut off."""
 
@@ -199,7 +209,7 @@ OffsetTimestamp = Annotated[
 
 Amount = Annotated[
     Decimal,
-    PlainValidator(_amount),
+    PlainValidator(amount),
     PlainSerializer(str, when_used="json"),
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string", "pattern": f"^{_AMOUNT}$"}]}),
 ]
@@ -207,7 +217,7 @@ Amount = Annotated[
 
 Cost = Annotated[
     Decimal,
-    PlainValidator(_cost),
+    PlainValidator(cost),
     PlainSerializer(str, when_used="json"),
     WithJsonSchema(
         {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_AMOUNT}$"}]}

@@ -5,7 +5,7 @@ from contracts.envelope import Event
 from contracts.events import EventReceived
 from contracts.keys import index_key
 from projector.projections.rows import InboundRow
-from projector.projections.text import dumps
+from projector.projections.text import dumps, fields
 
 
 def row(event: Event[EventReceived]) -> InboundRow:
@@ -27,9 +27,7 @@ def row(event: Event[EventReceived]) -> InboundRow:
         summary=data.content_preview,
         metadata=dumps({"provider_event_id": data.provider_event_id}),
         incidents=_incidents(data),
-        detail=dumps(
-            data.model_dump(exclude={"project_id", "run_id", "content_redacted", "source_envelope"})
-        ),
+        detail=dumps(fields(data, "project_id", "run_id", "content_redacted", "source_envelope")),
     )
 
 

@@ -4,9 +4,11 @@ import hashlib
 import json
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from contracts.events.fields import Contract
 
@@ -24,8 +26,8 @@ def dumps(value: Any) -> str:
 
 
 def fields(data: Contract, *without: str) -> dict[str, Any]:
-    """Return a payload's fields by name, but for some; an object among them stays a model."""
-    known = data.__dict__.copy()
+    """Return a payload's fields by name, but for some; an object among them stays as it is."""
+    known = asdict(cast("Struct", data))
     for name in without:
         del known[name]
     return known
@@ -34,14 +36,14 @@ def fields(data: Contract, *without: str) -> dict[str, Any]:
 def _exact(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(format(value, "f"))
-    if isinstance(value, Contract):
-        return value.__dict__
+    if isinstance(value, Struct):
+        return asdict(value)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Contract):
-        return _plain(value.__dict__)
+    if isinstance(value, Struct):
+        return _plain(asdict(value))
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, list):

@@ -49,7 +49,7 @@ def test_the_record_it_shows_can_be_used() -> None:
     record = json.loads(line)
     event = decode(record["topic"], json.dumps(record["value"]).encode())
     assert not isinstance(event, Undecodable)
-    assert event.data.model_dump()["project_id"] == record["key"]
+    assert event.data.project_id == record["key"]
 
 
 def test_every_target_of_make_that_it_names_is_there() -> None:
