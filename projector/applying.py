@@ -20,8 +20,8 @@ Write: TypeAlias = Callable[[Connection, Batch, Target, int], Awaitable[None]]
 WRITTEN_AT_ONCE: Final = 1_000
 """Most records of one transaction: enough to make its cost small, few enough to overlap."""
 
-FOLDED_AT_ONCE: Final = 64
-"""Records decoded before a write under way gets its turn: some two milliseconds' worth."""
+FOLDED_AT_ONCE: Final = 16
+"""Records decoded before a write under way gets its turn: some tenths of a millisecond's worth."""
 
 
 class Observer(Protocol):
@@ -106,10 +106,11 @@ class Applier:
     async def _folded(self, records: Sequence[Record], ahead: Mapping[Partition, int]) -> Batch:
         """Fold in steps, between which a write under way goes on."""
         folding = Folding(ahead, self._prefix, {}, self._until)
-        for number, record in enumerate(records, start=1):
-            folding.add(record)
-            if number % FOLDED_AT_ONCE == 0:
-                await asyncio.sleep(0)
+        for start in range(0, len(records), FOLDED_AT_ONCE):
+            folding.add(records[start : start + FOLDED_AT_ONCE])
+            await asyncio.sleep(0)
+        for _ in folding.settle():
+            await asyncio.sleep(0)
         return folding.batch()
 
     async def _write_or_halve(
@@ -162,6 +163,7 @@ def _ends(batch: Batch) -> dict[Partition, int]:
 
 NUL: Final = b"\\u0000"
 """How JSON spells the one character that PostgreSQL's texts cannot hold."""
+_BACKSLASH: Final = ord("\\")
 
 
 def slices(
@@ -178,7 +180,8 @@ def slices(
     start = held = 0
     for index, record in enumerate(records):
         value = record.value or b""
-        size = len(value) if NUL not in value else most_bytes
+        # the backslash alone is found an order of magnitude faster, and most values have none
+        size = most_bytes if _BACKSLASH in value and NUL in value else len(value)
         full = index - start == most or held + size > most_bytes
         if index > start and full:
             yield records[start:index]

@@ -3,12 +3,12 @@
 Pure: the same records, expected positions and rejections always give the same batch.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import itemgetter
-from typing import NamedTuple, Protocol, cast
+from itertools import groupby, islice
+from operator import attrgetter, itemgetter
+from typing import Final, NamedTuple, Protocol, cast
 
 from contracts.decoding import Reason, Undecodable, decode
 from contracts.envelope import Event
@@ -34,6 +34,11 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+
+
+ROWS_AT_ONCE: Final = 32
+"""Rows of one step of settling: some tenths of a millisecond's worth."""
+_PARTITION_OF: Final = attrgetter("topic", "partition")
 
 
 @dataclass(slots=True)
@@ -83,13 +88,14 @@ def fold(
 ) -> Batch:
     """Return the batch these records make, each partition's in the order of its offsets."""
     folding = Folding(positions, prefix, rejections, until)
-    for record in records:
-        folding.add(record)
+    folding.add(records)
+    for _ in folding.settle():
+        pass
     return folding.batch()
 
 
 class Folding:
-    """A fold under way: takes records one by one, so that it can be done in steps.
+    """A fold under way: takes some records at a time, so that it can be done in steps.
 
     `positions` are where this worker's partitions stand. A record before its partition's
     position has been applied already, one of another worker's partition is not ours: both are
@@ -108,69 +114,91 @@ class Folding:
         self._rejections = rejections
         self._until = until
         self._batch = Batch()
-        self._contest = _Contest()
+        self._contests: dict[str, _Contest] = {}
 
-    def add(self, record: Record) -> None:
-        """Take one record in."""
-        partition = Partition(record.topic, record.partition)
-        position = self._positions.get(partition)
-        if position is None:
-            return
-        move = _advance(self._batch.moves, partition, record.offset, position)
-        if move is None:
-            return
-        suffix = record.topic.removeprefix(self._prefix)
-        outcome = _read(suffix, record, self._rejections)
-        if outcome is None:
-            move.tombstones += 1
-        elif isinstance(outcome, Undecodable):
-            move.dead += 1
-            self._batch.dead.append(DeadLetter(record, outcome))
-        elif self._until is not None and outcome.time > self._until:
-            move.later += 1
-        else:
-            move.applied += 1
-            self._contest.enter(suffix, outcome)
+    def add(self, records: Iterable[Record]) -> None:
+        """Take some records in."""
+        for (topic, number), some in groupby(records, _PARTITION_OF):
+            partition = Partition(topic, number)
+            position = self._positions.get(partition)
+            if position is not None:
+                self._add(partition, position, some)
+
+    def _add(self, partition: Partition, position: int, records: Iterable[Record]) -> None:
+        suffix = partition.topic.removeprefix(self._prefix)
+        contest = self._contests.get(suffix)
+        if contest is None:
+            contest = self._contests[suffix] = _Contest(suffix)
+        for record in records:
+            move = _advance(self._batch.moves, partition, record.offset, position)
+            if move is None:
+                continue
+            outcome = _read(suffix, record, self._rejections)
+            if outcome is None:
+                move.tombstones += 1
+            elif isinstance(outcome, Undecodable):
+                move.dead += 1
+                self._batch.dead.append(DeadLetter(record, outcome))
+            elif self._until is not None and outcome.time > self._until:
+                move.later += 1
+            else:
+                move.applied += 1
+                contest.enter(outcome)
+
+    def settle(self) -> Iterator[None]:
+        """Make the rows of what has been taken in, some at each step; nothing is taken in then."""
+        for contest in self._contests.values():
+            yield from contest.settle(self._batch)
 
     def batch(self) -> Batch:
-        """Return the batch that all records taken in make; nothing is taken in after that."""
-        self._contest.settle(self._batch)
-        return self._batch
+        """Return the batch that all records make, once it is settled."""
+        return _in_key_order(self._batch)
 
 
 def of_event(suffix: str, event: Event[Payload]) -> Batch:
     """Return the batch of one event that has no place in a partition (a dead letter's retry)."""
     batch = Batch()
-    contest = _Contest()
-    contest.enter(suffix, event)
-    contest.settle(batch)
+    contest = _Contest(suffix)
+    contest.enter(event)
+    for _ in contest.settle(batch):
+        pass
     return batch
 
 
 class _Contest:
-    """Which of the events seen so far is each entity's state."""
+    """Which of the events of one topic seen so far is each entity's state."""
 
-    def __init__(self) -> None:
-        self._winners: dict[tuple[str, tuple[str, ...]], Event[Payload]] = {}
+    def __init__(self, suffix: str) -> None:
+        self._projection = BY_SUFFIX[suffix]
+        self._winners: dict[Hashable, Event[Payload]] = {}
+        self._names_states = suffix == "run-state"
         self._states: set[StateRow] = set()
 
-    def enter(self, suffix: str, event: Event[Payload]) -> None:
-        entity = suffix, BY_SUFFIX[suffix].entity(event.data)
+    def enter(self, event: Event[Payload]) -> None:
+        """Take in an event."""
+        entity = self._projection.entity(event.data)
         standing = self._winners.get(entity)
         if standing is None or version(event) > version(standing):
             self._winners[entity] = event
-        if suffix == "run-state":
+        if self._names_states:
             self._states.add(run.state(cast("Event[RunStateChanged]", event)))
 
-    def settle(self, batch: Batch) -> None:
-        """Put the winners' rows into the batch, in key order: two workers never lock crosswise."""
-        rows: dict[str, list[Row]] = defaultdict(list)
-        for (suffix, _), event in self._winners.items():
-            projection = BY_SUFFIX[suffix]
-            rows[projection.table].append(projection.row(event))
-        for table, each in rows.items():
-            batch.rows[table] = sorted(each, key=itemgetter(0))
-        batch.states = sorted(self._states)
+    def settle(self, batch: Batch) -> Iterator[None]:
+        """Put the states that were seen and the winners' rows into the batch, some at a step."""
+        batch.states += self._states
+        winners = iter(self._winners.values())
+        while some := [*islice(winners, ROWS_AT_ONCE)]:
+            rows = batch.rows.setdefault(self._projection.table, [])
+            rows += map(self._projection.row, some)
+            yield
+
+
+def _in_key_order(batch: Batch) -> Batch:
+    """Sort the rows of a batch, so that two workers never lock them crosswise."""
+    for rows in batch.rows.values():
+        rows.sort(key=itemgetter(0))
+    batch.states.sort()
+    return batch
 
 
 def _advance(

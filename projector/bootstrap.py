@@ -189,13 +189,13 @@ def writer_pool(database_url: str, connections: int) -> asyncpg.Pool:
         max_inactive_connection_lifetime=0,
         timeout=CONNECT_SECONDS,
         init=writer.prepare,
+        reset=writer.keep,
         server_settings={
             "application_name": "runfold projector",
             "role": WRITER_ROLE,
-            "TimeZone": "UTC",
             "idle_in_transaction_session_timeout": LONGEST_SILENCE,
             "transaction_timeout": LONGEST_TRANSACTION,
-            "jit": "off",
+            **writer.SESSION,
         },
     )
 

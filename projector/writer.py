@@ -18,6 +18,16 @@ from projector.touched import Touched
 MANY: Final = 64
 """Rows from which on COPY is worth a statement of its own: it costs half of what arrays do."""
 
+SESSION: Final = {
+    "TimeZone": "UTC",
+    "jit": "off",
+    # every statement finds its rows by key, however many there are: planned once, and never to
+    # read a whole table because it was small (or unknown to the planner) at that moment
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+}
+"""Settings of the sessions that write."""
+
 STATES: Final = """
     INSERT INTO run_state (run_id, project_id, changed_at, state)
     SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[])
@@ -37,6 +47,10 @@ async def prepare(connection: asyncpg.Connection) -> None:
     """Make a new connection one that `write` and `apply` can use."""
     await instants.prepare(connection)
     await connection.execute(statements.stage("item"))
+
+
+async def keep(connection: asyncpg.Connection) -> None:
+    """Leave a connection as it is when it goes back: transactions here leave nothing behind."""
 
 
 async def write(connection: Connection, batch: Batch, target: Target, slot: int) -> None:

@@ -1,6 +1,7 @@
 """Which projection reads which topic: a projection is data, not a class."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from contracts.envelope import Event
@@ -22,24 +23,24 @@ class Projection(NamedTuple):
     """How the events of one topic become rows of one table."""
 
     table: str
-    entity: Callable[[Any], tuple[str, ...]]
+    entity: Callable[[Any], Hashable]
     """Payload to the entity its events replace one another in."""
     row: Callable[[Event[Any]], Row]
 
 
 BY_SUFFIX: Final[dict[str, Projection]] = {
-    "run-state": Projection("run_fact", lambda data: (data.run_id,), run.row),
-    "step-journal": Projection("item", lambda data: (data.run_id, data.step_id), step.row),
-    "outbound-message": Projection("item", lambda data: (data.message_id,), outbound.row),
-    "conversation-event": Projection("inbound", lambda data: (data.event_id,), inbound.row),
-    "mcp-gateway-audit": Projection("item", lambda data: (data.call_id,), gateway_call.row),
-    "mcp-legacy-audit": Projection("evidence", lambda data: (data.id,), evidence.record),
-    "remediation-evidence": Projection("evidence", lambda data: (data.id,), evidence.item),
-    "project": Projection("project", lambda data: (data.project_id,), catalogue.project),
+    "run-state": Projection("run_fact", attrgetter("run_id"), run.row),
+    "step-journal": Projection("item", attrgetter("run_id", "step_id"), step.row),
+    "outbound-message": Projection("item", attrgetter("message_id"), outbound.row),
+    "conversation-event": Projection("inbound", attrgetter("event_id"), inbound.row),
+    "mcp-gateway-audit": Projection("item", attrgetter("call_id"), gateway_call.row),
+    "mcp-legacy-audit": Projection("evidence", attrgetter("id"), evidence.record),
+    "remediation-evidence": Projection("evidence", attrgetter("id"), evidence.item),
+    "project": Projection("project", attrgetter("project_id"), catalogue.project),
     "contract-revision": Projection(
-        "contract_revision", lambda data: (data.revision_id,), catalogue.revision
+        "contract_revision", attrgetter("revision_id"), catalogue.revision
     ),
-    "approval-command": Projection("item", lambda data: (data.command_id,), decision.row),
+    "approval-command": Projection("item", attrgetter("command_id"), decision.row),
 }
 
 VersionKey = tuple[int, Any, str]

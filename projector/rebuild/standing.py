@@ -90,10 +90,10 @@ async def standing(
         max_size=1,
         timeout=CONNECT_SECONDS,
         init=writer.prepare,
+        reset=writer.keep,
         server_settings={
             "application_name": "runfold rebuild",
-            "TimeZone": "UTC",
-            "jit": "off",
+            **writer.SESSION,
             "synchronous_commit": "on" if durably else "off",
         },
     )
