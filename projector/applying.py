@@ -17,7 +17,7 @@ Write: TypeAlias = Callable[[Connection, Batch, Target, int], Awaitable[None]]
 """How a batch is written in one transaction: `writer.write`, or copying while rebuilding."""
 
 
-WRITTEN_AT_ONCE: Final = 1_000
+WRITTEN_AT_ONCE: Final = 2_000
 """Most records of one transaction: enough to make its cost small, few enough to overlap."""
 
 FOLDED_AT_ONCE: Final = 16

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby, islice
 from operator import attrgetter, itemgetter
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, TypeVar, cast
 
 from contracts.decoding import Reason, Undecodable, decode
 from contracts.envelope import Event
@@ -36,9 +36,23 @@ class Record(Protocol):
     headers: Sequence[tuple[str, bytes | None]]
 
 
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+_PARTITION_OF: Final = attrgetter("topic", "partition")
+
+
+def by_partition(
+    records: Iterable[AnyRecord],
+) -> Iterator[tuple[Partition, Iterator[AnyRecord]]]:
+    """Yield the records of one partition after another, as a poll brings them.
+
+    A partition comes several times where its records do not lie together.
+    """
+    for (topic, number), some in groupby(records, _PARTITION_OF):
+        yield Partition(topic, number), some
+
+
 ROWS_AT_ONCE: Final = 32
 """Rows of one step of settling: some tenths of a millisecond's worth."""
-_PARTITION_OF: Final = attrgetter("topic", "partition")
 
 
 @dataclass(slots=True)
@@ -118,8 +132,7 @@ class Folding:
 
     def add(self, records: Iterable[Record]) -> None:
         """Take some records in."""
-        for (topic, number), some in groupby(records, _PARTITION_OF):
-            partition = Partition(topic, number)
+        for partition, some in by_partition(records):
             position = self._positions.get(partition)
             if position is not None:
                 self._add(partition, position, some)

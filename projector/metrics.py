@@ -20,7 +20,7 @@ from contracts.errors import SettingError
 from contracts.outage import Outage, pause
 from contracts.settings import variable
 from projector.applying import Applier
-from projector.batch import Batch, Partition, Record
+from projector.batch import Batch, Partition, Record, by_partition
 
 MILLISECONDS: Final = 1_000
 ASSESS_SECONDS: Final = 1.0
@@ -70,10 +70,10 @@ class Metrics:
     def polled(self, records: Sequence[PolledRecord], seconds: float) -> None:
         """Observe a poll whose records are all durable now, and how long they took."""
         first: dict[Partition, int] = {}
-        for record in records:
-            partition = Partition(record.topic, record.partition)
-            first.setdefault(partition, record.timestamp)
-            self._newest[partition] = record.timestamp / MILLISECONDS
+        for partition, some in by_partition(records):
+            timestamps = [record.timestamp for record in some]
+            first.setdefault(partition, timestamps[0])
+            self._newest[partition] = timestamps[-1] / MILLISECONDS
         now = time.time()
         for partition, timestamp in first.items():
             age = max(0.0, now - timestamp / MILLISECONDS)

@@ -8,7 +8,7 @@ from aiokafka.errors import KafkaError
 
 from projector import faults, positions
 from projector.activation import ACTIVE, ActiveGenerationChanged, Bond, Target, enter
-from projector.batch import Partition, Record
+from projector.batch import Partition, Record, by_partition
 from projector.dependencies import Connection, Dependencies
 from projector.errors import PositionBeyondLog
 
@@ -55,8 +55,8 @@ class Seeker:
         broker had not dropped what lies there.
         """
         seen: dict[Partition, int] = {}
-        for record in records:
-            seen.setdefault(Partition(record.topic, record.partition), record.offset)
+        for partition, some in by_partition(records):
+            seen.setdefault(partition, next(some).offset)
         astray = set()
         for partition, offset in seen.items():
             position = positions.get(partition)
@@ -74,10 +74,12 @@ class Seeker:
 
         The broker then delivers the new log from its start, all of which seems to be known.
         """
-        for record in records:
-            partition = Partition(record.topic, record.partition)
+        for partition, some in by_partition(records):
             position = positions.get(partition, 0)
-            if record.offset < position and kafka.highwater(TopicPartition(*partition)) < position:
+            if (
+                next(some).offset < position
+                and kafka.highwater(TopicPartition(*partition)) < position
+            ):
                 raise PositionBeyondLog(*partition, position)
 
     async def _first_offsets(

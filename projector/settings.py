@@ -17,8 +17,8 @@ class ProjectorSettings(DatabaseSettings, TopicSettings):
     """What a worker needs."""
 
     poll_max_records: int = Field(default=4_000, ge=1, le=100_000)
-    """Most records a worker takes in one poll. It writes them a thousand a transaction, and decodes
-    the next thousand meanwhile."""
+    """Most records a worker takes in one poll. It writes them 2,000 a transaction, and decodes
+    the next ones meanwhile."""
     poll_max_bytes: int = Field(default=8 * 1_048_576, ge=65_536, le=1_073_741_824)
     """Bytes of records a worker holds at most before it has written them: the bound of its
     memory, whatever the backlog. A single larger record is still taken."""

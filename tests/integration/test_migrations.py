@@ -1,0 +1,42 @@
+"""A database of an earlier release is brought up to date with all that it holds."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from projector.migrate import migrate
+from tests.applying import workers
+from tests.records import record
+from tests.unit.event_samples import least
+
+OLD = """
+    ALTER TABLE g_main.item DROP CONSTRAINT detail_storable;
+    ALTER TABLE g_main.item ADD CONSTRAINT detail_storable CHECK (detail::jsonb IS NOT NULL);
+    UPDATE runfold.alembic_version SET version_num = '0004';
+"""
+CONSTRAINT = """
+    SELECT pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE conname = 'detail_storable' AND conrelid = 'g_main.item'::regclass
+"""
+
+
+async def test_the_cheaper_constraint_refuses_what_the_one_before_it_did(
+    database_url: str,
+) -> None:
+    async with workers(database_url, 1) as (worker,):
+        first = [record("step-journal", 0, least("step-journal"))]
+        await worker.own(first)
+        await worker.poll(first)
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute(OLD)
+        await asyncio.to_thread(migrate, database_url)
+        assert "strpos" in await connection.fetchval(CONSTRAINT)
+        for detail in (r'{"a": "\\u0000"}', r'{"a": "\\\\u0000"}', '{"a": "b"}'):
+            await connection.execute("UPDATE g_main.item SET detail = $1", detail)
+        for detail in (r'{"a": "\u0000"}', r'{"a": "\\\u0000"}', r'{"\u0000": 1}'):
+            with pytest.raises(asyncpg.UntranslatableCharacterError):
+                await connection.execute("UPDATE g_main.item SET detail = $1", detail)
+    finally:
+        await connection.close()
