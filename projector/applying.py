@@ -66,29 +66,55 @@ class Applier:
         self._observer = observer
         self._transaction = write
         self._until = until
+        self._writing: asyncio.Task[None] | None = None
+        self._coming: dict[Partition, int] = {}
 
-    async def apply_all(self, parts: Iterable[Sequence[Record]]) -> None:
+    @property
+    def ahead(self) -> dict[Partition, int]:
+        """The positions as they are once the write under way is durable."""
+        is_coming = self._writing is not None and not self._writing.done()
+        return {**self.positions, **self._coming} if is_coming else {**self.positions}
+
+    async def apply_all(self, parts: Iterable[Sequence[Record]]) -> asyncio.Task[None] | None:
         """Apply slices in order, as `apply` does; while one is written the next is decoded.
 
-        A slice is written only after the one before it is durable. Raises what `apply` raises;
-        slices after the one that failed are dropped.
+        A slice is written only after the one before it is durable. The last one still is being
+        written when this returns: returns that write, which the next call waits for, and `settled`.
+        Raises what `apply` raises, for that write of an earlier call, too; slices after the one
+        that failed are dropped.
         """
-        ahead = dict(self.positions)
-        writing: asyncio.Task[None] | None = None
         try:
             for part in parts:
-                batch = await self._folded(part, ahead)
-                ahead |= _ends(batch)
-                if writing is not None:
-                    await writing
-                writing = asyncio.create_task(self._write_or_halve(part, batch, {}))
-            if writing is not None:
-                await writing
+                batch = await self._folded(part, self.ahead)
+                await self.settled()
+                self._coming = _ends(batch)
+                self._writing = asyncio.create_task(self._write_or_halve(part, batch, {}))
+        except asyncio.CancelledError:
+            await self._drop()
+            raise
+        return self._writing
+
+    async def settled(self) -> None:
+        """Wait for the write under way, if there is one. Raises what `apply` raises."""
+        writing = self._writing
+        if writing is None:
+            return
+        try:
+            await writing
         finally:
-            if writing is not None and not writing.done():
-                # given up from outside: let the transaction end before anything else begins
-                writing.cancel()
-                await asyncio.wait({writing})
+            self._writing = None
+
+    async def finished(self) -> None:
+        """Wait for the write under way to succeed or to fail; `settled` tells which."""
+        if self._writing is not None:
+            await asyncio.wait({self._writing})
+
+    async def _drop(self) -> None:
+        """Give up the write under way: its transaction ends before anything else begins."""
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait({self._writing})
+        self._writing = None
 
     async def apply(self, records: Sequence[Record], rejections: Rejections | None = None) -> None:
         """Apply records in one transaction, or in several when the database refuses one of them.

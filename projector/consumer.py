@@ -6,7 +6,7 @@ on with the next poll, we go back to the stored positions.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -66,6 +66,7 @@ class Consumer:
         self._log = structlog.get_logger("runfold")
         self._commits: asyncio.Task[None] | None = None
         self._commit_due = 0.0
+        self._watches: set[asyncio.Task[None]] = set()
         self._broker, self._subscriber = self._subscribe()
 
     @property
@@ -80,11 +81,12 @@ class Consumer:
     async def stop(self) -> None:
         """Finish the poll in hand, if the time there is suffices, and leave the group.
 
-        A poll that is given up has written nothing: whoever takes over does it again.
+        What is given up has written nothing: whoever takes over does it again.
         """
         try:
             async with asyncio.timeout(self._settings.shutdown_seconds), self._turn:
                 self._ended = True
+                await self._guarded(self._applier.settled())
         except TimeoutError:
             self._ended = True
             self._log.warning("the poll in hand is given up: it took too long to finish")
@@ -132,40 +134,71 @@ class Consumer:
         return broker, subscriber
 
     async def handle(self, message: KafkaMessage) -> None:
-        """Apply one poll; afterwards every record of it is durable or will be fetched again."""
-        async with self._turn:
-            if self._ended:
-                return
-            try:
-                await self._apply_or_seek(message.raw_message)
-            except Stopping:
-                return
-            except Exception as error:  # noqa: BLE001 - FastStream would swallow it and go on
-                self._fail(error)
+        """Apply one poll: every record of it will be durable, or will be fetched again.
 
-    async def _apply_or_seek(self, records: Sequence[PolledRecord]) -> None:
+        The end of it may still be being written afterwards: the next poll is decoded meanwhile.
+        """
+        async with self._turn:
+            if not self._ended:
+                await self._guarded(self._poll(message.raw_message))
+
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """Do work of the applier; go back to the stored positions where it says so."""
         try:
-            if self._tracing is None:
-                await self._apply(records)
-            else:
-                with self._tracing.poll(records):
-                    await self._apply(records)
+            await self._work_or_seek(work)
+        except Stopping:
+            return
+        except Exception as error:  # noqa: BLE001 - FastStream would swallow it and go on
+            self._fail(error)
+
+    async def _work_or_seek(self, work: Awaitable[None]) -> None:
+        try:
+            await work
         except PositionConflict as conflict:
             self._log.info("partitions are sought again", reason=str(conflict))
-            await self._seek({Partition(each.topic, each.partition) for each in records})
+            await self._seek(Partition(*each) for each in self.kafka.assignment())
         except ActiveGenerationChanged as change:
             self._log.info("another generation is active", generation=change.name)
             self._applier.positions.clear()
             await self._seek(Partition(*each) for each in self.kafka.assignment())
 
+    async def _poll(self, records: Sequence[PolledRecord]) -> None:
+        if self._tracing is None:
+            await self._apply(records)
+            return
+        with self._tracing.poll(records):
+            await self._apply(records)
+            # a trace tells when events were visible
+            await self._applier.settled()
+
     async def _apply(self, records: Sequence[PolledRecord]) -> None:
-        self._seeker.check_log(self.kafka, records, self._applier.positions)
-        astray = self._seeker.astray(records, self._applier.positions)
+        positions = self._applier.ahead
+        self._seeker.check_log(self.kafka, records, positions)
+        astray = self._seeker.astray(records, positions)
         if astray:
+            await self._applier.settled()
             await self._seek(astray)
             records = [r for r in records if Partition(r.topic, r.partition) not in astray]
         started = time.perf_counter()
-        await self._applier.apply_all(slices(records, self._settings.poll_max_bytes))
+        writing = await self._applier.apply_all(slices(records, self._settings.poll_max_bytes))
+        if writing is not None:
+            watch = asyncio.create_task(self._watched(writing, records, started))
+            self._watches.add(watch)
+            watch.add_done_callback(self._watches.discard)
+
+    async def _watched(
+        self, writing: asyncio.Task[None], records: Sequence[PolledRecord], started: float
+    ) -> None:
+        """Wait for the last write of a poll, after which all its records are durable.
+
+        A failure is dealt with here if no other poll comes, which would meet it first.
+        """
+        await asyncio.wait({writing})
+        if writing.cancelled() or writing.exception() is not None:
+            async with self._turn:
+                if not self._ended:
+                    await self._guarded(self._applier.settled())
+            return
         self._metrics.polled(records, time.perf_counter() - started)
         self._commit_soon()
 
@@ -204,6 +237,7 @@ class Consumer:
     async def assigned(self, partitions: set[Partition]) -> None:
         """Take over partitions."""
         async with self._turn:
+            await self._applier.finished()
             try:
                 found = await self._sought(partitions)
             except Stopping:
@@ -222,6 +256,7 @@ class Consumer:
         """
         try:
             async with asyncio.timeout(REVOCATION_SECONDS), self._turn:
+                await self._applier.finished()
                 if self.kafka is not None and partitions:
                     await self._commit()
         except TimeoutError:

@@ -35,10 +35,13 @@ class Writing:
 
     def __init__(self, most: int, error: Exception) -> None:
         self.written: list[int] = []
+        self.may_go = asyncio.Event()
+        self.may_go.set()
         self._most = most
         self._error = error
 
     async def __call__(self, _: Any, batch: Batch, *__: Any) -> None:
+        await self.may_go.wait()
         (move,) = batch.moves.values()
         if move.next - move.start > self._most:
             raise self._error
@@ -71,6 +74,49 @@ async def test_slices_are_written_in_order_and_none_after_one_that_failed() -> N
         await made.apply_all([records(6)[:2], records(6)[2:6], records(8)[6:]])
     assert writing.written == [2]
     assert made.positions == {HERE: 2}
+
+
+async def test_the_last_slice_is_awaited_by_the_next_call() -> None:
+    writing = Writing(9, KeyError("never"))
+    writing.may_go.clear()
+    made = applier(writing)
+    await made.apply_all([records(2)])
+    assert made.positions == {HERE: 0}
+    assert made.ahead == {HERE: 2}
+    more = asyncio.create_task(made.apply_all([records(5)[2:]]))
+    await asyncio.wait({more}, timeout=0.1)
+    assert not more.done(), "a slice was written before the one before it was durable"
+    writing.may_go.set()
+    await more
+    await made.settled()
+    assert writing.written == [2, 5]
+    assert made.positions == made.ahead == {HERE: 5}
+
+
+async def test_a_write_that_fails_after_the_call_fails_the_next_one_once() -> None:
+    made = applier(Writing(2, KeyError("a defect")))
+    await made.apply_all([records(3)])
+    await made.finished()
+    assert made.ahead == {HERE: 0}
+    with pytest.raises(KeyError):
+        await made.apply_all([records(5)[3:]])
+    await made.settled()
+    assert made.positions == {HERE: 0}
+
+
+async def test_what_is_given_up_ends_before_anything_else_begins() -> None:
+    writing = Writing(9, KeyError("never"))
+    writing.may_go.clear()
+    made = applier(writing)
+    await made.apply_all([records(2)])
+    waiting = asyncio.create_task(made.apply_all([records(4)[2:]]))
+    await asyncio.wait({waiting}, timeout=0.1)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await made.settled()
+    assert writing.written == []
+    assert made.positions == made.ahead == {HERE: 0}
 
 
 async def test_a_defect_is_no_bad_record() -> None:
