@@ -1,6 +1,5 @@
 """Commands that run until they are told to stop."""
 
-import gc
 import signal
 import socket
 import sys
@@ -59,13 +58,14 @@ def projector(
     from contracts.logging import configure
     from contracts.settings import load
     from projector.bootstrap import run_worker
+    from projector.garbage import collect_seldom
     from projector.settings import ProjectorSettings
 
     settings = load(ProjectorSettings)
     if generation is not None:
         settings = settings.model_copy(update={"generation": _checked(generation)})
     configure(settings.log_format)
-    _spare_collections()
+    collect_seldom()
     uvloop.run(run_worker(settings))
 
 
@@ -75,12 +75,6 @@ def _checked(name: str) -> str:
     if not NAME.fullmatch(name):
         raise UsageError(f"--generation: {name!r} is not 1 to 40 of a-z, 0-9 and _")
     return name
-
-
-def _spare_collections() -> None:
-    """Let the cyclic collector look seldom: an event makes many objects, and no cycles."""
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 @app.command()

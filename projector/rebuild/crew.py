@@ -13,8 +13,11 @@ from multiprocessing import get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final
 
+import uvloop
+
 from contracts.errors import OperationError, RunfoldError
 from contracts.logging import configure
+from projector.garbage import collect_seldom
 
 Job = Callable[..., Awaitable[None]]
 """A coroutine function of a module, with arguments that can be sent to another process."""
@@ -88,9 +91,10 @@ def _finished(end: Pipe) -> None:
 def _run(report: Pipe, job: Job, arguments: tuple[Any, ...]) -> None:
     os.nice(NICE)
     configure(clients=False)
+    collect_seldom()
     error: str | None = None
     try:
-        asyncio.run(_with_parent(job(*arguments)))
+        uvloop.run(_with_parent(job(*arguments)))
     except RunfoldError as failure:
         error = str(failure)
     except Exception as failure:
