@@ -22,7 +22,9 @@ from projector.garbage import collect_seldom
 Job = Callable[..., Awaitable[None]]
 """A coroutine function of a module, with arguments that can be sent to another process."""
 
-CONTEXT: Final = get_context("spawn")
+CONTEXT: Final = get_context("forkserver")
+# imported once, however many processes there are
+CONTEXT.set_forkserver_preload(["projector.rebuild.load", "projector.rebuild.derive"])
 NICE: Final = 3
 """Live workers and readers go first where processors are scarce."""
 

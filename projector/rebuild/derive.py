@@ -8,6 +8,7 @@ from projector.database import connected
 from projector.dependencies import Connection
 from projector.generations import schema_of
 from projector.rebuild import record
+from projector.rebuild.settle import COPIED, searched
 from projector.recompute import derive
 
 RUNS_AT_ONCE: Final = 2_000
@@ -53,14 +54,21 @@ async def derive_runs(database_url: str, generation: str, part: int, parts: int)
 
 
 async def finish(connection: Connection, generation: str) -> None:
-    """Count contract revisions and have the planner know all tables."""
+    """Count contract revisions and have the planner know what was computed.
+
+    What was copied it knows since that was settled.
+    """
     await _enter(connection, generation)
     async with connection.transaction():
         await connection.execute("DELETE FROM contract_counter")
         await connection.execute(COUNT_CONTRACTS)
     for table in read_model.metadata.sorted_tables:
         # what readers look up by an index alone needs the visibility map, too
-        await connection.execute(f"VACUUM (ANALYZE) {table.name}")
+        if table.name in COPIED:
+            await connection.execute(f"VACUUM {table.name}")
+        else:
+            columns = ", ".join(searched(table))
+            await connection.execute(f"VACUUM (ANALYZE) {table.name} ({columns})")
 
 
 async def _enter(connection: Connection, generation: str) -> None:
