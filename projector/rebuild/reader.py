@@ -18,6 +18,8 @@ from projector.rebuild.plan import HistoryIncomplete
 from projector.rebuild.standing import Standing
 
 RECORDS_AT_ONCE: Final = 10_000
+WRITTEN_AT_ONCE: Final = 2_500
+"""Records of one transaction, while which the next are decoded."""
 BYTES_AT_ONCE: Final = 8 * 1_048_576
 PARTITION_BYTES: Final = 1_048_576
 POLL_MS: Final = 200
@@ -87,9 +89,10 @@ class Reader:
             for record in fetched
             if record.offset < ends[partition]
         ]
-        for part in slices(records, BYTES_AT_ONCE, pace.at_once(RECORDS_AT_ONCE)):
-            await self._applier.apply(part)
+        for part in slices(records, BYTES_AT_ONCE, pace.at_once(WRITTEN_AT_ONCE)):
+            await self._applier.apply_all([part])
             await pace.after(len(part))
+        await self._applier.settled()
 
     async def _over_gaps(self, gone: Sequence[Partition]) -> None:
         """Go to the first offsets of partitions whose beginning was dropped, if that is allowed."""
