@@ -54,8 +54,10 @@ AS_OF: Final = """
     FROM ({question}) AS question
 """
 
-FIRST_PAUSE_S: Final = 0.02
+SHORTEST_PAUSE_S: Final = 0.005
 LONGEST_PAUSE_S: Final = 0.2
+LONGER: Final = 0.25
+"""Part of the time waited so far that is waited until the next look: no answer is later by more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +112,16 @@ class Views:
         parameters: Parameters,
         question: Callable[[Snapshot], Awaitable[T]],
     ) -> T:
-        deadline = time.monotonic() + parameters.wait_timeout
-        pause = FIRST_PAUSE_S
+        began = time.monotonic()
         while True:
             async with self.snapshot(bearer, parameters.generation) as snapshot:
                 if await _contains(snapshot, parameters.wait_for):
                     return await question(snapshot)
-            left = deadline - time.monotonic()
-            if left <= 0:
+            waited = time.monotonic() - began
+            if waited >= parameters.wait_timeout:
                 raise Unavailable("not_yet", "the view does not contain that record yet")
-            await asyncio.sleep(min(pause, left))
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+            pause = min(max(LONGER * waited, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
+            await asyncio.sleep(min(pause, parameters.wait_timeout - waited))
 
     @asynccontextmanager
     async def snapshot(
