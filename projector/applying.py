@@ -90,7 +90,7 @@ class Applier:
                 self._coming = _ends(batch)
                 self._writing = asyncio.create_task(self._write_or_halve(part, batch, {}))
         except asyncio.CancelledError:
-            await self._drop()
+            await self.drop()
             raise
         return self._writing
 
@@ -109,12 +109,17 @@ class Applier:
         if self._writing is not None:
             await asyncio.wait({self._writing})
 
-    async def _drop(self) -> None:
+    async def drop(self) -> None:
         """Give up the write under way: its transaction ends before anything else begins."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.wait({self._writing})
-        self._writing = None
+        if (writing := self.give_up()) is not None:
+            await asyncio.wait({writing})
+
+    def give_up(self) -> asyncio.Task[None] | None:
+        """Give up the write under way without waiting for its transaction to end."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.cancel()
+        return writing
 
     async def apply(self, records: Sequence[Record], rejections: Rejections | None = None) -> None:
         """Apply records in one transaction, or in several when the database refuses one of them.

@@ -38,6 +38,8 @@ REVOCATION_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 1.0
 LEAVE_SECONDS: Final = 5.0
 METADATA_MS: Final = 10_000
+SEEKS: Final = "seeks"
+"""Under which a poll says how often partitions had been sought when it was drained."""
 
 
 class Consumer:
@@ -66,6 +68,7 @@ class Consumer:
         self._log = structlog.get_logger("runfold")
         self._commits: asyncio.Task[None] | None = None
         self._commit_due = 0.0
+        self._seeks = 0
         self._watches: set[asyncio.Task[None]] = set()
         self._broker, self._subscriber = self._subscribe()
 
@@ -86,9 +89,11 @@ class Consumer:
         try:
             async with asyncio.timeout(self._settings.shutdown_seconds), self._turn:
                 self._ended = True
+                await self._applier.finished()
                 await self._guarded(self._applier.settled())
         except TimeoutError:
             self._ended = True
+            self._applier.give_up()
             self._log.warning("the poll in hand is given up: it took too long to finish")
         if self.kafka is not None:
             await self._commit()
@@ -127,7 +132,7 @@ class Consumer:
             max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
             fetch_max_wait_ms=100,
             listener=_Listener(self),
-            parser=_unparsed,
+            parser=self.drained,
             decoder=_undecoded,
         )
         subscriber(self.handle)
@@ -139,7 +144,9 @@ class Consumer:
         The end of it may still be being written afterwards: the next poll is decoded meanwhile.
         """
         async with self._turn:
-            if not self._ended:
+            # what was drained before a seek does not follow on from where we have gone back to,
+            # and comes again
+            if not self._ended and message.headers[SEEKS] == self._seeks:
                 await self._guarded(self._poll(message.raw_message))
 
     async def _guarded(self, work: Awaitable[None]) -> None:
@@ -199,8 +206,17 @@ class Consumer:
                 if not self._ended:
                     await self._guarded(self._applier.settled())
             return
+        await self._guarded(self._durable(records, started))
+
+    async def _durable(self, records: Sequence[PolledRecord], started: float) -> None:
         self._metrics.polled(records, time.perf_counter() - started)
         self._commit_soon()
+
+    async def drained(self, records: Any) -> KafkaMessage:
+        """Return the message of a poll, as FastStream takes it for `handle`."""
+        # FastStream's own parser reads headers as text and fails on those that are none
+        seeks = {SEEKS: self._seeks}
+        return KafkaMessage(raw_message=records, body=b"", headers=seeks, consumer=FAKE_CONSUMER)
 
     def _unreadable(self, error: Exception) -> None:
         """End the worker: the client below cannot read what a partition has at its position."""
@@ -213,9 +229,9 @@ class Consumer:
         self._fail(failure)
 
     def _fail(self, error: Exception) -> None:
-        """End the worker."""
+        """End the worker, if it is not about to end already: the first cause counts."""
         self._ended = True
-        self.failure = error
+        self.failure = self.failure or error
         self._applier.positions.clear()
         self._dependencies.stopping.set()
 
@@ -229,10 +245,13 @@ class Consumer:
         """Seek partitions to where the generation stands that is to be written."""
         while True:
             try:
-                return await self._seeker.seek(self.kafka, partitions, self._applier.target)
+                found = await self._seeker.seek(self.kafka, partitions, self._applier.target)
             except ActiveGenerationChanged as change:
                 # positions kept from the one before conflict when they are used, and are sought
                 self._applier.target = Target(change.name)
+            else:
+                self._seeks += 1
+                return found
 
     async def assigned(self, partitions: set[Partition]) -> None:
         """Take over partitions."""
@@ -298,11 +317,6 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[Any]) -> None:
         await self._consumer.revoked({Partition(*each) for each in revoked})
-
-
-async def _unparsed(records: Any) -> KafkaMessage:
-    # FastStream's own parser reads headers as text and fails on those that are none
-    return KafkaMessage(raw_message=records, body=b"", consumer=FAKE_CONSUMER)
 
 
 async def _undecoded(message: KafkaMessage) -> KafkaMessage:

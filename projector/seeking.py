@@ -43,6 +43,8 @@ class Seeker:
                 kafka.seek(TopicPartition(*partition), position)
                 if partition in suspects:
                     self._holes[partition] = position
+                else:
+                    self._holes.pop(partition, None)
         return found
 
     def astray(

@@ -20,6 +20,13 @@ class FakeRecord:
     headers: Sequence[tuple[str, bytes | None]] = field(default_factory=tuple)
 
 
+@dataclass
+class Timed(FakeRecord):
+    """A record with a timestamp, as the broker delivers it."""
+
+    timestamp: int = 0
+
+
 def record(suffix: str, offset: int, value: Any, partition: int = 0) -> FakeRecord:
     """A record of a topic; a value that is no bytes is written as JSON."""
     raw = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()

@@ -54,9 +54,9 @@ async def derive_runs(database_url: str, generation: str, part: int, parts: int)
 
 
 async def finish(connection: Connection, generation: str) -> None:
-    """Count contract revisions and have the planner know what was computed.
+    """Count contract revisions, have the planner know what was computed, let autovacuum in.
 
-    What was copied it knows since that was settled.
+    What was copied the planner knows since that was settled.
     """
     await _enter(connection, generation)
     async with connection.transaction():
@@ -65,6 +65,7 @@ async def finish(connection: Connection, generation: str) -> None:
     for table in read_model.metadata.sorted_tables:
         # what readers look up by an index alone needs the visibility map, too
         if table.name in COPIED:
+            await connection.execute(f"ALTER TABLE {table.name} RESET (autovacuum_enabled)")
             await connection.execute(f"VACUUM {table.name}")
         else:
             columns = ", ".join(searched(table))

@@ -28,9 +28,9 @@ HAS_KEY: Final = """
 """
 
 ROOM: Final = """
-    SELECT
-        set_config('work_mem', '128MB', true),
-        set_config('maintenance_work_mem', '128MB', true)
+    SELECT set_config(name, '128MB', true)
+    FROM pg_settings
+    WHERE name IN ('work_mem', 'maintenance_work_mem') AND setting::bigint < 131072
 """
 """Memory to find losers by hashing, and to sort an index's keys, without files."""
 
@@ -52,7 +52,8 @@ def loosen(name: str) -> Iterator[str]:
     """Yield the statements that make a new generation ready for copying: no key, no index."""
     for table in _copied():
         target = f"{schema_of(name)}.{table.name}"
-        # it would look at half a table, and have `settle` wait until it is told to go away
+        # it would look at half a table, and have `settle` wait until it is told to go away;
+        # `derive.finish` lets it in
         yield f"ALTER TABLE {target} SET (autovacuum_enabled = off)"
         yield f"ALTER TABLE {target} DROP CONSTRAINT {table.name}_pkey"
         for index in table.indexes:
@@ -73,7 +74,6 @@ async def settle(connection: Connection, name: str) -> None:
             await connection.execute(ROOM)
             for statement in _settling(name, table):
                 await connection.execute(statement)
-        await connection.execute(f"ANALYZE {target} ({', '.join(searched(table))})")
 
 
 def searched(table: Table) -> list[str]:
@@ -100,4 +100,4 @@ def _settling(name: str, table: Table) -> Iterator[str]:
     yield f"ALTER TABLE {target} ADD CONSTRAINT {table.name}_pkey PRIMARY KEY ({key})"
     for index in sorted(table.indexes, key=lambda index: str(index.name)):
         yield ddl(CreateIndex(index), schema_of(name))
-    yield f"ALTER TABLE {target} RESET (autovacuum_enabled)"
+    yield f"ANALYZE {target} ({', '.join(searched(table))})"

@@ -13,7 +13,7 @@ from contracts.decoding import Reason, Undecodable
 from projector.batch import Batch, DeadLetter, Move, Partition
 from projector.metrics import OUTCOMES, Metrics
 from projector.outage import Outage
-from tests.records import FakeRecord
+from tests.records import FakeRecord, Timed
 from tests.scraping import Scrape
 
 HERE = Partition("t", 0)
@@ -35,13 +35,6 @@ class Kafka:
 
     def last_poll_timestamp(self, at: Any) -> int:
         return int((NOW - self.known[Partition(*at)][1]) * 1000)
-
-
-@dataclass
-class Timed(FakeRecord):
-    """A record with a timestamp."""
-
-    timestamp: int = 0
 
 
 @pytest.fixture

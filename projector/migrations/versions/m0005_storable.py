@@ -4,14 +4,21 @@ from typing import Final
 
 from alembic import op
 
+from contracts.locks import ACTIVATION
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
 
+# Who writes a batch holds this lock with others, and readers queue behind whoever waits for a
+# table: both are waited for, and not for long. Run again, the migration finds another moment.
+ALONE: Final = f"SELECT pg_advisory_xact_lock({ACTIVATION})"
+PATIENCE: Final = "SET LOCAL lock_timeout = '5s'"
+
 # Rows that are there have passed the constraint that goes, which refused the same: they are not
 # read again.
-REPLACE: Final = r"""
+REPLACE: Final = """
     DO $$
     DECLARE
         target regclass;
@@ -28,7 +35,9 @@ REPLACE: Final = r"""
             EXECUTE format(
                 $check$
                     ALTER TABLE %s ADD CONSTRAINT detail_storable
-                    CHECK (strpos(detail::text, '\u0000') = 0 OR detail::jsonb IS NOT NULL)
+                    CHECK (
+                        strpos(detail::text, chr(92) || 'u0000') = 0 OR detail::jsonb IS NOT NULL
+                    )
                     NOT VALID
                 $check$,
                 target
@@ -41,4 +50,6 @@ REPLACE: Final = r"""
 
 def upgrade() -> None:
     """Replace the constraint in every generation."""
+    op.execute(PATIENCE)
+    op.execute(ALONE)
     op.execute(REPLACE)
