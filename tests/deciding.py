@@ -18,7 +18,7 @@ from tests.api_rows import numbered, project
 from tests.approvals import ARGUMENTS, KEY
 from tests.stack import topics
 from tests.stack.waiting import until
-from tests.unit.event_samples import RUN, least
+from tests.unit.event_samples import RUN, least, model_of
 
 ACTION: Final = {
     "tool_name": "kubectl.delete",
@@ -108,7 +108,7 @@ def event_of(value: bytes) -> Event[ApprovalDecided]:
     """The decision that a record tells of."""
     event = decode("approval-command", value)
     assert not isinstance(event, Undecodable), event
-    return event  # type: ignore[return-value]
+    return model_of("approval-command", event)  # type: ignore[return-value]
 
 
 async def unpublished(database_url: str) -> int:
