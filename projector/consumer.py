@@ -16,9 +16,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
-from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from contracts.settings import kafka_connection
 from contracts.topics import TOPICS, topic_name
 from projector.activation import ActiveGenerationChanged, Target
 from projector.applying import Applier, slices
@@ -27,6 +25,7 @@ from projector.dependencies import Dependencies, Stopping
 from projector.errors import PositionConflict, RecordUnreadable
 from projector.metrics import Metrics, PolledRecord
 from projector.outage import FrameworkLog
+from projector.security import security
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
 
@@ -115,7 +114,7 @@ class Consumer:
             graceful_timeout=None,
             metadata_max_age_ms=METADATA_MS,
             logger=FrameworkLog(self._dependencies.broker, self._unreadable),
-            security=_security(settings),
+            security=security(settings),
         )
         subscriber = broker.subscriber(
             *(topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS),
@@ -163,11 +162,11 @@ class Consumer:
             await work
         except PositionConflict as conflict:
             self._log.info("partitions are sought again", reason=str(conflict))
-            await self._seek(Partition(*each) for each in self.kafka.assignment())
+            await self._seek(self._ours())
         except ActiveGenerationChanged as change:
             self._log.info("another generation is active", generation=change.name)
             self._applier.positions.clear()
-            await self._seek(Partition(*each) for each in self.kafka.assignment())
+            await self._seek(self._ours())
 
     async def _poll(self, records: Sequence[PolledRecord]) -> None:
         if self._tracing is None:
@@ -237,9 +236,10 @@ class Consumer:
 
     async def _seek(self, partitions: Iterable[Partition]) -> None:
         """Go to the stored positions of those partitions that are ours, whatever we believed."""
-        assigned = {Partition(*each) for each in self.kafka.assignment()}
-        ours = assigned.intersection(partitions)
-        self._applier.positions |= await self._sought(ours)
+        self._applier.positions |= await self._sought(self._ours().intersection(partitions))
+
+    def _ours(self) -> set[Partition]:
+        return {Partition(*each) for each in self.kafka.assignment()}
 
     async def _sought(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Seek partitions to where the generation stands that is to be written."""
@@ -330,22 +330,3 @@ def _group(settings: ProjectorSettings) -> str:
     if settings.generation is None:
         return settings.group_id
     return f"{settings.group_id}.{settings.generation}"
-
-
-def _security(settings: ProjectorSettings) -> BaseSecurity:
-    """Return the settings' way of reaching the broker in FastStream's terms."""
-    connection = kafka_connection(settings)
-    use_ssl = settings.kafka_security_protocol.endswith("SSL")
-    if not settings.kafka_security_protocol.startswith("SASL_"):
-        return BaseSecurity(ssl_context=connection["ssl_context"], use_ssl=use_ssl)
-    mechanism = {
-        "PLAIN": SASLPlaintext,
-        "SCRAM-SHA-256": SASLScram256,
-        "SCRAM-SHA-512": SASLScram512,
-    }[settings.kafka_sasl_mechanism]
-    return mechanism(
-        username=connection["sasl_plain_username"] or "",
-        password=connection["sasl_plain_password"] or "",
-        ssl_context=connection["ssl_context"],
-        use_ssl=use_ssl,
-    )

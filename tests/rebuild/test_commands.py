@@ -5,6 +5,11 @@ import re
 from tests.histories import history
 from tests.rebuild.place import Place
 
+KEPT_FROM_AUTOVACUUM = """
+    SELECT count(*) FROM pg_class
+    WHERE relnamespace = 'g_second'::regnamespace AND reloptions::text LIKE '%autovacuum%'
+"""
+
 
 async def test_a_generation_is_made_swapped_in_and_back_and_dropped(place: Place) -> None:
     finished = await place.call("rebuild", "--name", "second")
@@ -19,6 +24,7 @@ async def test_a_generation_is_made_swapped_in_and_back_and_dropped(place: Place
     loaded = rf"load: {place.sent:,} of {place.sent:,} events, [0-9,]+ events/s, 0:00 left"
     assert [line for line in said if re.fullmatch(loaded, line)], said
     assert await place.active() == "second"
+    assert await place.connection.fetchval(KEPT_FROM_AUTOVACUUM) == 0
     await place.send(history(22, size=100))
     await place.caught_up()
     await place.is_sound()

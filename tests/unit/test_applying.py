@@ -4,8 +4,6 @@ The write is a stand-in here; that real transactions behave so is shown on Postg
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -15,19 +13,11 @@ from projector.activation import Target
 from projector.applying import Applier
 from projector.batch import Batch, Partition
 from projector.dependencies import Dependencies
-from tests.applying import Committed
+from tests.applying import Committed, NoPool
 from tests.records import PREFIX, FakeRecord, record
 from tests.unit.event_samples import least
 
 HERE = Partition(f"{PREFIX}project", 0)
-
-
-class NoPool:
-    """Hands out connections that nobody uses."""
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[None]:
-        yield None
 
 
 class Writing:

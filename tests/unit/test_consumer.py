@@ -5,15 +5,14 @@ by real ones is shown on a broker and PostgreSQL.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 
 from projector.activation import Target
-from projector.applying import Applier
+from projector.applying import Applier, Write
 from projector.batch import Batch, Partition
 from projector.consumer import Consumer
 from projector.dependencies import Dependencies
@@ -22,20 +21,12 @@ from projector.metrics import Metrics
 from projector.outage import Outage
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
-from tests.applying import Committed
+from tests.applying import Committed, NoPool
 from tests.records import PREFIX, Timed
 from tests.unit.event_samples import as_bytes, least
 
 HERE = Partition(f"{PREFIX}project", 0)
 THERE = Partition(f"{PREFIX}project", 1)
-
-
-class NoPool:
-    """Hands out connections that nobody uses."""
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[None]:
-        yield None
 
 
 class Kafka:
@@ -57,7 +48,7 @@ class Kafka:
 class Table:
     """The stored positions, moved by compare-and-set."""
 
-    def __init__(self, **_: object) -> None:
+    def __init__(self) -> None:
         self.positions = {HERE: 100, THERE: 50}
         self.written: list[tuple[int, int, int]] = []
         self.may_write = asyncio.Event()
@@ -95,13 +86,13 @@ class TableSeeker(Seeker):
 class Worker:
     """A consumer on stand-ins."""
 
-    def __init__(self, shutdown_seconds: float = 5) -> None:
+    def __init__(self, write: Write | None = None, shutdown_seconds: float = 5) -> None:
         self.table = Table()
         self.stopping = asyncio.Event()
         needs = Dependencies(NoPool(), self.stopping)  # type: ignore[arg-type]
         self.seeker = TableSeeker(needs, self.table)
         self.applier = Applier(
-            needs, Target("main"), PREFIX, 0, Committed(), write=self.table.write
+            needs, Target("main"), PREFIX, 0, Committed(), write=write or self.table.write
         )
         self.applier.positions = dict(self.table.positions)
         settings = ProjectorSettings(
@@ -155,12 +146,10 @@ async def test_a_poll_drained_before_a_seek_is_left_for_its_next_delivery() -> N
 
 @pytest.mark.usefixtures("kafka")
 async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
-    worker = Worker()
-
     async def write(*_: object) -> None:
         raise KeyError("a defect")
 
-    worker.applier._transaction = write
+    worker = Worker(write)
     await worker.poll(event(HERE, 100))
     async with asyncio.timeout(10):
         await worker.stopping.wait()
@@ -169,7 +158,6 @@ async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
 
 @pytest.mark.usefixtures("kafka")
 async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_allowed() -> None:
-    worker = Worker(shutdown_seconds=1)
     ended = asyncio.Event()
 
     async def write(*_: object) -> None:
@@ -178,7 +166,7 @@ async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_a
         finally:
             await ended.wait()  # a server that does not answer the cancellation either
 
-    worker.applier._transaction = write
+    worker = Worker(write, shutdown_seconds=1)
     await worker.poll(event(HERE, 100))
     async with asyncio.timeout(10):
         await worker.consumer.stop()
