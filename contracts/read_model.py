@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON, UUID
 from sqlalchemy.types import TypeEngine
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Shape of these tables. A generation made with another version must be rebuilt."""
 
 CONTROL_SCHEMA: Final = "runfold"
@@ -315,8 +315,8 @@ run_counter = Table(
     _text("status", key=True),
     Column("slot", SmallInteger, primary_key=True, autoincrement=False),
     Column("total", BigInteger, nullable=False),
-    comment="Exact numbers of runs: level 0 of all time, 1 per day, 2 per hour, 3 per minute"
-    " of created_at (UTC)",
+    comment="Exact numbers of runs: level 0 of all time, the others by created_at, see"
+    " contracts.buckets",
 )
 
 incident_counter = Table(

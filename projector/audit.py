@@ -6,8 +6,10 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
+from contracts import buckets
 from contracts.incidents import incident_key
 from contracts.keys import LONGEST_KEY
+from projector.counters import moments
 from projector.database import active_generation
 
 MOST_NAMED: Final = 20
@@ -41,22 +43,11 @@ STRAY_DEAD_LETTERS: Final = """
     ORDER BY topic, partition
 """
 
-MOMENTS: Final = """
-        CROSS JOIN LATERAL (
-            VALUES
-                (0::smallint, '-infinity'::timestamptz),
-                (1::smallint, date_trunc('day', created_at, 'UTC')),
-                (2::smallint, date_trunc('hour', created_at, 'UTC')),
-                (3::smallint, date_trunc('minute', created_at, 'UTC'))
-        ) AS moment (level, bucket)
-"""
-"""What a run is counted under by its `created_at`."""
-
 RUN_COUNTS: Final = f"""
     WITH counted AS (
         SELECT level, bucket, project_id, state, status, count(*) AS total
         FROM run
-        {MOMENTS}
+        CROSS JOIN LATERAL {moments(buckets.OF_RUNS)}
         GROUP BY level, bucket, project_id, state, status
     ), stored AS (
         SELECT level, bucket, project_id, state, status, sum(total) AS total
@@ -75,7 +66,7 @@ INCIDENT_COUNTS: Final = f"""
     WITH counted AS (
         SELECT incident, level, bucket, project_id, state, status, count(*) AS total
         FROM run_incident
-        {MOMENTS}
+        CROSS JOIN LATERAL {moments(buckets.OF_INCIDENTS)}
         GROUP BY incident, level, bucket, project_id, state, status
     ), stored AS (
         SELECT incident, level, bucket, project_id, state, status, sum(total) AS total

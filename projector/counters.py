@@ -1,10 +1,12 @@
 """Exact totals, moved by the difference between what was and what is."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
+from contracts import buckets
+from contracts.buckets import Level
 from contracts.incidents import incident_key
 from projector.dependencies import Connection
 from projector.statements import columns
@@ -91,23 +93,35 @@ async def _move(connection: Connection, statement: str, totals: Counter[Any], sl
 RunKey: TypeAlias = tuple[int, datetime, str, str, str]
 """Level, bucket, project, state, remediation status."""
 
+EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
+"""Stands for the bucket of all time."""
+
 
 def run_keys(view: RunView) -> Iterator[RunKey]:
-    """Yield what a run is counted under; the bucket of all time is `EPOCH` here."""
-    of = view.project_id, view.state, view.status
-    minute = view.created_at.replace(second=0, microsecond=0)
-    hour = minute.replace(minute=0)
-    yield 0, EPOCH, *of
-    yield 1, hour.replace(hour=0), *of
-    yield 2, hour, *of
-    yield 3, minute, *of
-
-
-EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
+    """Yield what a run is counted under."""
+    return _keys(view, buckets.OF_RUNS)
 
 
 def incident_keys(view: RunView) -> Iterator[tuple[str, *RunKey]]:
     """Yield what a run is counted under for each incident it mentions."""
     for incident in {incident_key(incident) for incident in view.incidents}:
-        for key in run_keys(view):
+        for key in _keys(view, buckets.OF_INCIDENTS):
             yield incident, *key
+
+
+def _keys(view: RunView, levels: Sequence[Level]) -> Iterator[RunKey]:
+    of = view.project_id, view.state, view.status
+    yield buckets.OF_ALL_TIME, EPOCH, *of
+    for level in levels:
+        yield level.number, level.floor(view.created_at), *of
+
+
+def moments(levels: Sequence[Level]) -> str:
+    """Return the FROM item `moment` of SQL: the levels and buckets of a row's `created_at`."""
+    values = [f"({buckets.OF_ALL_TIME}::smallint, '-infinity'::timestamptz)"]
+    values += [
+        f"({level.number}::smallint, date_bin('{level.width.total_seconds():.0f} s', created_at,"
+        f" '{buckets.ORIGIN.isoformat()}'))"
+        for level in levels
+    ]
+    return f"(VALUES {', '.join(values)}) AS moment (level, bucket)"

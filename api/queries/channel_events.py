@@ -60,6 +60,9 @@ class EventPage:
 
 async def newest(snapshot: Snapshot, where: EventFilter, limit: int) -> EventPage:
     """Return the newest events that `where` finds."""
+    if where.provider_prefix:
+        # a prefix may be of one event or of all
+        await snapshot.plan_by_values()
     bind = Arguments()
     many = bind.bind(limit, "bigint")
     conditions = _conditions(bind, where)

@@ -5,8 +5,9 @@ from typing import Final
 from api.queries.arguments import Arguments, every
 from api.queries.run_filter import RunFilter
 from api.queries.windows import BEGINNING, END, Edge, Window, cover
+from contracts import buckets
 
-OF_ALL_TIME: Final = ["c.level = 0", "c.bucket = '-infinity'"]
+OF_ALL_TIME: Final = [f"c.level = {buckets.OF_ALL_TIME}", "c.bucket = '-infinity'"]
 
 NONE: Final = "0::bigint"
 
@@ -47,7 +48,8 @@ def _chosen(bind: Arguments, where: RunFilter, table: str) -> list[str]:
 
 
 def _of_range(bind: Arguments, where: RunFilter) -> str:
-    windows, edges = cover(where.after or BEGINNING, where.before or END)
+    levels = buckets.OF_RUNS if where.incident is None else buckets.OF_INCIDENTS
+    windows, edges = cover(where.after or BEGINNING, where.before or END, levels)
     whole = _buckets(bind, where, windows) if windows else NONE
     rest = _edges(bind, where, edges) if edges else NONE
     return f"({whole} + {rest})"

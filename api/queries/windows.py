@@ -1,21 +1,14 @@
 """Which stored counts make up a range of time."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-DAY: Final = 1
-HOUR: Final = 2
-MINUTE: Final = 3
+from contracts.buckets import ORIGIN, Level
 
 # PostgreSQL's -infinity and infinity, to asyncpg.
-BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
+BEGINNING: Final = ORIGIN
 END: Final = datetime.max.replace(tzinfo=UTC)
-
-WIDTHS: Final = (
-    (DAY, timedelta(days=1)),
-    (HOUR, timedelta(hours=1)),
-    (MINUTE, timedelta(minutes=1)),
-)
 
 
 class Window(NamedTuple):
@@ -35,40 +28,42 @@ class Edge(NamedTuple):
     """The first instant after it."""
 
 
-def cover(start: datetime, end: datetime) -> tuple[list[Window], list[Edge]]:
+def cover(
+    start: datetime, end: datetime, levels: Sequence[Level]
+) -> tuple[list[Window], list[Edge]]:
     """Split a range, its start in it and its end not, into the fewest buckets and two edges.
 
-    Days in the middle, hours on both sides of them, minutes next to the hours; what is left is
-    less than a minute at either end.
+    The widest buckets are in the middle, narrower ones on both sides of them; what is left is
+    less than one of the narrowest at either end. `levels` come widest first.
     """
     windows: list[Window] = []
     edges: list[Edge] = []
-    _split(Edge(start, end), 0, windows, edges)
+    _split(Edge(start, end), levels, windows, edges)
     return windows, edges
 
 
-def _split(part: Edge, depth: int, windows: list[Window], edges: list[Edge]) -> None:
+def _split(part: Edge, levels: Sequence[Level], windows: list[Window], edges: list[Edge]) -> None:
     if part.start >= part.end:
         return
-    if depth == len(WIDTHS):
+    if not levels:
         edges.append(part)
         return
-    level, width = WIDTHS[depth]
-    first, last = _ceiling(part.start, width), _floor(part.end, width)
+    level, *narrower = levels
+    first, last = _ceiling(part.start, level), _floor(part.end, level)
     if first >= last:
-        _split(part, depth + 1, windows, edges)
+        _split(part, narrower, windows, edges)
         return
-    windows.append(Window(level, first, last))
+    windows.append(Window(level.number, first, last))
     for rest in (Edge(part.start, first), Edge(last, part.end)):
-        _split(rest, depth + 1, windows, edges)
+        _split(rest, narrower, windows, edges)
 
 
-def _floor(moment: datetime, width: timedelta) -> datetime:
-    return moment if moment == END else moment - (moment - BEGINNING) % width
+def _floor(moment: datetime, level: Level) -> datetime:
+    return moment if moment == END else level.floor(moment)
 
 
-def _ceiling(moment: datetime, width: timedelta) -> datetime:
-    over = (moment - BEGINNING) % width
-    if not over:
+def _ceiling(moment: datetime, level: Level) -> datetime:
+    floor = level.floor(moment)
+    if floor == moment:
         return moment
-    return moment - over + width if moment - over <= END - width else END
+    return floor + level.width if floor <= END - level.width else END

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
+from contracts import buckets
 from projector import counters
-from projector.audit import MOMENTS
 from projector.dependencies import Connection
 from projector.statements import columns
 from projector.views import RunView
@@ -25,17 +25,13 @@ RUNS: Final = f"""
     WITH wanted AS MATERIALIZED (
         SELECT DISTINCT level, bucket, project_id
         FROM unnest($1::text[], $2::timestamptz[]) AS given (project_id, created_at)
-        {MOMENTS}
+        CROSS JOIN LATERAL {counters.moments(buckets.OF_RUNS)}
     ), counted AS (
         SELECT level, bucket, project_id, state, status, count(*) AS total
-        FROM wanted
-        JOIN run USING (project_id)
-        WHERE CASE level
-            WHEN 0 THEN true
-            WHEN 1 THEN date_trunc('day', created_at, 'UTC') = bucket
-            WHEN 2 THEN date_trunc('hour', created_at, 'UTC') = bucket
-            ELSE date_trunc('minute', created_at, 'UTC') = bucket
-        END
+        FROM run
+        CROSS JOIN LATERAL {counters.moments(buckets.OF_RUNS)}
+        JOIN wanted USING (level, bucket, project_id)
+        WHERE project_id = ANY (SELECT project_id FROM wanted)
         GROUP BY level, bucket, project_id, state, status
     ), stored AS (
         SELECT level, bucket, project_id, state, status, sum(total) AS total
@@ -64,7 +60,7 @@ INCIDENTS: Final = f"""
     WITH counted AS (
         SELECT incident, level, bucket, project_id, state, status, count(*) AS total
         FROM run_incident
-        {MOMENTS}
+        CROSS JOIN LATERAL {counters.moments(buckets.OF_INCIDENTS)}
         WHERE incident = ANY($1)
         GROUP BY incident, level, bucket, project_id, state, status
     ), stored AS (

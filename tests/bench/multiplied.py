@@ -11,8 +11,10 @@ from typing import Final
 
 import asyncpg
 
+from contracts import buckets
 from contracts.read_model import metadata
 from projector.audit import audit
+from projector.counters import moments
 from projector.recompute import recompute
 from projector.touched import Touched
 from tests.applying import workers
@@ -73,18 +75,10 @@ INDEXES: Final = """
     JOIN pg_index ON indexrelid = format('g_main.%I', indexname)::regclass
     WHERE schemaname = 'g_main' AND tablename = $1
 """
-COVERING: Final = """
-    CROSS JOIN LATERAL (VALUES
-        (0, '-infinity'::timestamptz),
-        (1, date_trunc('day', created_at, 'UTC')),
-        (2, date_trunc('hour', created_at, 'UTC')),
-        (3, date_trunc('minute', created_at, 'UTC'))
-    ) AS covering (level, bucket)
-"""
 COUNT_RUNS: Final = f"""
     INSERT INTO run_counter (level, bucket, project_id, state, status, slot, total)
     SELECT level, bucket, project_id, state, status, abs(hashtext(run_id::text)) % 8, count(*)
-    FROM run {COVERING}
+    FROM run CROSS JOIN LATERAL {moments(buckets.OF_RUNS)}
     GROUP BY 1, 2, 3, 4, 5, 6
 """
 COUNT_INCIDENTS: Final = f"""
@@ -92,7 +86,7 @@ COUNT_INCIDENTS: Final = f"""
     SELECT
         incident, level, bucket, project_id, state, status, abs(hashtext(run_id::text)) % 8,
         count(*)
-    FROM run_incident {COVERING}
+    FROM run_incident CROSS JOIN LATERAL {moments(buckets.OF_INCIDENTS)}
     GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 SAMPLE: Final = "SELECT run_id::text FROM run ORDER BY md5(run_id::text) LIMIT 500"

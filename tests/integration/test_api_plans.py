@@ -2,9 +2,10 @@
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,7 +20,9 @@ from api.queries.channel_events import EventFilter
 from api.queries.run_filter import RunFilter
 from api.queries.run_keys import RunKey, Slice
 from api.reading import AS_OF, Snapshot, Views
+from contracts import buckets
 from contracts.outage import Outage
+from projector.counters import moments
 
 RUNS = 20_000
 PAGE = 20
@@ -45,15 +48,11 @@ FILL = f"""
     SELECT i, run_id, project_id, state, status, created_at FROM run, unnest(incidents) i;
     INSERT INTO run_counter
     SELECT level, bucket, project_id, state, status, 0, count(*)
-    FROM run, LATERAL (VALUES (0, timestamptz '-infinity'), (1, date_trunc('day', created_at)),
-        (2, date_trunc('hour', created_at)), (3, date_trunc('minute', created_at)))
-        AS b (level, bucket)
+    FROM run, LATERAL {moments(buckets.OF_RUNS)}
     GROUP BY level, bucket, project_id, state, status;
     INSERT INTO incident_counter
     SELECT incident, level, bucket, project_id, state, status, 0, count(*)
-    FROM run_incident, LATERAL (VALUES (0, timestamptz '-infinity'),
-        (1, date_trunc('day', created_at)), (2, date_trunc('hour', created_at)),
-        (3, date_trunc('minute', created_at))) AS b (level, bucket)
+    FROM run_incident, LATERAL {moments(buckets.OF_INCIDENTS)}
     GROUP BY incident, level, bucket, project_id, state, status;
     INSERT INTO inbound (event_uuid, project_id, version, event_time, event_id, channel_type,
         received_at, title, title_en, incidents, detail, provider_event_id)
@@ -70,27 +69,45 @@ FILL = f"""
 
 @pytest.fixture
 async def views(database_url: str) -> AsyncIterator[Views]:
-    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    await owner.execute(FILL)
-    await owner.execute("VACUUM ANALYZE")
-    await owner.close()
+    await fill(database_url, "VACUUM ANALYZE")
     async with open_pool(database_url) as pool:
         yield Views(pool, Outage("database"))
 
 
+async def fill(database_url: str, *then: str) -> None:
+    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    for statement in (FILL, *then):
+        await owner.execute(statement)
+    await owner.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Explained(Snapshot):
-    """A snapshot that looks at the plan of what it is asked."""
+    """A snapshot that looks at the plan of what it is asked: of the prepared statement, which is
+    planned once for all arguments.
+    """
 
     nodes: list[dict[str, Any]] = field(default_factory=list)
 
     async def row(self, question: str, *arguments: object) -> asyncpg.Record | None:
         """Remember the plan, then answer."""
         statement = AS_OF.replace("{question}", question)
-        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}"
-        (plan,) = json.loads(await self.connection.fetchval(explain, *arguments))
+        given = await self._literals(statement, arguments)
+        name = f"q{blake2b(statement.encode(), digest_size=8).hexdigest()}"
+        if not await self.connection.fetchval(IS_PREPARED, name):
+            await self.connection.execute(f"PREPARE {name} AS {statement}")
+        explain = f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE {name} {given}"
+        (plan,) = json.loads(await self.connection.fetchval(explain))
         self.nodes.extend(within(plan["Plan"]))
         return await self.connection.fetchrow(statement, *arguments)
+
+    async def _literals(self, statement: str, arguments: Sequence[object]) -> str:
+        prepared = await self.connection.prepare(statement)
+        texts = [
+            await self.connection.fetchval(f"SELECT quote_nullable($1::{kind.name}::text)", each)
+            for kind, each in zip(prepared.get_parameters(), arguments, strict=True)
+        ]
+        return f"({', '.join(texts)})" if texts else ""
 
 
 def within(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -120,6 +137,8 @@ def counted_rows(nodes: list[dict[str, Any]]) -> int:
     return max((round(node["Plans"][0]["Actual Rows"]) for node in sums), default=0)
 
 
+IS_PREPARED: Final = "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE name = $1)"
+
 MOST_COUNTERS: Final = 300
 """Stored counts of one incident in a range of time, of which a thousand of its runs are."""
 
@@ -140,6 +159,35 @@ MIDDLE = RunKey(datetime(2026, 5, 28, tzinfo=UTC), UUID(int=0))
 
 @pytest.mark.parametrize("bearer", BEARERS, ids=lambda bearer: bearer.subject)
 async def test_the_run_list_reads_no_more_than_its_page(views: Views, bearer: Bearer) -> None:
+    await assert_the_run_list_reads_no_more_than_its_page(views, bearer)
+
+
+# What the planner knows of the tables stays as it was, and so do its plans.
+AUTOVACUUM_OFF = "; ".join(
+    f"ALTER TABLE {table} SET (autovacuum_enabled = off)"
+    for table in ("run", "run_incident", "run_counter", "incident_counter")
+)
+ANALYZED = """
+    SELECT count(*) FROM pg_stat_user_tables
+    WHERE schemaname = 'g_main' AND relname ~ '^(run|incident)'
+        AND analyze_count + autoanalyze_count > 0
+"""
+
+
+async def test_plans_made_for_empty_views_are_good_for_any(database_url: str) -> None:
+    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    await owner.execute(AUTOVACUUM_OFF)
+    async with open_pool(database_url) as pool:
+        views, bearer = Views(pool, Outage("database")), BEARERS[0]
+        await assert_the_run_list_reads_no_more_than_its_page(views, bearer)
+        await fill(database_url)
+        assert pool.get_size() == 1
+        await assert_the_run_list_reads_no_more_than_its_page(views, bearer)
+        assert await owner.fetchval(ANALYZED) == 0
+    await owner.close()
+
+
+async def assert_the_run_list_reads_no_more_than_its_page(views: Views, bearer: Bearer) -> None:
     parts = [Slice(None, 0, PAGE), Slice(None, 2 * PAGE, PAGE), Slice(MIDDLE, 0, PAGE)]
     for where, part in itertools.product(WHERE, parts):
         chosen = RunFilter(

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from contracts import buckets
 from projector.audit import audit
 from projector.database import connected
 from projector.demo.broker import EmbeddedBroker
@@ -148,7 +149,7 @@ DAMAGES = {
             f"  FROM run_counter WHERE level = {level} LIMIT 1)",
             f"run_counter: level {level} ",
         )
-        for level in range(4)
+        for level in (buckets.OF_ALL_TIME, *(level.number for level in buckets.OF_RUNS))
     },
     "a lost count": ("DELETE FROM run_counter WHERE level = 3", "run_counter: level 3 "),
     "a count of what is gone": (
