@@ -6,14 +6,16 @@ that does not suffice is 403.
 
 import math
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import jwt
 
-from api.keys import Keys
+from api.keys import Key, Keys
 from api.problems import Problem
 
 REQUIRED_CLAIMS: Final = ["exp", "iss", "aud", "sub"]
@@ -83,29 +85,39 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 
+KNOWN_TOKENS: Final = 1_024
+"""Good tokens that are known again; a client sends the same one with every request."""
+
+
 class Verifier:
     """Turns a token into its bearer."""
 
     def __init__(self, keys: Keys, issuer: str, audience: str) -> None:
         self._keys, self._issuer, self._audience = keys, issuer, audience
+        self._verified = lru_cache(KNOWN_TOKENS)(self._verify)
 
     async def bearer(self, token: str | None) -> Bearer:
-        """Return who holds the token. Raises `Unauthenticated`."""
+        """Return who holds the token. Raises `Unauthenticated`.
+
+        A token that was found good with a key stays so, with this key, until it expires.
+        """
         if token is None:
             raise Unauthenticated(MISSING, "a bearer token is needed")
         try:
-            return _bearer(await self._claims(token))
+            key = await self._keys.find(_kid(token))
+            if key is None:
+                raise jwt.InvalidKeyError("unknown key")
+            bearer = self._verified(token, key)
+            if bearer.expires_at <= time.time():
+                raise jwt.ExpiredSignatureError("expired")
         except jwt.PyJWTError as error:
             raise Unauthenticated(INVALID, _reason(error)) from None
         except RecursionError:
             raise Unauthenticated(INVALID, "the token cannot be read") from None
+        return bearer
 
-    async def _claims(self, token: str) -> dict[str, Any]:
-        header = jwt.get_unverified_header(token)
-        key = await self._keys.find(header.get("kid"))
-        if key is None:
-            raise jwt.InvalidKeyError("unknown key")
-        return jwt.decode(
+    def _verify(self, token: str, key: Key) -> Bearer:
+        claims = jwt.decode(
             token,
             key.material,
             # The key says which algorithm it is for; what the token says of itself decides nothing.
@@ -114,6 +126,14 @@ class Verifier:
             audience=self._audience,
             options={"require": REQUIRED_CLAIMS},
         )
+        return _bearer(claims)
+
+
+@lru_cache(KNOWN_TOKENS)
+def _kid(token: str) -> str | None:
+    """Return which key a token says it is signed with; nothing is known of it yet."""
+    kid: str | None = jwt.get_unverified_header(token).get("kid")
+    return kid
 
 
 def _bearer(claims: dict[str, Any]) -> Bearer:

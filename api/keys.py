@@ -27,9 +27,9 @@ UNUSABLE: Final = (jwt.PyJWKClientError, OSError, ValueError, RecursionError)
 logger = structlog.stdlib.get_logger("api.keys")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Key:
-    """A key, and the one algorithm it is used with."""
+    """A key, and the one algorithm it is used with; one that was loaded again is another key."""
 
     material: Any
     algorithm: str

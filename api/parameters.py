@@ -178,15 +178,22 @@ def once(model: type[BaseModel]) -> Callable[[Request], Awaitable[None]]:
 
     Which of two values counted would be a guess.
     """
-    repeatable = {name for name, field in model.model_fields.items() if _is_list(field.annotation)}
+    lists = repeatable(model)
 
     async def check(request: Request) -> None:
         given = Counter(name for name, _ in request.query_params.multi_items())
-        twice = [name for name, times in given.items() if times > 1 and name not in repeatable]
+        twice = [name for name, times in given.items() if times > 1 and name not in lists]
         if twice:
             raise BadParameter(dict.fromkeys(twice, "it may be given once"))
 
     return check
+
+
+def repeatable(model: type[BaseModel]) -> frozenset[str]:
+    """Return the parameters of which several values may be given."""
+    return frozenset(
+        name for name, field in model.model_fields.items() if _is_list(field.annotation)
+    )
 
 
 def _is_list(annotation: Any) -> bool:

@@ -12,9 +12,15 @@ from api.parameters import Boolean, Parameters, ProjectId, RemediationStatus, Uu
 from api.problems import NotFound
 from api.queries import approvals
 from api.queries.approvals import QueueFilter
+from api.routing import PlannedRoute
 from api.services import Reading, viewer
 
-router = APIRouter(prefix="/v1/approvals", tags=["approvals"], dependencies=[Depends(viewer)])
+router = APIRouter(
+    route_class=PlannedRoute,
+    prefix="/v1/approvals",
+    tags=["approvals"],
+    dependencies=[Depends(viewer)],
+)
 
 
 class QueueParameters(Parameters):

@@ -12,10 +12,16 @@ from api.models.catalogue import Projects, RevisionPage
 from api.parameters import DIGITS, MAX_PAGE_SIZE, CursorText, Parameters, ProjectId, Text, once
 from api.queries import catalogue
 from api.queries.catalogue import RevisionFilter, RevisionKey
+from api.routing import PlannedRoute
 from api.services import Reading, viewer
 from contracts.keys import index_key
 
-router = APIRouter(prefix="/v1", tags=["catalogue"], dependencies=[Depends(viewer)])
+router = APIRouter(
+    prefix="/v1",
+    tags=["catalogue"],
+    dependencies=[Depends(viewer)],
+    route_class=PlannedRoute,
+)
 
 REVISION_CURSORS: Final = Cursors("contracts", TypeAdapter(RevisionKey))
 

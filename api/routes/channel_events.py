@@ -11,10 +11,16 @@ from api.models.channel_events import ChannelEvents
 from api.parameters import DIGITS, LARGEST, Parameters, ProjectId, Text, once
 from api.queries import channel_events
 from api.queries.channel_events import EventFilter
+from api.routing import PlannedRoute
 from api.services import Reading, viewer
 from contracts.keys import index_key
 
-router = APIRouter(prefix="/v1", tags=["channel events"], dependencies=[Depends(viewer)])
+router = APIRouter(
+    prefix="/v1",
+    tags=["channel events"],
+    dependencies=[Depends(viewer)],
+    route_class=PlannedRoute,
+)
 
 MAX_EVENTS: Final = 100
 

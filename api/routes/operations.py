@@ -32,12 +32,18 @@ from api.parameters import (
 from api.problems import NotFound
 from api.queries import operations
 from api.queries.operations import DeadLetterFilter
+from api.routing import PlannedRoute
 from api.services import Operating, Serving, operator
 from contracts.decoding import Reason
 from contracts.events.fields import Count
 from contracts.requests import Action
 
-router = APIRouter(prefix="/v1/ops", tags=["operations"], dependencies=[Depends(operator)])
+router = APIRouter(
+    route_class=PlannedRoute,
+    prefix="/v1/ops",
+    tags=["operations"],
+    dependencies=[Depends(operator)],
+)
 
 Number = Annotated[int, Path(alias="id", ge=0, le=LARGEST), DIGITS]
 """A dead letter's id."""

@@ -27,10 +27,16 @@ from api.queries import detail, runs
 from api.queries.run_filter import RunFilter
 from api.queries.run_keys import RunKey, Slice
 from api.routes.timeline import TIMELINE_CURSORS, timeline_filter
+from api.routing import PlannedRoute
 from api.services import Reading, Titles, viewer
 from contracts.incidents import incident_key
 
-router = APIRouter(prefix="/v1", tags=["runs"], dependencies=[Depends(viewer)])
+router = APIRouter(
+    prefix="/v1",
+    tags=["runs"],
+    dependencies=[Depends(viewer)],
+    route_class=PlannedRoute,
+)
 
 RUN_CURSORS: Final = Cursors("runs", TypeAdapter(RunKey))
 

@@ -14,9 +14,15 @@ from api.parameters import DIGITS, MAX_PAGE_SIZE, CursorText, Parameters, Projec
 from api.problems import NotFound
 from api.queries import timeline
 from api.queries.entries import EntryKey, Kind, Wanted
+from api.routing import PlannedRoute
 from api.services import Reading, Titles, viewer
 
-router = APIRouter(prefix="/v1", tags=["runs"], dependencies=[Depends(viewer)])
+router = APIRouter(
+    prefix="/v1",
+    tags=["runs"],
+    dependencies=[Depends(viewer)],
+    route_class=PlannedRoute,
+)
 
 TIMELINE_CURSORS: Final = Cursors("timeline", TypeAdapter(EntryKey))
 

@@ -103,6 +103,7 @@ def api(
         http="httptools",
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=10,
     )
     # Uvicorn, when it has drained, raises the signal again that told it to end.

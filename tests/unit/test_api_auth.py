@@ -13,6 +13,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from api.auth import Bearer, Role, Unauthenticated, Verifier
 from api.keys import Jwks, SharedSecret
+from contracts.approvals.jwks_url import REFRESH_S
 
 SECRET = "unit tests of the API: a secret that is long enough for HS512 as well"
 ED25519 = ed25519.Ed25519PrivateKey.generate()
@@ -211,3 +212,32 @@ async def test_roles_that_are_not_known_are_none() -> None:
     who = await by_secret().bearer(token(roles=["admin", "approver", "Viewer"]))
     assert who.roles == {Role.APPROVER}
     assert (await by_secret().bearer(token(roles=None))).roles == frozenset()
+
+
+async def test_a_token_known_to_be_good_expires_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verifier = by_secret()
+    end = int(time.time()) + 60
+    short = token(exp=end)
+    for moment in (end - 1, end - 0.001):
+        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
+        assert (await verifier.bearer(short)).subject == "alice"
+    monkeypatch.setattr(time, "time", lambda: end)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await verifier.bearer(short)
+
+
+async def test_a_token_known_to_be_good_is_not_once_its_key_is_gone() -> None:
+    published = {"ed": KEYS["ed"]}
+    moment = 0.0
+    verifier = Verifier(
+        Jwks(lambda: document(published), clock=lambda: moment), "runfold", "runfold"
+    )
+    signed = token(ED25519, "EdDSA", "ed")
+    assert (await verifier.bearer(signed)).subject == "alice"
+    other = ed25519.Ed25519PrivateKey.generate().public_key()
+    published["ed"] = OKPAlgorithm.to_jwk(other, as_dict=True)
+    moment += REFRESH_S + 1
+    with pytest.raises(Unauthenticated, match="signature"):
+        await verifier.bearer(signed)
