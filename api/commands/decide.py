@@ -49,17 +49,18 @@ RUN: Final = f"""
 """
 
 WRITE: Final = """
-    -- decision: the command, unless there is one
-    INSERT INTO runfold.command (
-        command_id, run_id, project_id, run_version, decision, approver_id, reason, tool_name,
-        arguments_sha256, approval_token_jti, new_state, decided_at, event, traceparent
+    -- decision: the command, unless there is one; whoever publishes is told of it
+    WITH written AS (
+        INSERT INTO runfold.command (
+            command_id, run_id, project_id, run_version, decision, approver_id, reason, tool_name,
+            arguments_sha256, approval_token_jti, new_state, decided_at, event, traceparent
+        )
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+        ON CONFLICT ON CONSTRAINT command_one_decision DO NOTHING
+        RETURNING command_id
     )
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-    ON CONFLICT ON CONSTRAINT command_one_decision DO NOTHING
-    RETURNING command_id
+    SELECT command_id, pg_notify($15, '') FROM written
 """
-
-WAKE: Final = "SELECT pg_notify($1, '')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,11 +171,11 @@ async def _write(connection: Connection, ask: Ask, event: Event[ApprovalDecided]
         data.decided_at,
         event.to_bytes(),
         event.traceparent,
+        CHANNEL,
     )
     if written is None:
         # Made when the run was another project's, it may be none that the bearer may see.
         raise AlreadyDecided((await _run(connection, ask)).made)
-    await connection.execute(WAKE, CHANNEL)
 
 
 def _accepted(data: ApprovalDecided) -> dict[str, Any]:

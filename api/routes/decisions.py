@@ -13,9 +13,15 @@ from api.commands.asking import KEY_PATTERN, DecisionRequest
 from api.models.approvals import Decided
 from api.parameters import ProjectId, Uuid, once
 from api.problems import MEDIA_TYPE as PROBLEM_TYPE
+from api.routing import PlannedRoute
 from api.services import Serving, approver
 
-router = APIRouter(prefix="/v1", tags=["approvals"], dependencies=[Depends(approver)])
+router = APIRouter(
+    prefix="/v1",
+    tags=["approvals"],
+    dependencies=[Depends(approver)],
+    route_class=PlannedRoute,
+)
 
 
 class DecisionParameters(BaseModel):

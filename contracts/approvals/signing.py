@@ -19,11 +19,12 @@ class SigningKeys:
 
     present: Ed25519PrivateKey = field(repr=False)
     others: tuple[Ed25519PublicKey, ...] = ()
+    kid: str = field(init=False)
+    """Thumbprint (RFC 7638) of the key that signs."""
 
-    @property
-    def kid(self) -> str:
-        """Thumbprint (RFC 7638) of the key that signs."""
-        return thumbprint(self.present.public_key())
+    def __post_init__(self) -> None:
+        """Make the thumbprint, once for all tokens."""
+        object.__setattr__(self, "kid", thumbprint(self.present.public_key()))
 
     def jwks(self) -> dict[str, Any]:
         """Return the JWKS document of all keys, each once, the one that signs first."""
