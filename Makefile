@@ -32,7 +32,7 @@ kafka-test: install ## run the tests that need Apache Kafka: fetches it with Mav
 	$(BIN)/pytest -m kafka
 
 bench: install ## measure everything on Apache Kafka too, write it to tests/bench and the README
-	$(BIN)/pytest -m bench -k "not quick and not large" tests/bench --figures tests/bench/figures.json
+	$(BIN)/pytest -m bench -k "not quick and not large and not embedded" tests/bench --figures tests/bench/figures.json
 	$(BIN)/python -m tests.bench.readme
 
 bench-quick: install ## measure a little of everything, in about a minute
