@@ -4,7 +4,7 @@ from typing import Final
 
 from api.queries.arguments import Arguments, every
 from api.queries.run_filter import RunFilter
-from api.queries.windows import BEGINNING, END, Edge, Window, cover
+from api.queries.windows import BEGINNING, END, Part, Window, cover
 from contracts import buckets
 
 OF_ALL_TIME: Final = [f"c.level = {buckets.OF_ALL_TIME}", "c.bucket = '-infinity'"]
@@ -57,7 +57,8 @@ def _of_range(bind: Arguments, where: RunFilter) -> str:
 
 def _buckets(bind: Arguments, where: RunFilter, windows: list[Window]) -> str:
     counter = "run_counter" if where.incident is None else "incident_counter"
-    levels, starts, ends = zip(*windows, strict=True)
+    levels, parts = zip(*windows, strict=True)
+    starts, ends, signs = zip(*parts, strict=True)
     conditions = [
         "c.level = w.level",
         "c.bucket >= w.start",
@@ -65,31 +66,34 @@ def _buckets(bind: Arguments, where: RunFilter, windows: list[Window]) -> str:
         *_chosen(bind, where, "c"),
     ]
     return f"""
-        (SELECT coalesce(sum(part.total), 0)::bigint
+        (SELECT coalesce(sum(w.sign * part.total), 0)::bigint
         FROM unnest(
             {bind.bind(levels, "smallint[]")},
             {bind.bind(starts, "timestamptz[]")},
-            {bind.bind(ends, "timestamptz[]")}
-        ) AS w (level, start, "end")
+            {bind.bind(ends, "timestamptz[]")},
+            {bind.bind(signs, "smallint[]")}
+        ) AS w (level, start, "end", sign)
         CROSS JOIN LATERAL (
             SELECT sum(c.total) AS total FROM {counter} c WHERE {every(conditions)}
         ) AS part)
     """
 
 
-def _edges(bind: Arguments, where: RunFilter, edges: list[Edge]) -> str:
+def _edges(bind: Arguments, where: RunFilter, edges: list[Part]) -> str:
     rows = "run" if where.incident is None else "run_incident"
-    starts, ends = zip(*edges, strict=True)
+    starts, ends, signs = zip(*edges, strict=True)
     conditions = [
         "r.created_at >= e.start",
         'r.created_at < e."end"',
         *_chosen(bind, where, "r"),
     ]
     return f"""
-        (SELECT coalesce(sum(part.total), 0)::bigint
+        (SELECT coalesce(sum(e.sign * part.total), 0)::bigint
         FROM unnest(
-            {bind.bind(starts, "timestamptz[]")}, {bind.bind(ends, "timestamptz[]")}
-        ) AS e (start, "end")
+            {bind.bind(starts, "timestamptz[]")},
+            {bind.bind(ends, "timestamptz[]")},
+            {bind.bind(signs, "smallint[]")}
+        ) AS e (start, "end", sign)
         CROSS JOIN LATERAL (
             SELECT count(*) AS total FROM {rows} r WHERE {every(conditions)}
         ) AS part)

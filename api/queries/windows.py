@@ -11,59 +11,64 @@ BEGINNING: Final = ORIGIN
 END: Final = datetime.max.replace(tzinfo=UTC)
 
 
+class Part(NamedTuple):
+    """A stretch of time that is added to others, or taken off them."""
+
+    start: datetime
+    end: datetime
+    """The first instant after it."""
+    sign: int
+    """1 where it is added, -1 where it is taken off."""
+
+
 class Window(NamedTuple):
-    """The part of a range that whole buckets of one level cover."""
+    """A part that whole buckets of one level cover."""
 
     level: int
-    start: datetime
-    end: datetime
-    """The first instant after it."""
+    part: Part
 
 
-class Edge(NamedTuple):
-    """A part of a range that is less than a bucket: its rows have to be counted."""
+class Cover(NamedTuple):
+    """The parts that make up a range."""
 
-    start: datetime
-    end: datetime
-    """The first instant after it."""
+    windows: list[Window]
+    edges: list[Part]
+    """What is less than a bucket: its rows have to be counted."""
 
 
-def cover(
-    start: datetime, end: datetime, levels: Sequence[Level]
-) -> tuple[list[Window], list[Edge]]:
-    """Split a range, its start in it and its end not, into the fewest buckets and two edges.
+def cover(start: datetime, end: datetime, levels: Sequence[Level]) -> Cover:
+    """Make a range, its start in it and its end not, of few buckets and two edges at most.
 
-    The widest buckets are in the middle, narrower ones on both sides of them; what is left is
-    less than one of the narrowest at either end. `levels` come widest first.
+    It goes from one bound of the widest buckets to another, those nearest to its ends; narrower
+    buckets add what is missing at an end, or take off what is too much. `levels` come widest first.
     """
-    windows: list[Window] = []
-    edges: list[Edge] = []
-    _split(Edge(start, end), levels, windows, edges)
-    return windows, edges
+    made = Cover([], [])
+    _make(start, end, 1, levels, made)
+    return made
 
 
-def _split(part: Edge, levels: Sequence[Level], windows: list[Window], edges: list[Edge]) -> None:
-    if part.start >= part.end:
+def _make(start: datetime, end: datetime, sign: int, levels: Sequence[Level], made: Cover) -> None:
+    if start >= end:
         return
     if not levels:
-        edges.append(part)
+        made.edges.append(Part(start, end, sign))
         return
     level, *narrower = levels
-    first, last = _ceiling(part.start, level), _floor(part.end, level)
+    first, last = _nearest(start, level), _nearest(end, level)
     if first >= last:
-        _split(part, narrower, windows, edges)
+        _make(start, end, sign, narrower, made)
         return
-    windows.append(Window(level.number, first, last))
-    for rest in (Edge(part.start, first), Edge(last, part.end)):
-        _split(rest, narrower, windows, edges)
+    made.windows.append(Window(level.number, Part(first, last, sign)))
+    for one, other in ((start, first), (last, end)):
+        way = sign if one <= other else -sign
+        _make(min(one, other), max(one, other), way, narrower, made)
 
 
-def _floor(moment: datetime, level: Level) -> datetime:
-    return moment if moment == END else level.floor(moment)
-
-
-def _ceiling(moment: datetime, level: Level) -> datetime:
+def _nearest(moment: datetime, level: Level) -> datetime:
+    """Return the bound of buckets that is nearest; the end of time is one."""
+    if moment == END:
+        return END
     floor = level.floor(moment)
-    if floor == moment:
-        return moment
+    if moment - floor <= level.width / 2:
+        return floor
     return floor + level.width if floor <= END - level.width else END

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.queries.windows import BEGINNING, END, Edge, Window, cover
+from api.queries.windows import BEGINNING, END, Cover, Part, Window, cover
 from contracts.buckets import DAY, HOUR, MINUTE, OF_INCIDENTS, OF_RUNS, Level
 
 MOMENTS = st.one_of(
@@ -21,25 +21,26 @@ MOMENTS = st.one_of(
 LEVELS = st.sampled_from([OF_RUNS, OF_INCIDENTS])
 
 
+def parts(made: Cover) -> list[Part]:
+    return [window.part for window in made.windows] + made.edges
+
+
 @given(MOMENTS, MOMENTS, LEVELS)
 def test_the_parts_are_the_range(start: datetime, end: datetime, levels: Sequence[Level]) -> None:
-    windows, edges = cover(start, end, levels)
-    parts = sorted([(w.start, w.end) for w in windows] + [(e.start, e.end) for e in edges])
-    assert all(first < last for first, last in parts)
-    if start >= end:
-        assert parts == []
-        return
-    assert (parts[0][0], parts[-1][1]) == (start, end)
-    assert all(one[1] == next_[0] for one, next_ in itertools.pairwise(parts))
+    found = parts(cover(start, end, levels))
+    assert all(part.start < part.end and part.sign in {1, -1} for part in found)
+    bounds = {start, end, *(part.start for part in found), *(part.end for part in found)}
+    for one, other in itertools.pairwise(sorted(bounds)):
+        times = sum(part.sign for part in found if part.start <= one and other <= part.end)
+        assert times == (start <= one and other <= end)
 
 
 @given(MOMENTS, MOMENTS, LEVELS)
 def test_windows_are_whole_buckets(start: datetime, end: datetime, levels: Sequence[Level]) -> None:
-    windows, _ = cover(start, end, levels)
     widths = {level.number: level.width for level in levels}
-    for window in windows:
-        bounds = [window.start] + [window.end] * (window.end != END)
-        assert all(not (bound - BEGINNING) % widths[window.level] for bound in bounds)
+    for number, part in cover(start, end, levels).windows:
+        bounds = [part.start] + [part.end] * (part.end != END)
+        assert all(not (bound - BEGINNING) % widths[number] for bound in bounds)
 
 
 @given(MOMENTS, MOMENTS, LEVELS)
@@ -51,9 +52,9 @@ def test_the_parts_are_few_and_the_edges_short(
     assert len(edges) <= 2
     assert all(edge.end - edge.start < levels[-1].width for edge in edges)
     wider = {narrow.number: wide.width for wide, narrow in itertools.pairwise(levels)}
-    for window in windows:
-        if window.level in wider:
-            assert window.end - window.start < 2 * wider[window.level]
+    for number, part in windows:
+        if number in wider:
+            assert part.end - part.start <= 1.5 * wider[number]
 
 
 @pytest.mark.parametrize("levels", [OF_RUNS, OF_INCIDENTS])
@@ -67,34 +68,41 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(f"2026-05-{text}+00:00")
 
 
+Told = tuple[str, str, int]
+
+
 @pytest.mark.parametrize(
     ("start", "end", "windows", "edges"),
     [
-        ("18T00:00:00", "20T00:00:00", [(DAY.number, "18T00:00:00", "20T00:00:00")], []),
+        ("18T00:00:00", "20T00:00:00", [(DAY.number, ("18T00:00:00", "20T00:00:00", 1))], []),
         (
             "17T22:58:59.5",
-            "20T01:01:00.000001",
+            "20T01:59:00.000001",
             [
-                (DAY.number, "18T00:00:00", "20T00:00:00"),
-                (HOUR.number, "17T23:00:00", "18T00:00:00"),
-                (HOUR.number, "20T00:00:00", "20T01:00:00"),
-                (MINUTE.number, "17T22:59:00", "17T23:00:00"),
-                (MINUTE.number, "20T01:00:00", "20T01:01:00"),
+                (DAY.number, ("18T00:00:00", "20T00:00:00", 1)),
+                (HOUR.number, ("17T23:00:00", "18T00:00:00", 1)),
+                (HOUR.number, ("20T00:00:00", "20T02:00:00", 1)),
+                (MINUTE.number, ("17T22:59:00", "17T23:00:00", 1)),
+                (MINUTE.number, ("20T01:59:00", "20T02:00:00", -1)),
             ],
-            [("17T22:58:59.5", "17T22:59:00"), ("20T01:01:00", "20T01:01:00.000001")],
+            [("17T22:58:59.5", "17T22:59:00", 1), ("20T01:59:00", "20T01:59:00.000001", 1)],
         ),
-        ("18T06:01:02", "18T06:01:03", [], [("18T06:01:02", "18T06:01:03")]),
+        ("18T06:01:02", "18T06:01:03", [], [("18T06:01:02", "18T06:01:03", 1)]),
     ],
 )
 def test_the_parts_of_a_range(
-    start: str, end: str, windows: list[tuple[int, str, str]], edges: list[tuple[str, str]]
+    start: str, end: str, windows: list[tuple[int, Told]], edges: list[Told]
 ) -> None:
+    def part(told: Told) -> Part:
+        return Part(at(told[0]), at(told[1]), told[2])
+
     found = cover(at(start), at(end), OF_INCIDENTS)
-    assert sorted(found[0]) == sorted(Window(each[0], at(each[1]), at(each[2])) for each in windows)
-    assert found[1] == [Edge(at(each[0]), at(each[1])) for each in edges]
+    assert sorted(found.windows) == sorted(Window(level, part(told)) for level, told in windows)
+    assert sorted(found.edges) == sorted(map(part, edges))
 
 
 def test_a_range_of_years_is_of_few_buckets() -> None:
-    windows, _ = cover(at("18T06:01:02"), at("18T06:01:02").replace(year=2036), OF_RUNS)
+    made = cover(at("18T06:01:02"), at("18T06:01:02").replace(year=2036), OF_RUNS)
     widths = {level.number: level.width for level in OF_RUNS}
-    assert sum((w.end - w.start) // widths[w.level] for w in windows) < 300
+    found = [(part.end - part.start) // widths[number] for number, part in made.windows]
+    assert sum(found) < 170
