@@ -31,7 +31,7 @@ Ask = Callable[[str], Awaitable[None]]
 @pytest.mark.parametrize(
     ("broker_name", "seconds"),
     [
-        pytest.param("the embedded broker", 5.0, id="quick"),
+        pytest.param("the embedded broker", 2.0, id="quick"),
         pytest.param("the embedded broker", 15.0, id="embedded"),
         pytest.param("Apache Kafka", 15.0, id="apache"),
     ],

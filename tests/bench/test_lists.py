@@ -37,7 +37,7 @@ class Size:
 
 
 SIZES = [
-    pytest.param(Size(runs_a_day=250, days=20, few_days=4, times=20, seconds=1), id="quick"),
+    pytest.param(Size(runs_a_day=250, days=10, few_days=2, times=10, seconds=0.5), id="quick"),
     pytest.param(Size(runs_a_day=1_000, days=500, few_days=5, times=200, seconds=3), id="full"),
 ]
 

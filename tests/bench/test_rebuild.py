@@ -29,7 +29,7 @@ from tests.stack.waiting import until
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 FULL: Final = 500_000
-QUICK: Final = 30_000
+QUICK: Final = 20_000
 EVENTS_PER_SECOND: Final = 500
 MOST_BYTES: Final = 500_000_000
 MOST_P99_MS: Final = 1000
@@ -70,6 +70,8 @@ async def test_rebuild(
         assert most < MOST_BYTES
         figures.add(f"rebuild, {broker_name}", many / seconds, "events/s", floor, many)
         figures.add(f"memory of a process of it, {broker_name}", most / 1e6, "MB")
+        if many == QUICK:
+            return
         async with _live(backlog, database_url, variables) as visible:
             times = Times()
             warm = time.monotonic() + WARM_UP_S
@@ -81,8 +83,7 @@ async def test_rebuild(
         figures.add(f"rebuild {beside}", many / seconds, "events/s", None, many)
         figures.add(f"freshness during a rebuild {beside}, p50", times.p50, "ms", None)
         figures.add(f"freshness during a rebuild {beside}, p99", times.p99, "ms", None)
-        if many == FULL:
-            assert times.p99 < MOST_P99_MS
+        assert times.p99 < MOST_P99_MS
 
 
 async def _nothing() -> None:
