@@ -86,7 +86,9 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
 
 
 KNOWN_TOKENS: Final = 1_024
-"""Good tokens that are known again; a client sends the same one with every request."""
+"""Tokens that are known again; a client sends the same one with every request."""
+LONGEST_KNOWN: Final = 8_192
+"""Most characters of one of them: anybody may send what is none."""
 
 
 class Verifier:
@@ -104,10 +106,11 @@ class Verifier:
         if token is None:
             raise Unauthenticated(MISSING, "a bearer token is needed")
         try:
-            key = await self._keys.find(_kid(token))
+            is_long = len(token) > LONGEST_KNOWN
+            key = await self._keys.find((_kid if is_long else _known_kid)(token))
             if key is None:
                 raise jwt.InvalidKeyError("unknown key")
-            bearer = self._verified(token, key)
+            bearer = (self._verify if is_long else self._verified)(token, key)
             if bearer.expires_at <= time.time():
                 raise jwt.ExpiredSignatureError("expired")
         except jwt.PyJWTError as error:
@@ -129,11 +132,13 @@ class Verifier:
         return _bearer(claims)
 
 
-@lru_cache(KNOWN_TOKENS)
 def _kid(token: str) -> str | None:
     """Return which key a token says it is signed with; nothing is known of it yet."""
     kid: str | None = jwt.get_unverified_header(token).get("kid")
     return kid
+
+
+_known_kid: Final = lru_cache(KNOWN_TOKENS)(_kid)
 
 
 def _bearer(claims: dict[str, Any]) -> Bearer:
@@ -155,7 +160,7 @@ def _bearer(claims: dict[str, Any]) -> Bearer:
 def _instant(seconds: float) -> float:
     """Return seconds since 1970. Raises InvalidTokenError for a number no clock will reach."""
     try:
-        return float(seconds)
+        return float(int(seconds))  # as it is compared when the token is verified
     except OverflowError:
         raise jwt.InvalidTokenError("exp") from None
 

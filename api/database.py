@@ -73,6 +73,14 @@ class NotMigrated(Unavailable):
         super().__init__("not_migrated", detail, retry_after=10)
 
 
+class OtherReadModel(Unavailable):
+    """The views are of another version."""
+
+    def __init__(self) -> None:
+        detail = "the views were made by another version: run `runfold rebuild`"
+        super().__init__("other_read_model", detail, retry_after=10)
+
+
 def open_pool(database_url: str) -> Pool:
     """Return a pool that connects when it is first needed, and again after an outage.
 

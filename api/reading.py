@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from api.auth import Bearer, Forbidden, Role
-from api.database import ACQUIRE_TIMEOUT_S, Connection, NotMigrated, Pool, reachable
+from api.database import ACQUIRE_TIMEOUT_S, Connection, NotMigrated, OtherReadModel, Pool, reachable
 from api.parameters import Parameters, WaitFor
 from api.problems import NotFound, Unavailable
 from contracts.outage import Outage
@@ -152,7 +152,8 @@ async def enter(connection: Connection, bearer: Bearer, generation: str | None =
     """Make a transaction one in which the bearer's projects are all there is.
 
     Returns the name of the generation, by default the active one, whose tables those of the
-    statements are then. Raises `NotMigrated`, and `NotFound` when the one named is not there.
+    statements are then. Raises `NotMigrated`, `OtherReadModel`, and `NotFound` when the one named
+    is not there.
     """
     bounds = (
         list(bearer.projects or ()),
@@ -165,8 +166,10 @@ async def enter(connection: Connection, bearer: Bearer, generation: str | None =
             raise NotFound("generation")
         return generation
     row = await connection.fetchrow(BEGIN_ACTIVE, *bounds)
-    if row is None or row["read_model"] != VERSION:
+    if row is None:
         raise NotMigrated
+    if row["read_model"] != VERSION:
+        raise OtherReadModel
     return str(row["name"])
 
 

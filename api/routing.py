@@ -9,12 +9,13 @@ the description of all of them.
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, cast
+from inspect import iscoroutinefunction
+from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
 
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, _effective_route_context_var
 from pydantic import BaseModel, ValidationError
 
 from api.parameters import repeatable
@@ -28,7 +29,10 @@ class PlannedRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what answers a request."""
-        plan = _plan(self.dependant)
+        # what is included knows its own dependencies and those it is included with
+        context = _effective_route_context_var.get()
+        of = self if context is None or context.original_route is not self else context
+        plan = _plan(of.dependant)
         if plan is None:
             return super().get_route_handler()
         endpoint = self.endpoint
@@ -98,7 +102,9 @@ def _query(
     try:
         return model.model_validate(said)
     except ValidationError as error:
-        errors += ({**each, "loc": ("query", *each["loc"])} for each in error.errors())
+        errors += (
+            {**each, "loc": ("query", *each["loc"])} for each in error.errors(include_url=False)
+        )
         return None
 
 
@@ -107,9 +113,10 @@ def _plan(endpoint: Dependant) -> _Plan | None:
     if any(map(_is_more, tree)) or any(each.path_params or each.query_params for each in tree[1:]):
         return None
     query = None
-    if endpoint.query_params:
-        (field,) = endpoint.query_params
-        model = cast(type[BaseModel], field.field_info.annotation)
+    for field in endpoint.query_params:
+        model = field.field_info.annotation
+        if len(endpoint.query_params) > 1 or not _is_model(model):
+            return None
         query = field.name, model, repeatable(model)
     steps: list[_Step] = []
     return _Plan(steps, _step(endpoint, steps, {}), endpoint.path_params, query)
@@ -121,10 +128,17 @@ def _within(dependant: Dependant) -> Iterator[Dependant]:
         yield from _within(each)
 
 
+def _is_model(annotation: object) -> TypeGuard[type[BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
 def _is_more(dependant: Dependant) -> bool:
     """Whether something is asked for that is not planned here."""
+    call = dependant.call
     return bool(
-        dependant.header_params
+        not (iscoroutinefunction(call) or iscoroutinefunction(type(call).__call__))
+        or not dependant.use_cache
+        or dependant.header_params
         or dependant.cookie_params
         or dependant.body_params
         or dependant.response_param_name

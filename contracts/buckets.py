@@ -36,8 +36,8 @@ OF_RUNS: Final[Sequence[Level]] = (
 )
 """Levels by which all runs are counted, the widest first.
 
-A day has as many counts as there are kinds of runs and workers, and a month hardly more: with
-wider buckets a range of years costs about as much as one of days.
+A day has about as many counts as there are kinds of runs and workers, and many days hardly more:
+with wide buckets a range of years costs about as much as one of days.
 """
 
 OF_INCIDENTS: Final[Sequence[Level]] = (DAY, HOUR, MINUTE)

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from contracts.read_model import CONTROL_SCHEMA
 from projector import generations
-from projector.errors import DatabaseTooOld
+from projector.database import connected
+from projector.errors import DatabaseTooOld, GenerationOutdated
 
 FIRST_GENERATION: Final = "main"
 OLDEST_SERVER: Final = 18
@@ -28,6 +29,20 @@ def migrate(database_url: str) -> None:
     PostgreSQL 18, `asyncpg.PostgresError` or `OSError` when the database is not to be had.
     """
     asyncio.run(_migrate(database_url))
+
+
+def outdated(database_url: str) -> GenerationOutdated | None:
+    """Return what is to be said when the active generation is of another version, else None."""
+    return asyncio.run(_outdated(database_url))
+
+
+async def _outdated(database_url: str) -> GenerationOutdated | None:
+    async with connected(database_url) as connection:
+        try:
+            await generations.resolve(connection)
+        except GenerationOutdated as error:
+            return error
+    return None
 
 
 async def _migrate(database_url: str) -> None:

@@ -41,18 +41,20 @@ QUEUE: Final = f"""
 # another: when it first changed its state, or else when it last changed at all.
 COMMAND: Final = """
     -- approval command: what became of a decision
-    SELECT row_to_json(line)::text AS command
-    FROM (SELECT) AS one
-    LEFT JOIN runfold.command c ON c.command_id = $2::uuid
-    LEFT JOIN item t ON t.entity = $1::uuid AND t.rank = 8
-    CROSS JOIN LATERAL (
-        SELECT coalesce(c.run_id, t.run_id) AS run_id,
+    WITH made AS MATERIALIZED (
+        SELECT c.command_id,
+            coalesce(c.run_id, t.run_id) AS run_id,
             coalesce(c.project_id, t.project_id) AS project_id,
             coalesce(c.run_version, t.run_version) AS run_version,
             coalesce(c.decision, t.status) AS decision,
             coalesce(c.decided_at, t.ts) AS decided_at,
             coalesce(c.published_at, t.event_time) AS published_at
-    ) AS made
+        FROM (SELECT) AS one
+        LEFT JOIN runfold.command c ON c.command_id = $2::uuid
+        LEFT JOIN item t ON t.entity = $1::uuid AND t.rank = 8
+    )
+    SELECT row_to_json(line)::text AS command
+    FROM made
     LEFT JOIN run_fact f ON f.run_id = made.run_id AND f.project_id = made.project_id
     CROSS JOIN LATERAL (
         SELECT $2::uuid AS command_id, made.run_id, made.decision,
@@ -68,7 +70,7 @@ COMMAND: Final = """
                     AND s.changed_at > made.decided_at), f.event_time))
             END AS applied_at
     ) AS line
-    WHERE c.command_id IS NOT NULL OR f.run_id IS NOT NULL
+    WHERE made.command_id IS NOT NULL OR f.run_id IS NOT NULL
 """
 
 

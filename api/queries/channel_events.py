@@ -60,8 +60,8 @@ class EventPage:
 
 async def newest(snapshot: Snapshot, where: EventFilter, limit: int) -> EventPage:
     """Return the newest events that `where` finds."""
-    if where.provider_prefix:
-        # a prefix may be of one event or of all
+    if where.provider_prefix or where.channel_type is not None:
+        # a prefix may be of one event or of all, and so may a channel
         await snapshot.plan_by_values()
     bind = Arguments()
     many = bind.bind(limit, "bigint")

@@ -167,6 +167,8 @@ async def dead_letters(
     snapshot: Snapshot, where: DeadLetterFilter, after: int | None, limit: int
 ) -> DeadLetterPage:
     """Return the dead letters that `where` finds, newest first, one more than `limit`."""
+    # a reason, a topic or a state may be of one letter or of all
+    await snapshot.plan_by_values()
     bind = Arguments()
     conditions = _conditions(bind, where)
     counted = await snapshot.one(DEAD_LETTERS_TOTAL.format(within=every(conditions)), *bind)

@@ -1,11 +1,13 @@
 """How many runs a filter finds, exactly, without counting them: from the stored counts."""
 
+from datetime import datetime
 from typing import Final
 
 from api.queries.arguments import Arguments, every
 from api.queries.run_filter import RunFilter
-from api.queries.windows import BEGINNING, END, Part, Window, cover
+from api.queries.windows import Part, Window, cover
 from contracts import buckets
+from contracts.buckets import ORIGIN
 
 OF_ALL_TIME: Final = [f"c.level = {buckets.OF_ALL_TIME}", "c.bucket = '-infinity'"]
 
@@ -29,8 +31,15 @@ def total(bind: Arguments, where: RunFilter, combination: str) -> str:
 
     `combination` is the name under which the statement has the combinations of all time.
     """
-    if where.is_ranged:
-        return _of_range(bind, where)
+    if where.before is not None:
+        return _within(bind, where, where.after or ORIGIN, where.before)
+    everything = _of_all_time(bind, where, combination)
+    if where.after is None:
+        return everything
+    return f"({everything} - {_within(bind, where, ORIGIN, where.after)})"
+
+
+def _of_all_time(bind: Arguments, where: RunFilter, combination: str) -> str:
     if where.incident is not None:
         conditions = [*OF_ALL_TIME, *_chosen(bind, where, "c")]
         return f"""
@@ -47,9 +56,9 @@ def _chosen(bind: Arguments, where: RunFilter, table: str) -> list[str]:
     return [named, *where.chosen(bind, table)]
 
 
-def _of_range(bind: Arguments, where: RunFilter) -> str:
+def _within(bind: Arguments, where: RunFilter, start: datetime, end: datetime) -> str:
     levels = buckets.OF_RUNS if where.incident is None else buckets.OF_INCIDENTS
-    windows, edges = cover(where.after or BEGINNING, where.before or END, levels)
+    windows, edges = cover(start, end, levels)
     whole = _buckets(bind, where, windows) if windows else NONE
     rest = _edges(bind, where, edges) if edges else NONE
     return f"({whole} + {rest})"

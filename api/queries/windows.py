@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
-from contracts.buckets import ORIGIN, Level
+from contracts.buckets import Level
 
-# PostgreSQL's -infinity and infinity, to asyncpg.
-BEGINNING: Final = ORIGIN
 END: Final = datetime.max.replace(tzinfo=UTC)
+"""The last instant that can be told."""
 
 
 class Part(NamedTuple):
@@ -65,10 +64,8 @@ def _make(start: datetime, end: datetime, sign: int, levels: Sequence[Level], ma
 
 
 def _nearest(moment: datetime, level: Level) -> datetime:
-    """Return the bound of buckets that is nearest; the end of time is one."""
-    if moment == END:
-        return END
+    """Return the bound of buckets that is nearest; after the last one the one before it."""
     floor = level.floor(moment)
-    if moment - floor <= level.width / 2:
+    if moment - floor <= level.width / 2 or floor > END - level.width:
         return floor
-    return floor + level.width if floor <= END - level.width else END
+    return floor + level.width

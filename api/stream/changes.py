@@ -99,6 +99,8 @@ async def since(snapshot: Snapshot, place: str, projects: list[str] | None) -> C
     now = await here(snapshot)
     if not _PLACE.fullmatch(place) or await _is_lost(snapshot, place):
         return Changes(place, now, is_lost=True)
+    # the log may hold a few changes at one time and very many at another
+    await snapshot.plan_by_values()
     rows = await snapshot.connection.fetch(SINCE, place, projects, MOST_CHANGES + 1)
     if len(rows) > MOST_CHANGES:
         return Changes(place, now, is_lost=True)

@@ -31,7 +31,10 @@ def migrate() -> None:
     settings = load(DatabaseSettings)
     with faults_named(settings.database_url):
         migration.migrate(settings.database_url)
+        outdated = migration.outdated(settings.database_url)
     typer.echo(f"the database at {place(settings.database_url)} has the current schema")
+    if outdated is not None:
+        typer.echo(f"runfold: {outdated}", err=True)
 
 
 @app.command()

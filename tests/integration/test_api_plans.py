@@ -14,7 +14,7 @@ import pytest
 
 from api.auth import Bearer, Role
 from api.database import open_pool
-from api.queries import catalogue, channel_events, runs
+from api.queries import approvals, catalogue, channel_events, runs
 from api.queries.catalogue import RevisionFilter, RevisionKey
 from api.queries.channel_events import EventFilter
 from api.queries.run_filter import RunFilter
@@ -225,11 +225,18 @@ async def test_other_lists_read_no_more_than_their_page(views: Views, bearer: Be
             explained = Explained(snapshot.connection, snapshot.generation)
             await catalogue.revisions(explained, RevisionFilter(mine, status), after, PAGE)
         assert read(explained.nodes, "contract_revision") <= PAGE + ranges * (PAGE + 1)
-    for channel in (None, "telegram"):
+    for channel in (None, "telegram", "none"):
         async with views.snapshot(bearer) as snapshot:
             explained = Explained(snapshot.connection, snapshot.generation)
             await channel_events.newest(explained, EventFilter(mine, channel, None), PAGE)
         assert read(explained.nodes, "inbound") <= ranges * PAGE
+
+
+async def test_what_became_of_a_decision_is_found_by_keys(views: Views) -> None:
+    async with views.snapshot(BEARERS[0]) as snapshot:
+        explained = Explained(snapshot.connection, snapshot.generation)
+        assert await approvals.command(explained, str(UUID(int=1))) is None
+    assert read(explained.nodes, "run_fact") == 0
 
 
 async def test_an_event_is_found_by_its_whole_provider_id(views: Views) -> None:

@@ -117,7 +117,7 @@ async def test_the_active_generation_is_read_and_no_other(
         swaps += 1
     assert (swaps, totals) == (20, {0, 1})
     await owner.execute("UPDATE runfold.generation SET read_model = 999 WHERE name = 'main'")
-    await client.fails("/v1/runs", 503, "not_migrated")
+    await client.fails("/v1/runs", 503, "other_read_model")
     await owner.close()
 
 

@@ -1,4 +1,4 @@
-"""Whole buckets and two edges make up any range, each instant of it once."""
+"""Whole buckets and two edges make up any range, each instant of it once in the sum."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.queries.windows import BEGINNING, END, Cover, Part, Window, cover
-from contracts.buckets import DAY, HOUR, MINUTE, OF_INCIDENTS, OF_RUNS, Level
+from api.queries.windows import END, Cover, Part, Window, cover
+from contracts.buckets import DAY, HOUR, MINUTE, OF_INCIDENTS, OF_RUNS, ORIGIN, Level
 
 MOMENTS = st.one_of(
     st.datetimes(timezones=st.just(UTC)),
     st.datetimes(datetime(2026, 5, 17), datetime(2026, 5, 20), timezones=st.just(UTC)),
-    st.sampled_from([BEGINNING, END, datetime(9999, 12, 31, 5, tzinfo=UTC)]),
+    st.sampled_from([ORIGIN, END, datetime(9999, 12, 31, 5, tzinfo=UTC)]),
 )
 
 
@@ -39,8 +39,7 @@ def test_the_parts_are_the_range(start: datetime, end: datetime, levels: Sequenc
 def test_windows_are_whole_buckets(start: datetime, end: datetime, levels: Sequence[Level]) -> None:
     widths = {level.number: level.width for level in levels}
     for number, part in cover(start, end, levels).windows:
-        bounds = [part.start] + [part.end] * (part.end != END)
-        assert all(not (bound - BEGINNING) % widths[number] for bound in bounds)
+        assert all(not (bound - ORIGIN) % widths[number] for bound in (part.start, part.end))
 
 
 @given(MOMENTS, MOMENTS, LEVELS)
