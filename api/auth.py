@@ -7,16 +7,19 @@ that does not suffice is 403.
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar, TypeVarTuple, cast
 
 import jwt
 
 from api.keys import Key, Keys
 from api.problems import Problem
+
+Rest = TypeVarTuple("Rest")
+T = TypeVar("T")
 
 REQUIRED_CLAIMS: Final = ["exp", "iss", "aud", "sub"]
 REALM: Final = 'Bearer realm="runfold"'
@@ -91,12 +94,22 @@ LONGEST_KNOWN: Final = 8_192
 """Most characters of one of them: anybody may send what is none."""
 
 
+def _remembering(read: Callable[[str, *Rest], T]) -> Callable[[str, *Rest], T]:
+    """Return a function of a token that remembers what it has returned, but for long ones."""
+    known = cast("Callable[[str, *Rest], T]", lru_cache(KNOWN_TOKENS)(read))
+
+    def remembered(token: str, *rest: *Rest) -> T:
+        return (known if len(token) <= LONGEST_KNOWN else read)(token, *rest)
+
+    return remembered
+
+
 class Verifier:
     """Turns a token into its bearer."""
 
     def __init__(self, keys: Keys, issuer: str, audience: str) -> None:
         self._keys, self._issuer, self._audience = keys, issuer, audience
-        self._verified = lru_cache(KNOWN_TOKENS)(self._verify)
+        self._bearer = _remembering(self._verify)
 
     async def bearer(self, token: str | None) -> Bearer:
         """Return who holds the token. Raises `Unauthenticated`.
@@ -106,11 +119,10 @@ class Verifier:
         if token is None:
             raise Unauthenticated(MISSING, "a bearer token is needed")
         try:
-            is_long = len(token) > LONGEST_KNOWN
-            key = await self._keys.find((_kid if is_long else _known_kid)(token))
+            key = await self._keys.find(_kid(token))
             if key is None:
                 raise jwt.InvalidKeyError("unknown key")
-            bearer = (self._verify if is_long else self._verified)(token, key)
+            bearer = self._bearer(token, key)
             if bearer.expires_at <= time.time():
                 raise jwt.ExpiredSignatureError("expired")
         except jwt.PyJWTError as error:
@@ -132,13 +144,11 @@ class Verifier:
         return _bearer(claims)
 
 
+@_remembering
 def _kid(token: str) -> str | None:
     """Return which key a token says it is signed with; nothing is known of it yet."""
     kid: str | None = jwt.get_unverified_header(token).get("kid")
     return kid
-
-
-_known_kid: Final = lru_cache(KNOWN_TOKENS)(_kid)
 
 
 def _bearer(claims: dict[str, Any]) -> Bearer:

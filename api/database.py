@@ -34,8 +34,9 @@ SESSION: Final = {
     # Requests are short and many: compiling or parallel workers would cost more than they save.
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
-    # Planning would be half of a request. Every statement goes from key to key by the indexes made
-    # for it, so one plan suits all values, and tables however large they have become since.
+    # Planning would be half of a request. Statements go from key to key by the indexes made for
+    # them, so one plan suits all values, and tables however large they have become since; those
+    # whose way depends on the values say so (`Snapshot.plan_by_values`).
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",

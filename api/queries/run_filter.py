@@ -26,11 +26,6 @@ class RunFilter:
         """Whether runs of some states or remediation statuses only are meant."""
         return self.states is not None or self.statuses is not None
 
-    @property
-    def is_ranged(self) -> bool:
-        """Whether runs of some time only are meant."""
-        return self.after is not None or self.before is not None
-
     def chosen(self, bind: Arguments, table: str) -> list[str]:
         """Return the conditions on project, state and remediation status."""
         wanted = {"project_id": self.projects, "state": self.states, "status": self.statuses}

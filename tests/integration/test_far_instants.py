@@ -1,6 +1,8 @@
 """The first and the last instant are times like others: clocks never set, deadlines never due."""
 
+import itertools
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from tests.reference import Record
 from tests.unit.event_samples import REQUIRED, as_bytes, most
 
 FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
+BEFORE_LAST = "9999-12-31T23:59:59.999998Z"
 USUAL = "2026-05-18T06:00:00Z"
 PAGES = ("/v1/runs", "per_page"), ("/v1/contracts", "limit")
 
@@ -73,3 +76,28 @@ async def test_pages_go_on_over_them(bench: Bench, database_url: str) -> None:
                     break
                 query["cursor"] = page["next_cursor"]
             assert found == whole[name]
+
+
+ENDS = [FIRST, "0001-01-01T00:00:00.000001Z", USUAL, "9999-12-31T23:59:49Z", BEFORE_LAST, LAST]
+
+
+async def test_totals_of_ranges_are_exact_to_them(bench: Bench, database_url: str) -> None:
+    await bench.check(history(), seed=3, count=1)
+    async with asking(database_url) as asker:
+        whole = (await asker.get("/v1/runs"))["runs"]
+        assert len(whole) == 3
+        for after, before in itertools.product([None, *ENDS], repeat=2):
+            asked: dict[str, Any] = {"created_after": after, "created_before": before}
+            asked = {name: bound for name, bound in asked.items() if bound is not None}
+            page = await asker.get("/v1/runs", **asked)
+            found = [
+                run
+                for run in whole
+                if (after is None or instant(run["created_at"]) >= instant(after))
+                and (before is None or instant(run["created_at"]) < instant(before))
+            ]
+            assert (page["runs"], page["total"]) == (found, len(found)), asked
+
+
+def instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)

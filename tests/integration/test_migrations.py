@@ -7,6 +7,7 @@ import pytest
 
 from projector.migrate import migrate
 from tests.applying import workers
+from tests.command import runfold
 from tests.records import record
 from tests.unit.event_samples import least
 
@@ -40,3 +41,15 @@ async def test_the_cheaper_constraint_refuses_what_the_one_before_it_did(
                 await connection.execute("UPDATE g_main.item SET detail = $1", detail)
     finally:
         await connection.close()
+
+
+async def test_views_of_another_version_are_named(database_url: str) -> None:
+    variables = {"RUNFOLD_DATABASE_URL": database_url}
+    assert runfold("migrate", variables=variables).err == ""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("UPDATE runfold.generation SET read_model = 1")
+    await connection.close()
+    finished = runfold("migrate", variables=variables)
+    assert (finished.status, len(finished.err.splitlines())) == (0, 1)
+    assert "'main' has read model 1" in finished.err
+    assert "runfold rebuild" in finished.err

@@ -1,8 +1,11 @@
 """Bearer tokens: what verifies, what does not, and what a bearer may see."""
 
 import base64
+import gc
 import json
+import sys
 import time
+import tracemalloc
 from typing import Any
 
 import jwt
@@ -11,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from api.auth import Bearer, Role, Unauthenticated, Verifier
+from api.auth import LONGEST_KNOWN, Bearer, Role, Unauthenticated, Verifier
 from api.keys import Jwks, SharedSecret
 from contracts.approvals.jwks_url import REFRESH_S
 
@@ -241,3 +244,33 @@ async def test_a_token_known_to_be_good_is_not_once_its_key_is_gone() -> None:
     moment += REFRESH_S + 1
     with pytest.raises(Unauthenticated, match="signature"):
         await verifier.bearer(signed)
+
+
+async def test_a_part_of_a_second_is_no_longer_known_than_it_is_good(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verifier = by_secret()
+    end = int(time.time()) + 60
+    short = token(exp=end + 0.9)
+    assert (await verifier.bearer(short)).subject == "alice"
+    monkeypatch.setattr(time, "time", lambda: end + 0.3)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await verifier.bearer(short)
+
+
+async def test_long_texts_are_not_kept() -> None:
+    verifier = by_secret()
+    long = token(sub="a" * LONGEST_KNOWN)
+    gc.collect()
+    before = sys.getsizeof(long) * 50
+    tracemalloc.start()
+    try:
+        for number in range(100):
+            with pytest.raises(Unauthenticated):
+                await verifier.bearer(f"{number}{long}")
+            assert (await verifier.bearer(long)).subject == "a" * LONGEST_KNOWN
+        gc.collect()
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < before
