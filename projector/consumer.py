@@ -37,6 +37,8 @@ REVOCATION_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 1.0
 LEAVE_SECONDS: Final = 5.0
 METADATA_MS: Final = 10_000
+BACKLOG: Final = 1_000
+"""Records from which on a poll is taken to be one of many: the next is decoded meanwhile."""
 SEEKS: Final = "seeks"
 """Under which a poll says how often partitions had been sought when it was drained."""
 
@@ -140,7 +142,7 @@ class Consumer:
     async def handle(self, message: KafkaMessage) -> None:
         """Apply one poll: every record of it will be durable, or will be fetched again.
 
-        The end of it may still be being written afterwards: the next poll is decoded meanwhile.
+        The end of a large one may still be being written afterwards.
         """
         async with self._turn:
             # what was drained before a seek does not follow on from where we have gone back to,
@@ -191,6 +193,10 @@ class Consumer:
             watch = asyncio.create_task(self._watched(writing, records, started))
             self._watches.add(watch)
             watch.add_done_callback(self._watches.discard)
+        if len(records) < BACKLOG:
+            # what comes during the write is one poll then; drained now, the next would take the
+            # few records there are, and those after them would wait for two transactions
+            await self._applier.settled()
 
     async def _watched(
         self, writing: asyncio.Task[None], records: Sequence[PolledRecord], started: float

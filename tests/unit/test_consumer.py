@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
+from projector import consumer
 from projector.activation import Target
 from projector.applying import Applier, Write
 from projector.batch import Batch, Partition
@@ -51,10 +52,12 @@ class Table:
     def __init__(self) -> None:
         self.positions = {HERE: 100, THERE: 50}
         self.written: list[tuple[int, int, int]] = []
+        self.begun = asyncio.Event()
         self.may_write = asyncio.Event()
         self.may_write.set()
 
     async def write(self, _: object, batch: Batch, *__: object) -> None:
+        self.begun.set()
         await self.may_write.wait()
         for partition, move in batch.moves.items():
             if self.positions[partition] != move.start:
@@ -112,12 +115,37 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Consumer, "kafka", Kafka())
 
 
+@pytest.fixture
+def behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any poll is one of a backlog: its end may be written while the next is decoded."""
+    monkeypatch.setattr(consumer, "BACKLOG", 1)
+
+
 def event(partition: Partition, offset: int) -> Timed:
     value = least("project", project_id=f"{partition.partition}-{offset}")
     return Timed(*partition, offset, value=as_bytes(value))
 
 
 @pytest.mark.usefixtures("kafka")
+@pytest.mark.parametrize(("backlog", "at_once"), [(1, True), (2, True), (3, False)])
+async def test_only_a_poll_of_a_backlog_is_handled_before_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, backlog: int, *, at_once: bool
+) -> None:
+    monkeypatch.setattr(consumer, "BACKLOG", backlog)
+    worker = Worker()
+    worker.table.may_write.clear()
+    handled = asyncio.create_task(worker.poll(event(HERE, 100), event(HERE, 101)))
+    await worker.table.begun.wait()
+    for _ in range(10):  # turns of the loop in which it could be handled
+        await asyncio.sleep(0)
+    assert handled.done() is at_once
+    worker.table.may_write.set()
+    await handled
+    await worker.applier.settled()
+    assert worker.table.written == [(0, 102, 0)]
+
+
+@pytest.mark.usefixtures("kafka", "behind")
 async def test_a_poll_drained_before_a_seek_is_left_for_its_next_delivery() -> None:
     worker = Worker()
     # offset 100 is a transaction's marker: a hole that is still there after a seek
@@ -144,7 +172,7 @@ async def test_a_poll_drained_before_a_seek_is_left_for_its_next_delivery() -> N
     assert sorted(worker.table.written) == [(0, 104, 1), (1, 61, 0)]
 
 
-@pytest.mark.usefixtures("kafka")
+@pytest.mark.usefixtures("kafka", "behind")
 async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
     async def write(*_: object) -> None:
         raise KeyError("a defect")
@@ -156,7 +184,7 @@ async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
     assert isinstance(worker.consumer.failure, KeyError)
 
 
-@pytest.mark.usefixtures("kafka")
+@pytest.mark.usefixtures("kafka", "behind")
 async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_allowed() -> None:
     ended = asyncio.Event()
 
