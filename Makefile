@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# Each of the two has servers of its own; most of the time is spent waiting for processes.
+TWO_AT_ONCE := --numprocesses 2 --dist worksteal
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -18,7 +20,7 @@ demo: install ## show everything on this machine, until Ctrl-C
 	@$(BIN)/runfold demo
 
 test: install ## run the tests on an embedded database and an embedded broker
-	$(BIN)/pytest
+	$(BIN)/pytest $(TWO_AT_ONCE)
 
 lint: install ## check style, types and who may import whom
 	$(BIN)/ruff check

@@ -91,6 +91,9 @@ async def _started(settings: KafkaSettings) -> AIOKafkaProducer:
         except (KafkaError, OSError) as error:
             await out.stop()
             raise BrokerAway(settings.kafka_bootstrap) from error
+        except asyncio.CancelledError:
+            await out.stop()
+            raise
         else:
             return out
     raise AssertionError("unreachable: the last attempt returns or raises")

@@ -55,7 +55,7 @@ def directories(processes: list[psutil.Process]) -> set[Path]:
 
 @pytest.fixture
 def taken_port() -> Iterator[int]:
-    """A port somebody listens on already."""
+    """A port somebody listens on already: the demo takes one that is free, then."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield listening.getsockname()[1]
 
@@ -99,8 +99,8 @@ def test_the_demo_shows_runs_and_leaves_nothing_behind(taken_port: int) -> None:
     assert [it for it in mine if it.exists()] == []
 
 
-def test_a_demo_that_is_killed_takes_everything_with_it() -> None:
-    with running("demo") as demo:
+def test_a_demo_that_is_killed_takes_everything_with_it(taken_port: int) -> None:
+    with running("demo", variables={"RUNFOLD_API_PORT": str(taken_port)}) as demo:
         assert demo.stdout is not None
         words(demo.stdout, "URL")
         children = descendants(demo)
@@ -110,8 +110,8 @@ def test_a_demo_that_is_killed_takes_everything_with_it() -> None:
         assert left == []
 
 
-def test_a_demo_of_which_a_part_has_ended_says_so_and_ends() -> None:
-    with running("demo") as demo:
+def test_a_demo_of_which_a_part_has_ended_says_so_and_ends(taken_port: int) -> None:
+    with running("demo", variables={"RUNFOLD_API_PORT": str(taken_port)}) as demo:
         assert demo.stdout is not None
         words(demo.stdout, "URL")
         children = descendants(demo)

@@ -1,7 +1,10 @@
 """Records on their way to the topics: as they are, by key, confirmed, or named."""
 
+import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
@@ -13,7 +16,7 @@ from contracts.topics import MAX_MESSAGE_BYTES
 from projector import publishing
 from projector.demo.broker import EmbeddedBroker
 from projector.jsonl import Record
-from projector.publishing import paced, publish
+from projector.publishing import paced, producer, publish
 from projector.topics import create_topics
 
 PARTITIONS = 3
@@ -87,3 +90,27 @@ async def test_a_broker_that_dies_meanwhile_is_a_named_failure(
 
         with pytest.raises(OperationError, match=r"line [12]: not delivered to project: "):
             await publish(settings, records(), "line")
+
+
+async def test_a_producer_that_is_given_up_while_it_starts_is_stopped() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, of: complaints.append(of))
+    asked = asyncio.Event()
+
+    async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(says_nothing, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{port}")
+        starting = asyncio.create_task(producer(settings).__aenter__())
+        await asked.wait()
+        starting.cancel()
+        await asyncio.wait({starting})
+    assert starting.cancelled()
+    del starting
+    gc.collect()
+    assert complaints == []
