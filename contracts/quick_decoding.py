@@ -27,8 +27,10 @@ MOST_BRACKETS: Final = 100
 """So are values that may be nested deeper than the models read (199 levels)."""
 SHORT: Final = 1000
 """Values that cannot be nested so deep without arrays: a level takes five bytes, `{"":}`."""
-REMEMBERED: Final = 16_384
-"""Texts of one kind whose values are remembered: ids and instants of a run repeat."""
+REMEMBERED: Final = 2_048
+"""Texts of one kind whose values are remembered: ids of a run repeat."""
+TO_SECONDS: Final = len("2026-05-18T06:00:00Z")
+TO_MICROSECONDS: Final = len("2026-05-18T06:00:00.000000Z")
 SURE_DIGITS: Final = 15
 """Longest number whose 64-bit float has the same digits."""
 
@@ -188,13 +190,33 @@ def _remembered(pattern: str, convert: Callable[[str], Any]) -> Callable[[str], 
     return remembered
 
 
-_instant: Final = _remembered(fields.TIMESTAMP, fields.instant)
+_is_timestamp: Final = re.compile(fields.TIMESTAMP).fullmatch
+
+
+def _instant(text: str) -> datetime:
+    """Return the instant of a timestamp. Raises ValueError for what is none.
+
+    Nearly all are in UTC, to the second or the microsecond. What Python's own reader takes besides
+    them and has these marks in these places is a day of a week, and the hour 24.
+    """
+    if (
+        text[-1:] == "Z"
+        and text[10:11] == "T"
+        and text[13:14] == text[16:17] == ":"
+        and (len(text) == TO_SECONDS or (len(text) == TO_MICROSECONDS and text[19] == "."))
+        and text[5] != "W"
+        and text[11:13] != "24"
+    ):
+        return datetime.fromisoformat(text)
+    if _is_timestamp(text) is None:
+        raise ValueError(text)
+    return fields.instant(text)
 
 
 def _instant_with_offset(text: str) -> datetime:
     if text[-1:] not in "Zz" and text[-6:-5] not in "+-":
         raise ValueError(text)
-    return cast(datetime, _instant(text))
+    return _instant(text)
 
 
 _CONVERSIONS: Final[dict[Any, Callable[[Any], Any]]] = {

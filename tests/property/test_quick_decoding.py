@@ -6,8 +6,10 @@ from collections import Counter
 
 import pytest
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from contracts.decoding import Undecodable, by_models, decode
+from contracts.events import fields
 from contracts.quick_decoding import MOST_BYTES, QuickReader
 from contracts.topics import TOPICS
 from projector.demo.generate import history
@@ -99,3 +101,25 @@ def test_what_only_the_models_read_is_the_same_kind_of_event() -> None:
         long = value.ljust(MOST_BYTES + 1)
         assert READERS[topic.suffix].read(long) is None
         assert decode(topic.suffix, long) == decode(topic.suffix, value)
+
+
+TIMES = st.from_regex(fields.TIMESTAMP, fullmatch=True) | st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(
+        ["2026-05-18", "2026-W20-1", "20260518", "2026-W201", "0000-01-01", "2026-5-18x"]
+    ),
+    st.sampled_from("Tt W"),
+    st.sampled_from(["06:01:48", "24:00:00", "23:59:60", "060148.1", "6:01:48x", "06:01:4\u0668"]),
+    st.sampled_from(["", ".1", ",123456", ".123456", ".1234567", ".12345x", "+00:00"]),
+    st.sampled_from(["Z", "z", "", "+08:00", "-0000", "+00:00:00"]),
+)
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(TIMES)
+@example("2026-05-18T24:00:00Z")
+@example("2026-W20-1T06:01:48Z")
+@example("2026-05-18T06:01:48,123456Z")
+def test_timestamps(text: str) -> None:
+    for name in ("created_at", "completed_at"):
+        assert_same("step-journal", as_bytes(most("step-journal", **{name: text})))
