@@ -131,6 +131,9 @@ def _run(
 ) -> None:
     import asyncio
 
+    from projector.rebuild import crew
+
+    crew.get_ready()
     from projector.commands.rebuild_progress import shown
     from projector.rebuild import run
     from projector.rebuild.plan import Options

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import get_context, parent_process, resource_tracker
+from multiprocessing import forkserver, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from typing import Any, Final
 
@@ -27,6 +27,12 @@ CONTEXT: Final = get_context("forkserver")
 CONTEXT.set_forkserver_preload(["projector.rebuild.load", "projector.rebuild.derive"])
 NICE: Final = 3
 """Live workers and readers go first where processors are scarce."""
+
+
+def get_ready() -> None:
+    """Begin to import what the processes need, while the caller goes on with its own work."""
+    with _no_interrupts():
+        forkserver.ensure_running()
 
 
 async def work(jobs: Sequence[tuple[Job, tuple[Any, ...]]]) -> None:
