@@ -1,13 +1,17 @@
 """Kafka consumers that read what they are told to: without a group, committing nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from itertools import groupby
+from operator import attrgetter
+from typing import Any, TypeAlias
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.settings import KafkaSettings, kafka_connection
+
+Offsets: TypeAlias = dict[TopicPartition, int]
 
 
 @asynccontextmanager
@@ -34,3 +38,16 @@ async def log_reader(
         yield kafka
     finally:
         await kafka.stop()
+
+
+async def topic_by_topic(
+    ask: Callable[[Sequence[TopicPartition]], Awaitable[Offsets]], wanted: Sequence[TopicPartition]
+) -> Offsets:
+    """Return the offsets that a consumer's `ask` says of partitions, asked for all topics at once.
+
+    A call learns of one new topic in each of its attempts, and waits 100 ms before the next.
+    Raises what `ask` raises.
+    """
+    topics = [[*some] for _, some in groupby(wanted, attrgetter("topic"))]
+    answers = await asyncio.gather(*map(ask, topics))
+    return {partition: offset for answer in answers for partition, offset in answer.items()}

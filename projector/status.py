@@ -13,7 +13,7 @@ from contracts.settings import KafkaSettings
 from contracts.times import rfc3339
 from contracts.topics import TOPICS, topic_name
 from projector.database import active_generation
-from projector.log_reader import log_reader
+from projector.log_reader import log_reader, topic_by_topic
 from projector.topics import BrokerAway, partition_counts
 
 GONE_SECONDS: Final = 30
@@ -179,7 +179,7 @@ async def broker_ends(settings: KafkaSettings) -> dict[tuple[str, int], int]:
         return {}
     try:
         async with log_reader(settings, "runfold status") as consumer:
-            ends = await consumer.end_offsets(wanted)
+            ends = await topic_by_topic(consumer.end_offsets, wanted)
     except KafkaError as error:
         raise BrokerAway(settings.kafka_bootstrap) from error
     return {(at.topic, at.partition): end for at, end in ends.items()}

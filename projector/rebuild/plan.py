@@ -15,12 +15,14 @@ from contracts.settings import KafkaSettings
 from contracts.topics import TOPICS, topic_name
 from projector import jsonl
 from projector.batch import Partition
-from projector.log_reader import log_reader
+from projector.log_reader import log_reader, topic_by_topic
 from projector.topics import BrokerAway, partition_counts
 
 ANSWER_SECONDS: Final = 30
 """How long the broker may take to say where its partitions end."""
 POLL_MS: Final = 100
+FETCH_MS: Final = 50
+"""How long the broker waits for records where there are none: at the end, where it is asked."""
 
 
 class Options(BaseModel):
@@ -192,8 +194,8 @@ async def spans(settings: KafkaSettings) -> dict[Partition, Span]:
             raise TopicMissing(name)
     wanted = [TopicPartition(name, n) for name in names for n in range(counts[name])]
     try:
-        async with log_reader(settings, "runfold rebuild") as consumer:
-            first = await consumer.beginning_offsets(wanted)
+        async with log_reader(settings, "runfold rebuild", fetch_max_wait_ms=FETCH_MS) as consumer:
+            first = await topic_by_topic(consumer.beginning_offsets, wanted)
             end = await _ends(consumer, wanted)
     except (KafkaError, TimeoutError) as error:
         raise BrokerAway(settings.kafka_bootstrap) from error
