@@ -31,6 +31,7 @@ async def floor(settings: ProjectorSettings, events: int) -> float:
         group_id=settings.group_id,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",
         fetch_max_bytes=settings.poll_max_bytes,
         max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
         fetch_max_wait_ms=100,

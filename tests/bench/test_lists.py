@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from itertools import cycle
 from json import loads
 
 import asyncpg
@@ -72,7 +74,8 @@ class _Lists:
                 reference = Reference(self._few, few)
                 self._add(f"run list of {self._many}, p50", p50, reference, self._size.times)
                 await self._alone(database_url, first)
-                await self._throughput(database_url, api, first)
+                async with serving(database_url) as another:
+                    await self._throughput(database_url, [api, another], first)
                 self._figures.add("memory of the API", api.resident_bytes / 1e6, "MB")
                 await self._against_joins(connection, api, taken_first | taken_deep)
             await connection.close()
@@ -105,7 +108,8 @@ class _Lists:
         name = "run list, first page, p99 of the slowest combination, SQL alone"
         self._add(name, slowest, None, self._size.times)
 
-    async def _throughput(self, database_url: str, api: Api, first: list[Asked]) -> None:
+    async def _throughput(self, database_url: str, apis: list[Api], first: list[Asked]) -> None:
+        """Requests a second of one process of the API, and of two."""
         by_project = next(each for each in first if each.filters == ("project",))
         connections = [await statements.connect(database_url) for _ in range(CLIENTS)]
         statement = await statements.of_page(by_project)
@@ -113,13 +117,22 @@ class _Lists:
         alone, _ = await per_second([*asks], self._size.seconds)
         for connection in connections:
             await connection.close()
-        clients = [await api.client().__aenter__() for _ in range(CLIENTS)]
-        gets = [partial(each.get, url(by_project)) for each in clients]
-        rate, calls = await per_second([*gets], self._size.seconds)
-        for client in clients:
-            await client.__aexit__()
-        name = f"run list of a project, {CLIENTS} clients"
-        self._figures.add(name, rate, "requests/s", Reference("SQL alone", alone), calls)
+        reference = Reference("SQL alone", alone)
+        for processes, which in ((apis[:1], ""), (apis, f", {len(apis)} processes of the API")):
+            rate, calls = await self._requests(processes, url(by_project))
+            name = f"run list of a project, {CLIENTS} clients{which}"
+            self._figures.add(name, rate, "requests/s", reference, calls)
+
+    async def _requests(self, apis: list[Api], what: str) -> tuple[float, int]:
+        """Requests a second of clients that are shared out, and how many were made."""
+        async with AsyncExitStack() as stack:
+            clients = [
+                await stack.enter_async_context(api.client())
+                for api, _ in zip(cycle(apis), range(CLIENTS), strict=False)
+            ]
+            gets = [partial(each.get, what) for each in clients]
+            await asyncio.gather(*(get() for get in gets))  # connections and plans are made once
+            return await per_second([*gets], self._size.seconds)
 
     async def _against_joins(
         self, connection: asyncpg.Connection, api: Api, taken: dict[Asked, Times]
