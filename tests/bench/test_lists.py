@@ -36,11 +36,13 @@ class Size:
     """Measurements of each request through the API."""
     seconds: float
     """For joins of each request, and for each throughput."""
+    processes: int
+    """Of the API, whose throughput is measured besides that of one."""
 
 
 SIZES = [
-    pytest.param(Size(runs_a_day=250, days=10, few_days=2, times=10, seconds=0.5), id="quick"),
-    pytest.param(Size(runs_a_day=1_000, days=500, few_days=5, times=200, seconds=3), id="full"),
+    pytest.param(Size(100, days=20, few_days=2, times=5, seconds=0.3, processes=1), id="quick"),
+    pytest.param(Size(1_000, days=500, few_days=5, times=200, seconds=3, processes=2), id="full"),
 ]
 
 
@@ -74,8 +76,11 @@ class _Lists:
                 reference = Reference(self._few, few)
                 self._add(f"run list of {self._many}, p50", p50, reference, self._size.times)
                 await self._alone(database_url, first)
-                async with serving(database_url) as another:
-                    await self._throughput(database_url, [api, another], first)
+                async with AsyncExitStack() as stack:
+                    apis = [api]
+                    while len(apis) < self._size.processes:
+                        apis.append(await stack.enter_async_context(serving(database_url)))
+                    await self._throughput(database_url, apis, first)
                 self._figures.add("memory of the API", api.resident_bytes / 1e6, "MB")
                 await self._against_joins(connection, api, taken_first | taken_deep)
             await connection.close()
@@ -109,7 +114,7 @@ class _Lists:
         self._add(name, slowest, None, self._size.times)
 
     async def _throughput(self, database_url: str, apis: list[Api], first: list[Asked]) -> None:
-        """Requests a second of one process of the API, and of two."""
+        """Requests a second of one process of the API, and of all."""
         by_project = next(each for each in first if each.filters == ("project",))
         connections = [await statements.connect(database_url) for _ in range(CLIENTS)]
         statement = await statements.of_page(by_project)
@@ -118,9 +123,11 @@ class _Lists:
         for connection in connections:
             await connection.close()
         reference = Reference("SQL alone", alone)
-        for processes, which in ((apis[:1], ""), (apis, f", {len(apis)} processes of the API")):
-            rate, calls = await self._requests(processes, url(by_project))
-            name = f"run list of a project, {CLIENTS} clients{which}"
+        for many in sorted({1, len(apis)}):
+            rate, calls = await self._requests(apis[:many], url(by_project))
+            name = f"run list of a project, {CLIENTS} clients"
+            if many > 1:
+                name += f", {many} processes of the API"
             self._figures.add(name, rate, "requests/s", reference, calls)
 
     async def _requests(self, apis: list[Api], what: str) -> tuple[float, int]:

@@ -9,7 +9,7 @@ from tests.bench.databases import Fresh
 from tests.bench.figures import Figures, Reference
 
 FULL = 200_000
-QUICK = 20_000
+QUICK = 10_000
 
 SIZE = """
     SELECT sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass))::bigint

@@ -29,7 +29,7 @@ from tests.stack.waiting import until
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(1800)]
 
 FULL: Final = 500_000
-QUICK: Final = 20_000
+QUICK: Final = 10_000
 EVENTS_PER_SECOND: Final = 500
 MOST_BYTES: Final = 500_000_000
 MOST_P99_MS: Final = 1000
