@@ -1,4 +1,4 @@
-"""The processes that load and derive: each decodes on a core of its own, all end with the first.
+"""The processes that load, settle and derive: each has a core of its own, all end with the first.
 
 What they have done is in the database, where the positions tell how far they are; only what went
 wrong comes back.
@@ -24,7 +24,9 @@ Job = Callable[..., Awaitable[None]]
 
 CONTEXT: Final = get_context("forkserver")
 # imported once, however many processes there are
-CONTEXT.set_forkserver_preload(["projector.rebuild.load", "projector.rebuild.derive"])
+CONTEXT.set_forkserver_preload(
+    ["projector.rebuild.load", "projector.rebuild.settle", "projector.rebuild.derive"]
+)
 NICE: Final = 3
 """Live workers and readers go first where processors are scarce."""
 

@@ -8,7 +8,7 @@ from projector.database import connected
 from projector.dependencies import Connection
 from projector.generations import schema_of
 from projector.rebuild import record
-from projector.rebuild.settle import COPIED, searched
+from projector.rebuild.copied import COPIED, searched
 from projector.recompute import derive
 
 RUNS_AT_ONCE: Final = 2_000

@@ -11,7 +11,7 @@ from contracts.errors import OperationError, UsageError
 from projector import generations
 from projector.database import connected
 from projector.errors import UnknownGeneration
-from projector.rebuild import settle
+from projector.rebuild import copied
 from projector.rebuild.beside import holding
 from projector.rebuild.plan import Options
 
@@ -107,7 +107,7 @@ async def begin(connection: asyncpg.Connection, options: Options) -> Begun:
         raise GenerationExists(options.name)
     async with connection.transaction():
         created = generations.creation(options.name, complete=False, as_of=options.until)
-        for statement in (*created, *settle.loosen(options.name)):
+        for statement in (*created, *copied.loosen(options.name)):
             await connection.execute(statement)
         await connection.execute(BEGIN, options.name, options.model_dump_json())
     return Begun(options, "load")

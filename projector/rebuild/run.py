@@ -12,7 +12,7 @@ from projector.activation import ACTIVE
 from projector.batch import Partition
 from projector.database import connected
 from projector.errors import NotMigrated
-from projector.rebuild import crew, derive, load, record
+from projector.rebuild import crew, derive, load, record, settle
 from projector.rebuild.beside import holding
 from projector.rebuild.catch_up import CatchUp, catching_up, positions
 from projector.rebuild.diff import Diff, Difference, differences
@@ -21,7 +21,6 @@ from projector.rebuild.pace import Pace
 from projector.rebuild.plan import Options, Plan, plan, shares
 from projector.rebuild.progress import Tracker, Watcher
 from projector.rebuild.record import Begun
-from projector.rebuild.settle import settle
 from projector.settings import ProjectorSettings
 
 PHASES: Final = ("load", "settle", "derive", "catch up", "ready")
@@ -144,7 +143,8 @@ class Rebuild:
 
     async def _settle(self) -> None:
         await self._tracker.tell("settle")
-        await settle(self._connection, self._options.name)
+        url, name = self._settings.database_url, self._options.name
+        await crew.work([(settle.settle_tables, (url, name, tables)) for tables in settle.SHARES])
 
     async def _derive(self) -> None:
         name, parts = self._options.name, self._options.workers

@@ -1,26 +1,21 @@
 """From copied facts to one row an entity, with keys and indexes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sqlalchemy import Table
 from sqlalchemy.schema import CreateIndex
 
 from contracts import read_model
+from projector.database import connected
 from projector.dependencies import Connection
 from projector.generations import ddl, schema_of
+from projector.rebuild import record
+from projector.rebuild.copied import COPIED, searched
 from projector.statements import VERSION
 
-COPIED: Final = (
-    "run_fact",
-    "run_state",
-    "item",
-    "inbound",
-    "evidence",
-    "project",
-    "contract_revision",
-)
-"""Tables that are filled by copying."""
+SHARES: Final = (("item",), tuple(table for table in COPIED if table != "item"))
+"""Tables that are settled at once: items are more than all the others."""
 
 HAS_KEY: Final = """
     SELECT count(*) FROM pg_constraint
@@ -48,47 +43,27 @@ LOSERS: Final = """
 """
 
 
-def loosen(name: str) -> Iterator[str]:
-    """Yield the statements that make a new generation ready for copying: no key, no index."""
-    for table in _copied():
-        target = f"{schema_of(name)}.{table.name}"
-        # it would look at half a table, and have `settle` wait until it is told to go away;
-        # `derive.finish` lets it in
-        yield f"ALTER TABLE {target} SET (autovacuum_enabled = off)"
-        yield f"ALTER TABLE {target} DROP CONSTRAINT {table.name}_pkey"
-        for index in table.indexes:
-            yield f"DROP INDEX {schema_of(name)}.{index.name}"
-
-
-async def settle(connection: Connection, name: str) -> None:
+async def settle_tables(database_url: str, generation: str, tables: Sequence[str]) -> None:
     """Leave of every entity the row of the greatest version; make keys, indexes, statistics.
 
     A table is settled in one transaction, so that a rebuild that was killed finds it either as
     it was copied or done.
     """
-    for table in _copied():
-        target = f"{schema_of(name)}.{table.name}"
-        if await connection.fetchval(HAS_KEY, target):
-            continue
-        async with connection.transaction():
-            await connection.execute(ROOM)
-            for statement in _settling(name, table):
-                await connection.execute(statement)
+    async with (
+        record.belonging(database_url, generation),
+        connected(database_url) as connection,
+    ):
+        for table in tables:
+            await _settle(connection, generation, read_model.metadata.tables[table])
 
 
-def searched(table: Table) -> list[str]:
-    """Return the columns that rows are looked up by: the planner need not know of the others.
-
-    Long texts, which nobody searches, are most of the work of an ANALYZE.
-    """
-    keys = {column.name for column in table.primary_key.columns}
-    for index in table.indexes:
-        keys |= {column.name for column in index.columns}
-    return sorted(keys)
-
-
-def _copied() -> list[Table]:
-    return [read_model.metadata.tables[table] for table in COPIED]
+async def _settle(connection: Connection, name: str, table: Table) -> None:
+    if await connection.fetchval(HAS_KEY, f"{schema_of(name)}.{table.name}"):
+        return
+    async with connection.transaction():
+        await connection.execute(ROOM)
+        for statement in _settling(name, table):
+            await connection.execute(statement)
 
 
 def _settling(name: str, table: Table) -> Iterator[str]:
