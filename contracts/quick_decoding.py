@@ -196,8 +196,8 @@ _is_timestamp: Final = re.compile(fields.TIMESTAMP).fullmatch
 def _instant(text: str) -> datetime:
     """Return the instant of a timestamp. Raises ValueError for what is none.
 
-    Nearly all are in UTC, to the second or the microsecond. What Python's own reader takes besides
-    them and has these marks in these places is a day of a week, and the hour 24.
+    Nearly all are in UTC, to the second or the microsecond. With these marks in these places
+    Python's own reader takes besides them days of a week, the hour 24, and a NUL for the end.
     """
     if (
         text[-1:] == "Z"
@@ -206,6 +206,7 @@ def _instant(text: str) -> datetime:
         and (len(text) == TO_SECONDS or (len(text) == TO_MICROSECONDS and text[19] == "."))
         and text[5] != "W"
         and text[11:13] != "24"
+        and "\0" not in text
     ):
         return datetime.fromisoformat(text)
     if _is_timestamp(text) is None:

@@ -181,7 +181,8 @@ Index(
     item.c.seq,
     item.c.listed_at,
     item.c.tie,
-    # few among many: steps and calls are most of a run, and are found with it
+    # decisions and messages are few among steps and calls, which are read through `item_timeline`;
+    # generations made before this was so have all items in it, which serves as well
     postgresql_where=item.c.rank.in_((8, 9)),
 )
 

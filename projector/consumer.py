@@ -38,7 +38,7 @@ COMMIT_SECONDS: Final = 1.0
 LEAVE_SECONDS: Final = 5.0
 METADATA_MS: Final = 10_000
 BACKLOG: Final = 1_000
-"""Records from which on a poll is taken to be one of many: the next is decoded meanwhile."""
+"""Waiting records from which on the next poll is decoded while one is being written."""
 SEEKS: Final = "seeks"
 """Under which a poll says how often partitions had been sought when it was drained."""
 
@@ -142,7 +142,7 @@ class Consumer:
     async def handle(self, message: KafkaMessage) -> None:
         """Apply one poll: every record of it will be durable, or will be fetched again.
 
-        The end of a large one may still be being written afterwards.
+        Where many more are waiting, the end of it may still be being written afterwards.
         """
         async with self._turn:
             # what was drained before a seek does not follow on from where we have gone back to,
@@ -193,10 +193,17 @@ class Consumer:
             watch = asyncio.create_task(self._watched(writing, records, started))
             self._watches.add(watch)
             watch.add_done_callback(self._watches.discard)
-        if len(records) < BACKLOG:
+        if self._waiting() < BACKLOG:
             # what comes during the write is one poll then; drained now, the next would take the
             # few records there are, and those after them would wait for two transactions
             await self._applier.settled()
+
+    def _waiting(self) -> int:
+        """Return how many records the broker is known to hold for us after those in hand."""
+        positions = self._applier.ahead
+        ours = self._ours().intersection(positions)
+        ends = {each: self.kafka.highwater(TopicPartition(*each)) for each in ours}
+        return sum(end - positions[each] for each, end in ends.items() if end is not None)
 
     async def _watched(
         self, writing: asyncio.Task[None], records: Sequence[PolledRecord], started: float

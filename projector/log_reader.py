@@ -49,5 +49,12 @@ async def topic_by_topic(
     Raises what `ask` raises.
     """
     topics = [[*some] for _, some in groupby(wanted, attrgetter("topic"))]
-    answers = await asyncio.gather(*map(ask, topics))
+    asked = [asyncio.ensure_future(ask(partitions)) for partitions in topics]
+    try:
+        answers = await asyncio.gather(*asked)
+    finally:
+        # of those that go on when one fails, none may outlive the consumer
+        for each in asked:
+            each.cancel()
+        await asyncio.gather(*asked, return_exceptions=True)
     return {partition: offset for answer in answers for partition, offset in answer.items()}

@@ -1,5 +1,6 @@
 """The detail of one run, in one statement."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,21 +15,27 @@ LISTED: Final = 100
 """How many steps, events, messages, calls and timeline entries the detail lists."""
 
 
-def _items(rank: int) -> str:
-    """Return the expression for the first items of this rank, as a JSON array.
-
-    Steps are in order of their number, the others have none and are in order of time.
-    """
+def _items(rank: int, *order: str) -> str:
+    """Return the expression for the first items of this rank, as a JSON array."""
     return f"""
         (SELECT '[' || coalesce(string_agg(first.detail::text, ','
-            ORDER BY first.seq, first.listed_at, first.tie), '') || ']'
+            ORDER BY {_listed("first", order)}), '') || ']'
         FROM subject s CROSS JOIN LATERAL (
-            SELECT t.seq, t.listed_at, t.tie, t.detail FROM item t
+            SELECT {_listed("t", order)}, t.detail FROM item t
             WHERE t.run_id = s.run_id AND t.project_id = s.project_id AND t.rank = {rank}
-            ORDER BY t.seq, t.listed_at, t.tie LIMIT {LISTED}
+            ORDER BY {_listed("t", order)} LIMIT {LISTED}
         ) AS first)
     """
 
+
+def _listed(source: str, columns: Iterable[str]) -> str:
+    return ", ".join(f"{source}.{column}" for column in columns)
+
+
+STEPS: Final = _items(4, "seq", "tie")
+CALLS: Final = _items(5, "ts", "rank", "seq", "tie")
+"""In order of time, as the timeline is: with its index no more are read than are listed."""
+OUTBOUND: Final = _items(9, "seq", "listed_at", "tie")
 
 INBOUND: Final = f"""
     (SELECT '[' || coalesce(string_agg(first.detail::text, ','
@@ -119,10 +126,10 @@ async def detail(
         entries=entries(bind, wanted),
         order=ORDER,
         limit=bind.bind(LISTED, "bigint"),
-        steps=_items(4),
+        steps=STEPS,
         inbound=INBOUND,
-        outbound=_items(9),
-        calls=_items(5),
+        outbound=OUTBOUND,
+        calls=CALLS,
         gateway=bearing.GATEWAY,
         legacy=bearing.LEGACY,
         remediation=bearing.REMEDIATION,

@@ -22,7 +22,7 @@ ANSWER_SECONDS: Final = 30
 """How long the broker may take to say where its partitions end."""
 POLL_MS: Final = 100
 FETCH_MS: Final = 50
-"""How long the broker waits for records where there are none: at the end, where it is asked."""
+"""How long the broker holds a fetch at the end of a log, where there is nothing to return."""
 
 
 class Options(BaseModel):

@@ -1,7 +1,6 @@
 """A database of an earlier release is brought up to date with all that it holds."""
 
 import asyncio
-from typing import Final
 
 import asyncpg
 import pytest
@@ -40,31 +39,6 @@ async def test_the_cheaper_constraint_refuses_what_the_one_before_it_did(
         for detail in (r'{"a": "\u0000"}', r'{"a": "\\\u0000"}', r'{"\u0000": 1}'):
             with pytest.raises(asyncpg.UntranslatableCharacterError):
                 await connection.execute("UPDATE g_main.item SET detail = $1", detail)
-    finally:
-        await connection.close()
-
-
-FULL_INDEX: Final = """
-    DROP INDEX g_main.item_listed;
-    CREATE INDEX item_listed ON g_main.item (run_id, rank, seq, listed_at, tie);
-    UPDATE runfold.alembic_version SET version_num = '0005';
-"""
-INDEXES: Final = """
-    SELECT indexdef FROM pg_indexes
-    WHERE schemaname = 'g_main' AND tablename = 'item' ORDER BY indexname
-"""
-
-
-async def test_an_index_of_all_items_becomes_one_of_the_few_that_need_it(
-    database_url: str,
-) -> None:
-    connection = await asyncpg.connect(database_url)
-    try:
-        as_created = await connection.fetch(INDEXES)
-        await connection.execute(FULL_INDEX)
-        assert await connection.fetch(INDEXES) != as_created
-        await asyncio.to_thread(migrate, database_url)
-        assert await connection.fetch(INDEXES) == as_created
     finally:
         await connection.close()
 

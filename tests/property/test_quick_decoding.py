@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from contracts import quick_decoding
 from contracts.decoding import Undecodable, by_models, decode
 from contracts.events import fields
 from contracts.quick_decoding import MOST_BYTES, QuickReader
@@ -109,8 +110,19 @@ TIMES = st.from_regex(fields.TIMESTAMP, fullmatch=True) | st.builds(
         ["2026-05-18", "2026-W20-1", "20260518", "2026-W201", "0000-01-01", "2026-5-18x"]
     ),
     st.sampled_from("Tt W"),
-    st.sampled_from(["06:01:48", "24:00:00", "23:59:60", "060148.1", "6:01:48x", "06:01:4\u0668"]),
-    st.sampled_from(["", ".1", ",123456", ".123456", ".1234567", ".12345x", "+00:00"]),
+    st.sampled_from(
+        [
+            "06:01:48",
+            "24:00:00",
+            "06:01:Z\0",
+            "06:Z\0:48",
+            "23:59:60",
+            "060148.1",
+            "6:01:48x",
+            "06:01:4\u0668",
+        ]
+    ),
+    st.sampled_from(["", ".1", ".Z\0anyx", ",123456", ".123456", ".1234567", ".12345x", "+00:00"]),
     st.sampled_from(["Z", "z", "", "+08:00", "-0000", "+00:00:00"]),
 )
 
@@ -120,6 +132,17 @@ TIMES = st.from_regex(fields.TIMESTAMP, fullmatch=True) | st.builds(
 @example("2026-05-18T24:00:00Z")
 @example("2026-W20-1T06:01:48Z")
 @example("2026-05-18T06:01:48,123456Z")
+@example("2026-05-18T06:01:Z\0Z")
+@example("2026-05-18T06:Z\0:48Z")
+@example("2026-05-18T06:01:48.Z\0anyxZ")
 def test_timestamps(text: str) -> None:
     for name in ("created_at", "completed_at"):
         assert_same("step-journal", as_bytes(most("step-journal", **{name: text})))
+
+
+@pytest.mark.parametrize("text", ["2026-05-18T06:01:48Z", "2026-05-18T06:01:48.123456Z"])
+def test_timestamps_as_nearly_all_are_written_are_read_without_the_pattern(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(quick_decoding, "_is_timestamp", None)
+    assert assert_same("step-journal", as_bytes(least("step-journal", created_at=text)))

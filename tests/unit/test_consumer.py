@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from projector import consumer
 from projector.activation import Target
 from projector.applying import Applier, Write
 from projector.batch import Batch, Partition
@@ -33,6 +32,8 @@ THERE = Partition(f"{PREFIX}project", 1)
 class Kafka:
     """A client that has both partitions."""
 
+    end = 10_000
+
     def assignment(self) -> set[Any]:
         return {TopicPartition(*each) for each in (HERE, THERE)}
 
@@ -40,7 +41,7 @@ class Kafka:
         pass
 
     def highwater(self, _: object) -> int:
-        return 1_000
+        return self.end
 
     async def commit(self, _: object) -> None:
         pass
@@ -115,24 +116,25 @@ def kafka(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Consumer, "kafka", Kafka())
 
 
-@pytest.fixture
-def behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any poll is one of a backlog: its end may be written while the next is decoded."""
-    monkeypatch.setattr(consumer, "BACKLOG", 1)
-
-
 def event(partition: Partition, offset: int) -> Timed:
     value = least("project", project_id=f"{partition.partition}-{offset}")
     return Timed(*partition, offset, value=as_bytes(value))
 
 
+@pytest.fixture
+def at_end(kafka: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits behind what is polled."""
+    monkeypatch.setattr(Kafka, "end", 0)
+
+
 @pytest.mark.usefixtures("kafka")
-@pytest.mark.parametrize(("backlog", "at_once"), [(1, True), (2, True), (3, False)])
-async def test_only_a_poll_of_a_backlog_is_handled_before_it_is_written(
-    monkeypatch: pytest.MonkeyPatch, backlog: int, *, at_once: bool
+@pytest.mark.parametrize(("end", "at_once"), [(1_102, True), (1_101, False), (102, False)])
+async def test_only_with_a_backlog_a_poll_is_handled_before_it_is_written(
+    monkeypatch: pytest.MonkeyPatch, end: int, *, at_once: bool
 ) -> None:
-    monkeypatch.setattr(consumer, "BACKLOG", backlog)
+    monkeypatch.setattr(Kafka, "end", end)
     worker = Worker()
+    del worker.applier.positions[THERE]
     worker.table.may_write.clear()
     handled = asyncio.create_task(worker.poll(event(HERE, 100), event(HERE, 101)))
     await worker.table.begun.wait()
@@ -145,7 +147,43 @@ async def test_only_a_poll_of_a_backlog_is_handled_before_it_is_written(
     assert worker.table.written == [(0, 102, 0)]
 
 
-@pytest.mark.usefixtures("kafka", "behind")
+@pytest.mark.usefixtures("at_end")
+async def test_a_conflict_at_the_end_of_the_log_leads_to_one_seek() -> None:
+    worker = Worker()
+    worker.table.positions[HERE] = 105
+    await worker.poll(event(HERE, 100))
+    assert worker.table.written == []
+    assert worker.applier.positions[HERE] == 105
+    await worker.poll(event(HERE, 105))
+    assert worker.table.written == [(0, 106, 0)]
+    assert worker.consumer.failure is None
+
+
+@pytest.mark.usefixtures("at_end")
+async def test_a_failure_at_the_end_of_the_log_ends_the_worker() -> None:
+    async def write(*_: object) -> None:
+        raise KeyError("a defect")
+
+    worker = Worker(write)
+    await worker.poll(event(HERE, 100))
+    assert worker.stopping.is_set()
+    assert isinstance(worker.consumer.failure, KeyError)
+
+
+@pytest.mark.usefixtures("at_end")
+async def test_a_stop_gives_up_a_poll_that_waits_for_its_write() -> None:
+    worker = Worker(shutdown_seconds=1)
+    worker.table.may_write.clear()
+    polling = asyncio.create_task(worker.poll(event(HERE, 100)))
+    await worker.table.begun.wait()
+    async with asyncio.timeout(10):
+        await worker.consumer.stop()
+    await asyncio.wait({polling})
+    assert polling.cancelled()
+    assert worker.table.written == []
+
+
+@pytest.mark.usefixtures("kafka")
 async def test_a_poll_drained_before_a_seek_is_left_for_its_next_delivery() -> None:
     worker = Worker()
     # offset 100 is a transaction's marker: a hole that is still there after a seek
@@ -172,7 +210,7 @@ async def test_a_poll_drained_before_a_seek_is_left_for_its_next_delivery() -> N
     assert sorted(worker.table.written) == [(0, 104, 1), (1, 61, 0)]
 
 
-@pytest.mark.usefixtures("kafka", "behind")
+@pytest.mark.usefixtures("kafka")
 async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
     async def write(*_: object) -> None:
         raise KeyError("a defect")
@@ -184,7 +222,7 @@ async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
     assert isinstance(worker.consumer.failure, KeyError)
 
 
-@pytest.mark.usefixtures("kafka", "behind")
+@pytest.mark.usefixtures("kafka")
 async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_allowed() -> None:
     ended = asyncio.Event()
 
