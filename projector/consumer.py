@@ -193,17 +193,10 @@ class Consumer:
             watch = asyncio.create_task(self._watched(writing, records, started))
             self._watches.add(watch)
             watch.add_done_callback(self._watches.discard)
-        if self._waiting() < BACKLOG:
+        if self._seeker.waiting(self.kafka, self._applier.ahead) < BACKLOG:
             # what comes during the write is one poll then; drained now, the next would take the
             # few records there are, and those after them would wait for two transactions
             await self._applier.settled()
-
-    def _waiting(self) -> int:
-        """Return how many records the broker is known to hold for us after those in hand."""
-        positions = self._applier.ahead
-        ours = self._ours().intersection(positions)
-        ends = {each: self.kafka.highwater(TopicPartition(*each)) for each in ours}
-        return sum(end - positions[each] for each, end in ends.items() if end is not None)
 
     async def _watched(
         self, writing: asyncio.Task[None], records: Sequence[PolledRecord], started: float

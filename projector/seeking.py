@@ -84,6 +84,13 @@ class Seeker:
             ):
                 raise PositionBeyondLog(*partition, position)
 
+    @staticmethod
+    def waiting(kafka: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> int:
+        """Return how many records from these positions on the broker is known to hold for us."""
+        ours = {Partition(*each) for each in kafka.assignment()} & positions.keys()
+        ends = {each: kafka.highwater(TopicPartition(*each)) for each in ours}
+        return sum(max(0, end - positions[each]) for each, end in ends.items() if end is not None)
+
     async def _first_offsets(
         self, kafka: AIOKafkaConsumer, partitions: Sequence[Partition]
     ) -> dict[Partition, int]:

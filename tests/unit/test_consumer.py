@@ -121,9 +121,13 @@ def event(partition: Partition, offset: int) -> Timed:
     return Timed(*partition, offset, value=as_bytes(value))
 
 
+async def defect(*_: object) -> None:
+    raise KeyError("a defect")
+
+
 @pytest.fixture
 def at_end(kafka: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing waits behind what is polled."""
+    """Nothing waits behind what is polled, as far as was told."""
     monkeypatch.setattr(Kafka, "end", 0)
 
 
@@ -134,7 +138,7 @@ async def test_only_with_a_backlog_a_poll_is_handled_before_it_is_written(
 ) -> None:
     monkeypatch.setattr(Kafka, "end", end)
     worker = Worker()
-    del worker.applier.positions[THERE]
+    worker.applier.positions[THERE] = 20_000  # beyond the end that was told: none waits there
     worker.table.may_write.clear()
     handled = asyncio.create_task(worker.poll(event(HERE, 100), event(HERE, 101)))
     await worker.table.begun.wait()
@@ -161,10 +165,7 @@ async def test_a_conflict_at_the_end_of_the_log_leads_to_one_seek() -> None:
 
 @pytest.mark.usefixtures("at_end")
 async def test_a_failure_at_the_end_of_the_log_ends_the_worker() -> None:
-    async def write(*_: object) -> None:
-        raise KeyError("a defect")
-
-    worker = Worker(write)
+    worker = Worker(defect)
     await worker.poll(event(HERE, 100))
     assert worker.stopping.is_set()
     assert isinstance(worker.consumer.failure, KeyError)
@@ -212,10 +213,7 @@ async def test_a_poll_drained_before_a_seek_is_left_for_its_next_delivery() -> N
 
 @pytest.mark.usefixtures("kafka")
 async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
-    async def write(*_: object) -> None:
-        raise KeyError("a defect")
-
-    worker = Worker(write)
+    worker = Worker(defect)
     await worker.poll(event(HERE, 100))
     async with asyncio.timeout(10):
         await worker.stopping.wait()
