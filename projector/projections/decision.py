@@ -3,7 +3,7 @@
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
 from projector.projections.ranks import Rank
-from projector.projections.rows import ItemRow
+from projector.projections.rows import ItemRow, item_row
 from projector.projections.text import dumps, entity_id
 
 
@@ -14,7 +14,7 @@ def row(event: Event[ApprovalDecided]) -> ItemRow:
     """
     data = event.data
     zh, en = ("核准", "approved") if data.decision == "approve" else ("拒絕", "rejected")
-    return ItemRow(
+    return item_row(
         entity=entity_id("decision", data.command_id),
         run_id=data.run_id,
         project_id=data.project_id,

@@ -5,7 +5,7 @@ from typing import Any
 from contracts.envelope import Event
 from contracts.events import GatewayCallAudited
 from projector.projections.ranks import Rank
-from projector.projections.rows import ItemRow
+from projector.projections.rows import ItemRow, item_row
 from projector.projections.text import dumps, entity_id, fields, literal
 
 
@@ -21,7 +21,7 @@ def row(event: Event[GatewayCallAudited]) -> ItemRow:
         "is_shadow": gate.get("is_shadow"),
     }
     title = f"MCP: {data.tool_name}"
-    return ItemRow(
+    return item_row(
         entity=entity_id("call", data.call_id),
         run_id=data.run_id,
         project_id=data.project_id,

@@ -6,7 +6,7 @@ from contracts import incidents
 from contracts.envelope import Event
 from contracts.events import MessageOutbound
 from projector.projections.ranks import Rank
-from projector.projections.rows import ItemRow
+from projector.projections.rows import ItemRow, item_row
 from projector.projections.text import dumps, entity_id, fields
 
 MARKERS: Final = (
@@ -37,7 +37,7 @@ def row(event: Event[MessageOutbound]) -> ItemRow:
     zh, en = label(data.content_preview, data.message_type)
     channel = data.channel_type.upper()
     mentioned = [*incidents.in_text(data.content_preview), *incidents.in_text(data.send_error)]
-    return ItemRow(
+    return item_row(
         entity=entity_id("message", data.message_id),
         run_id=data.run_id,
         project_id=data.project_id,

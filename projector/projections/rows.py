@@ -1,7 +1,8 @@
 """The rows that projections make, each with its table's columns in the writer's order."""
 
 from datetime import datetime
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple
 
 
 class RunRow(NamedTuple):
@@ -23,6 +24,10 @@ class RunRow(NamedTuple):
     listing: str
     detail: str
     pending_action: str | None
+
+
+run_row: Final = partial(RunRow.__new__, RunRow)
+"""Makes a row as calling its type does, which takes twice as long: it gathers all names first."""
 
 
 class StateRow(NamedTuple):
@@ -57,6 +62,10 @@ class ItemRow(NamedTuple):
     incidents: list[str] | None
     run_version: int | None
     detail: str
+
+
+item_row: Final = partial(ItemRow.__new__, ItemRow)
+"""Makes a row, as `run_row` does."""
 
 
 class InboundRow(NamedTuple):

@@ -7,7 +7,7 @@ from contracts import incidents
 from contracts.envelope import Event
 from contracts.events import RunStateChanged
 from contracts.keys import LONGEST_KEY
-from projector.projections.rows import RunRow, StateRow
+from projector.projections.rows import RunRow, StateRow, run_row
 from projector.projections.text import dumps, fields
 
 UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -30,7 +30,7 @@ def row(event: Event[RunStateChanged]) -> RunRow:
     data = event.data
     known = fields(data)
     ref = data.trigger_ref
-    return RunRow(
+    return run_row(
         run_id=data.run_id,
         project_id=data.project_id,
         version=event.entityversion,

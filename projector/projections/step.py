@@ -5,7 +5,7 @@ from typing import Final
 from contracts.envelope import Event
 from contracts.events import StepRecorded
 from projector.projections.ranks import Rank
-from projector.projections.rows import ItemRow
+from projector.projections.rows import ItemRow, item_row
 from projector.projections.text import dumps, entity_id, fields
 
 CONSOLE: Final = "operator_console."
@@ -21,7 +21,7 @@ def row(event: Event[StepRecorded]) -> ItemRow:
     """Return the row of a step whose winning event this is."""
     data = event.data
     title, title_en = _titles(data)
-    return ItemRow(
+    return item_row(
         entity=entity_id("step", data.run_id, data.step_id),
         run_id=data.run_id,
         project_id=data.project_id,
