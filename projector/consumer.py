@@ -1,8 +1,4 @@
-"""The worker's Kafka side: one batch subscriber over all topics, sought to stored positions.
-
-FastStream runs the loop. What it would do about a failure is decided here instead: it would go
-on with the next poll, we go back to the stored positions.
-"""
+"""The worker's Kafka side: what becomes of polls, and of partitions that come and go."""
 
 import asyncio
 import time
@@ -10,33 +6,26 @@ from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
+from aiokafka import AIOKafkaConsumer
+from faststream.kafka import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-from contracts.topics import TOPICS, topic_name
 from projector.activation import ActiveGenerationChanged, Target
 from projector.applying import Applier, slices
 from projector.batch import Partition
+from projector.committing import Commits, commit
 from projector.dependencies import Dependencies, Stopping
 from projector.errors import PositionConflict, RecordUnreadable
 from projector.metrics import Metrics, PolledRecord
-from projector.outage import FrameworkLog
-from projector.security import security
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
+from projector.subscription import subscribe
 
 if TYPE_CHECKING:
     from projector.tracing import Tracing
 
-POLL_TIMEOUT_MS: Final = 10
 REVOCATION_SECONDS: Final = 5.0
-COMMIT_SECONDS: Final = 1.0
 LEAVE_SECONDS: Final = 5.0
-METADATA_MS: Final = 10_000
 BACKLOG: Final = 1_000
 """Waiting records from which on the next poll is decoded while one is being written."""
 SEEKS: Final = "seeks"
@@ -67,11 +56,12 @@ class Consumer:
         self._turn = asyncio.Lock()
         self._ended = False
         self._log = structlog.get_logger("runfold")
-        self._commits: asyncio.Task[None] | None = None
-        self._commit_due = 0.0
+        self._commits = Commits()
         self._seeks = 0
         self._watches: set[asyncio.Task[None]] = set()
-        self._broker, self._subscriber = self._subscribe()
+        self._broker, self._subscriber = subscribe(
+            settings, self, dependencies.broker, self._unreadable
+        )
 
     @property
     def kafka(self) -> AIOKafkaConsumer:
@@ -97,47 +87,12 @@ class Consumer:
             self._applier.give_up()
             self._log.warning("the poll in hand is given up: it took too long to finish")
         if self.kafka is not None:
-            await self._commit()
+            await commit(self.kafka, self._applier.positions)
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._broker.stop()
         except TimeoutError:
             self._log.warning("the group is not left in time: it will notice by itself")
-
-    def _subscribe(self) -> tuple[KafkaBroker, BatchSubscriber]:
-        settings = self._settings
-        broker = KafkaBroker(
-            settings.kafka_bootstrap,
-            client_id="runfold",
-            consumer_only=True,
-            allow_auto_create_topics=False,
-            apply_types=False,
-            # `stop` has waited for the poll in hand before
-            graceful_timeout=None,
-            metadata_max_age_ms=METADATA_MS,
-            logger=FrameworkLog(self._dependencies.broker, self._unreadable),
-            security=security(settings),
-        )
-        subscriber = broker.subscriber(
-            *(topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS),
-            batch=True,
-            group_id=_group(settings),
-            ack_policy=AckPolicy.MANUAL,
-            # where we read is sought; this only says what is fetched before we have sought it
-            auto_offset_reset="earliest",
-            # what a producer has taken back never happened
-            isolation_level="read_committed",
-            batch_timeout_ms=POLL_TIMEOUT_MS,
-            max_records=settings.poll_max_records,
-            fetch_max_bytes=settings.poll_max_bytes,
-            max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
-            fetch_max_wait_ms=100,
-            listener=_Listener(self),
-            parser=self.drained,
-            decoder=_undecoded,
-        )
-        subscriber(self.handle)
-        return broker, subscriber
 
     async def handle(self, message: KafkaMessage) -> None:
         """Apply one poll: every record of it will be durable, or will be fetched again.
@@ -215,7 +170,7 @@ class Consumer:
 
     async def _durable(self, records: Sequence[PolledRecord], started: float) -> None:
         self._metrics.polled(records, time.perf_counter() - started)
-        self._commit_soon()
+        self._commits.soon(self.kafka, self._applier.positions)
 
     async def drained(self, records: Any) -> KafkaMessage:
         """Return the message of a poll, as FastStream takes it for `handle`."""
@@ -283,56 +238,8 @@ class Consumer:
             async with asyncio.timeout(REVOCATION_SECONDS), self._turn:
                 await self._applier.finished()
                 if self.kafka is not None and partitions:
-                    await self._commit()
+                    await commit(self.kafka, self._applier.positions)
         except TimeoutError:
             self._log.info("partitions are given up with a poll in hand")
         for partition in partitions:
             self._applier.positions.pop(partition, None)
-
-    def _commit_soon(self) -> None:
-        now = asyncio.get_running_loop().time()
-        if now >= self._commit_due and (self._commits is None or self._commits.done()):
-            self._commit_due = now + COMMIT_SECONDS
-            self._commits = asyncio.create_task(self._commit())
-
-    async def _commit(self) -> None:
-        """Tell Kafka how far we are, for lag tools: nothing of ours reads it."""
-        assigned = self.kafka.assignment()
-        offsets = {
-            TopicPartition(*partition): position
-            for partition, position in self._applier.positions.items()
-            if TopicPartition(*partition) in assigned
-        }
-        if not offsets:
-            return
-        try:
-            async with asyncio.timeout(COMMIT_SECONDS):
-                await self.kafka.commit(offsets)
-        except (KafkaError, TimeoutError) as error:
-            self._log.debug("offsets were not committed to Kafka", error=str(error))
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Passes the group's decisions on."""
-
-    def __init__(self, consumer: Consumer) -> None:
-        self._consumer = consumer
-
-    async def on_partitions_assigned(self, assigned: set[Any]) -> None:
-        await self._consumer.assigned({Partition(*each) for each in assigned})
-
-    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        await self._consumer.revoked({Partition(*each) for each in revoked})
-
-
-async def _undecoded(message: KafkaMessage) -> KafkaMessage:
-    return message
-
-
-def _group(settings: ProjectorSettings) -> str:
-    """Return the workers' group; those of a generation that is not active share no partitions
-    with those of the active one, which needs all of them.
-    """
-    if settings.generation is None:
-        return settings.group_id
-    return f"{settings.group_id}.{settings.generation}"
