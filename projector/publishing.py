@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -77,26 +77,25 @@ async def producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
 
 
 async def _started(settings: KafkaSettings) -> AIOKafkaProducer:
-    for idempotent in (True, False):
+    try:
+        try:
+            return await _start(settings, idempotent=True)
+        except (UnknownError, IncompatibleBrokerVersion):
+            # The embedded broker gives out no producer ids.
+            return await _start(settings, idempotent=False)
+    except (KafkaError, OSError) as error:
+        raise BrokerAway(settings.kafka_bootstrap) from error
+
+
+async def _start(settings: KafkaSettings, *, idempotent: bool) -> AIOKafkaProducer:
+    async with AsyncExitStack() as stack:
         out = AIOKafkaProducer(
             **kafka_connection(settings), **_OPTIONS, enable_idempotence=idempotent
         )
-        try:
-            await out.start()
-        except (UnknownError, IncompatibleBrokerVersion):
-            # The embedded broker gives out no producer ids.
-            await out.stop()
-            if not idempotent:
-                raise
-        except (KafkaError, OSError) as error:
-            await out.stop()
-            raise BrokerAway(settings.kafka_bootstrap) from error
-        except asyncio.CancelledError:
-            await out.stop()
-            raise
-        else:
-            return out
-    raise AssertionError("unreachable: the last attempt returns or raises")
+        stack.push_async_callback(out.stop)
+        await out.start()
+        stack.pop_all()
+    return out
 
 
 class _Delivery:
