@@ -111,7 +111,7 @@ async def operations_reader(
 
 async def language(request: Request) -> Language:
     """Return the language of the titles."""
-    return preferred(request.headers.get("Accept-Language"))
+    return preferred(",".join(request.headers.getlist("Accept-Language")))
 
 
 Reading = Annotated[Reader, Depends(reader)]

@@ -1,7 +1,17 @@
 """Get records applied, whatever comes: wait for the database, isolate what it refuses."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
@@ -22,6 +32,9 @@ WRITTEN_AT_ONCE: Final = 2_000
 
 FOLDED_AT_ONCE: Final = 16
 """Records decoded before a write under way gets its turn: some tenths of a millisecond's worth."""
+
+UNLIMITED: Final = "SET transaction_timeout = 0; SET idle_in_transaction_session_timeout = 0"
+LIMITED: Final = "RESET transaction_timeout; RESET idle_in_transaction_session_timeout"
 
 
 class Observer(Protocol):
@@ -157,35 +170,55 @@ class Applier:
             return
         record = records[0]
         place = record.topic, record.partition, record.offset
-        if place in rejections:
+        if place in rejections or not isinstance(refused, asyncpg.PostgresError):
             raise refused  # refused even as a dead letter: not the record's fault
         await self.apply(records, {place: faults.said(refused)})
 
-    async def _write(self, batch: Batch, *, divisible: bool) -> asyncpg.PostgresError | None:
+    async def _write(self, batch: Batch, *, divisible: bool) -> BaseException | None:
         """Write one batch; return the error when its data is refused, or too much at once."""
         if not batch.moves:
             return None
+        is_limited = True
         while True:
+            began = time.monotonic()
             try:
-                async with self._dependencies.pool.acquire() as connection:
+                async with (
+                    self._dependencies.pool.acquire() as connection,
+                    _time_for(connection, is_limited=is_limited),
+                ):
                     await self._transaction(connection, batch, self.target, self._slot)
             except ActiveGenerationChanged as change:
                 self.target = Target(change.name)
                 raise
             except Exception as error:
-                fault = faults.of(error)
+                fault = faults.of(error, after=time.monotonic() - began)
                 if fault is None:
                     raise
-                halve = fault is Fault.DATA or (fault is Fault.TOO_MUCH and divisible)
-                if halve and isinstance(error, asyncpg.PostgresError):
-                    return error
+                if fault is Fault.DATA or (fault is Fault.TOO_MUCH and divisible):
+                    return faults.cause(error)
                 if fault is not Fault.TRANSIENT:
                     await self._dependencies.wait_for(self._dependencies.database, error)
+                # a record that cannot be divided takes the time it takes
+                is_limited = fault is not Fault.TOO_MUCH
             else:
                 self._dependencies.database.over()
                 self.positions |= _ends(batch)
                 self._observer.committed(batch)
                 return None
+
+
+@asynccontextmanager
+async def _time_for(connection: Connection, *, is_limited: bool) -> AsyncIterator[None]:
+    """Let transactions last as long as they will within the block, unless they are limited."""
+    if is_limited:
+        yield
+        return
+    await connection.execute(UNLIMITED)
+    try:
+        yield
+    finally:
+        if not connection.is_closed():
+            await connection.execute(LIMITED)
 
 
 def _ends(batch: Batch) -> dict[Partition, int]:

@@ -24,7 +24,7 @@ from projector.counters import SLOTS
 from projector.database import CONNECT_SECONDS
 from projector.dependencies import Dependencies
 from projector.errors import NotMigrated
-from projector.faults import Fault, of
+from projector.faults import SILENCE_S, Fault, of
 from projector.metrics import Metrics
 from projector.outage import CALM_SECONDS, BrokerLog, Outage
 from projector.reporting import Reporter
@@ -42,14 +42,16 @@ NO_TRACING: Final = "RUNFOLD_TRACING: OpenTelemetry is not installed: pip instal
 
 CLOSE_SECONDS: Final = 2.0
 
-LONGEST_SILENCE: Final = "15s"
+LONGEST_SILENCE: Final = f"{SILENCE_S:g}s"
 """How long a transaction may wait for its worker's next statement. A worker that was put to sleep
 in the middle of one holds its partitions' positions, and so whoever has got them meanwhile; one
-that works takes nowhere near as long."""
+that works takes nowhere near as long, but for many thousands of runs that one batch reaches, which
+it then does in smaller parts."""
 
-LONGEST_TRANSACTION: Final = "5min"
+LONGEST_TRANSACTION: Final = "30s"
 """How long a transaction may take in all: for a worker put to sleep in the middle of a statement's
-preparation, whose silence the database does not notice."""
+preparation, whose silence the database does not notice. What takes longer is done in smaller parts,
+too. (In the middle of a COPY neither of the two ends it: that comes before anything is held.)"""
 
 
 async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None = None) -> None:

@@ -24,33 +24,47 @@ class Fault(Enum):
 # Data exceptions, integrity constraint violations, an index row that is too large
 DATA_CLASSES: Final = ("22", "23", "54")
 ROLLBACK_CLASS: Final = "40"
-TIMED_OUT: Final = ("25P04", "57014")
-"""A transaction, or a statement, that was ended for its length."""
+TIMED_OUT: Final = ("25P03", "25P04", "57014")
+"""A transaction that was ended for our silence within it (what is computed of it is too much) or
+for its length, and a statement that was."""
+
+SILENCE_S: Final = 15.0
+"""How long a transaction may wait for its worker's next statement, in seconds."""
 
 
-def of(error: Exception) -> Fault | None:
+def of(error: Exception, after: float = 0.0) -> Fault | None:
     """Return whose fault `error` is, or None when it is neither PostgreSQL's nor the network's.
 
     None means a defect of our own, which must stop the worker rather than pass for a bad record.
+    `after` is how long the work went well, in seconds: of a transaction that is ended for silence
+    all that the client says is that the connection is gone.
     """
-    if isinstance(error, asyncpg.PostgresError):
-        state = error.sqlstate or ""
+    # a transaction that is ended takes its connection along, and what is raised tells of that
+    found = cause(error)
+    if isinstance(found, asyncpg.PostgresError):
+        state = found.sqlstate or ""
         if state[:2] in DATA_CLASSES:
             return Fault.DATA
         if state in TIMED_OUT:
             return Fault.TOO_MUCH
-        return Fault.TRANSIENT if state[:2] == ROLLBACK_CLASS else Fault.INFRASTRUCTURE
-    return Fault.INFRASTRUCTURE if isinstance(error, LOST) else None
+        if state[:2] == ROLLBACK_CLASS:
+            return Fault.TRANSIENT
+    elif not isinstance(found, LOST):
+        return None
+    return Fault.TOO_MUCH if after >= SILENCE_S else Fault.INFRASTRUCTURE
 
 
 def cause(error: BaseException) -> BaseException:
     """Return what an error came of, in words for people.
 
-    asyncpg tells of a connection that was lost within a transaction in its own terms.
+    asyncpg tells of a connection that was lost within a transaction in its own terms, and of what
+    the server has said before it closed one as the cause of that.
     """
     ours = asyncpg.InterfaceError | asyncpg.InternalClientError
     while isinstance(error, ours) and error.__context__ is not None:
         error = error.__context__
+    if isinstance(error.__cause__, asyncpg.PostgresError):
+        return error.__cause__
     if isinstance(error, asyncpg.InternalClientError):
         return ConnectionResetError("the connection was lost")
     return error

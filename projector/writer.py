@@ -66,6 +66,8 @@ async def write(connection: Connection, batch: Batch, target: Target, slot: int)
     of that is the data's fault.
     """
     async with connection.transaction():
+        # no timeout ends a worker put to sleep within a COPY: here it holds what nobody waits for
+        await _stage(connection, batch)
         is_active = await enter(connection, target)
         await positions.claim(connection, batch.moves)
         changed = await apply(connection, batch, slot)
@@ -78,7 +80,8 @@ async def write(connection: Connection, batch: Batch, target: Target, slot: int)
 async def apply(connection: Connection, batch: Batch, slot: int) -> dict[str, str]:
     """Write the rows of a batch and whatever follows from them, in the caller's transaction.
 
-    Returns the runs whose row has changed, each with its project.
+    Of many items the caller's transaction has staged the rows. Returns the runs whose row has
+    changed, each with its project.
     """
     touched = Touched()
     touched.by_runs(await _upsert(connection, "run_fact", batch))
@@ -100,14 +103,19 @@ async def _upsert(connection: Connection, table: str, batch: Batch) -> Sequence[
     return await connection.fetch(statements.upsert(table), *statements.columns(rows))
 
 
-async def _items(connection: Connection, batch: Batch) -> Sequence[asyncpg.Record]:
-    """Store items, which are most of what there is to write: many of them by COPY."""
+async def _stage(connection: Connection, batch: Batch) -> None:
+    """Copy items, which are most of what there is to write, to a place of our own if many."""
     rows = batch.rows.get("item", [])
-    if len(rows) < MANY:
+    if len(rows) >= MANY:
+        await connection.copy_records_to_table(
+            statements.staged("item"), schema_name="pg_temp", records=rows
+        )
+
+
+async def _items(connection: Connection, batch: Batch) -> Sequence[asyncpg.Record]:
+    """Store items: those that are staged already, else those of the batch."""
+    if len(batch.rows.get("item", [])) < MANY:
         return await _upsert(connection, "item", batch)
-    await connection.copy_records_to_table(
-        statements.staged("item"), schema_name="pg_temp", records=rows
-    )
     return await connection.fetch(statements.upsert_staged("item"))
 
 

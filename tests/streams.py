@@ -41,7 +41,12 @@ async def listening(database_url: str, **others: Any) -> AsyncIterator[Served]:
     settings = settings_for(database_url, **others)
     socket_ = socket.create_server(("127.0.0.1", 0))
     # what uvicorn would do to the standard loggers stays with the process
-    config = uvicorn.Config(create_app(settings), log_config=None, timeout_graceful_shutdown=5)
+    config = uvicorn.Config(
+        create_app(settings),
+        http="api.http:BoundedHttp",
+        log_config=None,
+        timeout_graceful_shutdown=5,
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([socket_],))
     thread.start()

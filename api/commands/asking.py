@@ -83,8 +83,8 @@ class Ask:
         """Whether this version of the run is the one that was looked at, as far as it is said."""
         if self.run_version not in {None, version}:
             return False
-        tags = {tag.strip().strip('"') for tag in (self.if_match or "*").split(",")}
-        return bool(tags & {"*", str(version)})
+        tags = {tag.strip() for tag in (self.if_match or "*").split(",")}
+        return bool(tags & {"*", f'"{version}"', str(version)})
 
 
 async def read(request: Request, run_id: str, project_id: str | None) -> Ask:

@@ -15,7 +15,7 @@ UnusableSubject           403  the bearer's name does not fit into an event
 from datetime import datetime
 from typing import Any
 
-from api.problems import BadParameter, Problem
+from api.problems import BadParameter, Problem, Unavailable
 from contracts.times import rfc3339
 
 DONE = {"approve": "approved", "reject": "rejected"}
@@ -86,12 +86,12 @@ class KeyReused(BadParameter):
         super().__init__({"Idempotency-Key": wrong}, code="idempotency_key_reused")
 
 
-class NoApprovalKey(Problem):
+class NoApprovalKey(Unavailable):
     """This service has no key to sign approvals with."""
 
     def __init__(self) -> None:
         detail = "approvals cannot be signed here: RUNFOLD_APPROVAL_KEY is not set"
-        super().__init__(503, "no_approval_key", detail)
+        super().__init__("no_approval_key", detail, retry_after=60)
 
 
 class UnusableSubject(Problem):

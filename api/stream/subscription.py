@@ -40,10 +40,11 @@ class Subscription:
         if self._size > MOST_WAITING:
             self.close()
             return
-        if not runs and not changes.is_lost and self._waiting and not self._waiting[-1].runs:
+        share = Changes(changes.since, changes.place, runs, changes.is_lost)
+        if self._waiting and not (_tells(share) or _tells(self._waiting[-1])):
             self._waiting.pop()  # nothing in both: where the log is now will do
-        self._waiting.append(Changes(changes.since, changes.place, runs, changes.is_lost))
-        if runs or changes.is_lost:
+        self._waiting.append(share)
+        if _tells(share):
             self._news.set()
 
     def close(self) -> None:
@@ -78,12 +79,17 @@ async def frames(
     yield b"retry: 2000\n" + _rendered(opening)
     while (left := until - clock()) > 0:
         taken = await subscription.next(min(keep_alive_s, left))
-        if any(each.runs or each.is_lost for each in taken):
+        if any(map(_tells, taken)):
             yield b"".join(map(_rendered, taken))
         elif subscription.is_open:
             yield b": keep-alive\n" + (b"".join(map(_rendered, taken[-1:])) or b"\n")
         if not subscription.is_open:
             return
+
+
+def _tells(changes: Changes) -> bool:
+    """Whether a client is told more than a place."""
+    return bool(changes.runs) or changes.is_lost
 
 
 def _rendered(changes: Changes) -> bytes:

@@ -100,7 +100,7 @@ def api(
         "api.app:from_environment",
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http="api.http:BoundedHttp",
         log_config=None,
         server_header=False,
         proxy_headers=False,

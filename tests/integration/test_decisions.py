@@ -274,6 +274,8 @@ async def test_the_next_version_is_decided_anew(alice: Approver, told: Told) -> 
         ({}, {"If-Match": '"6"'}, 412),
         ({}, {"If-Match": '"77"'}, 412),
         ({}, {"If-Match": 'W/"7"'}, 412),
+        ({}, {"If-Match": '"*"'}, 412),
+        ({}, {"If-Match": '""7""'}, 412),
         ({}, {"If-Match": '"a", ""'}, 412),
         ({}, {"If-Match": b"\xff"}, 412),
         ({"run_version": 7}, {"If-Match": '"6"'}, 412),

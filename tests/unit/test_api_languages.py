@@ -1,5 +1,7 @@
 """Titles are in zh-TW unless the client prefers English."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,6 @@ from api.languages import preferred
 @pytest.mark.parametrize(
     ("accepted", "language"),
     [
-        (None, "zh-TW"),
         ("", "zh-TW"),
         ("en", "en"),
         ("EN", "en"),
@@ -36,10 +37,19 @@ from api.languages import preferred
         ("english", "zh-TW"),
         ("x-en", "zh-TW"),
         (",,;q=1,en,,", "en"),
+        ("en;Q=1,zh;q=0.5", "en"),
+        ("en;q=1.5", "zh-TW"),
     ],
 )
-def test_the_language_that_is_preferred(accepted: str | None, language: str) -> None:
+def test_the_language_that_is_preferred(accepted: str, language: str) -> None:
     assert preferred(accepted) == language
+
+
+@pytest.mark.parametrize("filler", [" ", "a", ",", "a ", ";", "en;", "\t"])
+def test_a_long_header_takes_no_longer_than_its_length(filler: str) -> None:
+    started = time.process_time()
+    preferred("en" + 100_000 * filler + "!")
+    assert time.process_time() - started < 1
 
 
 @given(st.text())

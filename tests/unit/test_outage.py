@@ -110,6 +110,7 @@ def test_a_connection_lost_within_a_transaction_is_told_by_its_cause() -> None:
         (asyncpg.AdminShutdownError("x"), Fault.INFRASTRUCTURE),
         (asyncpg.QueryCanceledError("x"), Fault.TOO_MUCH),
         (asyncpg.TransactionTimeoutError("x"), Fault.TOO_MUCH),
+        (asyncpg.IdleInTransactionSessionTimeoutError("x"), Fault.TOO_MUCH),
         (asyncpg.DiskFullError("x"), Fault.INFRASTRUCTURE),
         (asyncpg.UndefinedTableError("x"), Fault.INFRASTRUCTURE),
         (asyncpg.InsufficientPrivilegeError("x"), Fault.INFRASTRUCTURE),

@@ -80,6 +80,13 @@ async def test_a_stream_ends_when_its_time_has_come() -> None:
     assert told == [b"retry: 2000\nid: a\n\n", b": keep-alive\n\n"]
 
 
+async def test_what_is_lost_is_told_though_nothing_follows() -> None:
+    mine = Subscription(["p1"])
+    mine.offer(Changes("a", "b", (), is_lost=True))
+    mine.offer(Changes("b", "c", (OTHER,)))
+    assert await mine.next(0) == [Changes("a", "b", (), is_lost=True), Changes("b", "c")]
+
+
 async def test_what_is_lost_is_told_as_a_reset() -> None:
     mine = Subscription(["p1"])
     mine.offer(Changes("a", "b", is_lost=True))
