@@ -30,6 +30,8 @@ class Outage:
         self._since: float | None = None
         self._failed_at = 0.0
         self._attempts = 0
+        self.ended = 0
+        """Outages that are over."""
         self.failures = 0
         """Failed attempts so far."""
         self.last_error: str | None = None
@@ -66,6 +68,7 @@ class Outage:
         self._log.info(f"{self.dependency} is back", away_seconds=round(away, 1))
         self._since = None
         self._attempts = 0
+        self.ended += 1
 
     async def wait(self, stopping: asyncio.Event) -> None:
         """Wait before the next attempt, longer each time and unevenly, or until `stopping`."""

@@ -120,6 +120,7 @@ async def _work(
         asyncio.create_task(_or_end(work, dependencies.stopping))
         for work in (
             metrics.keep_assessed(measured, consumer.kafka, applier, dependencies.stopping),
+            consumer.keep_sought(),
             requests.carry_out(dependencies, settings.topic_prefix),
             changes.keep_pruned(dependencies, settings.stream_keep_seconds),
         )

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
 from projector.activation import ActiveGenerationChanged, Target
 from projector.applying import Applier, slices
 from projector.batch import Partition
-from projector.committing import Commits, commit
+from projector.committing import Commits
 from projector.dependencies import Dependencies, Stopping
-from projector.errors import PositionConflict, RecordUnreadable
+from projector.errors import ClientStuck, PositionConflict, RecordUnreadable
 from projector.metrics import Metrics, PolledRecord
+from projector.outage import UNREADABLE, pause
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
 from projector.subscription import subscribe
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 REVOCATION_SECONDS: Final = 5.0
 LEAVE_SECONDS: Final = 5.0
+OUTAGE_SECONDS: Final = 1.0
+"""How long after an outage its end is noticed at the latest."""
 BACKLOG: Final = 1_000
 """Waiting records from which on the next poll is decoded while one is being written."""
 SEEKS: Final = "seeks"
@@ -56,11 +60,11 @@ class Consumer:
         self._turn = asyncio.Lock()
         self._ended = False
         self._log = structlog.get_logger("runfold")
-        self._commits = Commits()
+        self._commits = Commits(applier)
         self._seeks = 0
         self._watches: set[asyncio.Task[None]] = set()
         self._broker, self._subscriber = subscribe(
-            settings, self, dependencies.broker, self._unreadable
+            settings, self, dependencies.broker, self._given_up
         )
 
     @property
@@ -87,7 +91,7 @@ class Consumer:
             self._applier.give_up()
             self._log.warning("the poll in hand is given up: it took too long to finish")
         if self.kafka is not None:
-            await commit(self.kafka, self._applier.positions)
+            await self._commits.now(self.kafka)
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._broker.stop()
@@ -170,7 +174,7 @@ class Consumer:
 
     async def _durable(self, records: Sequence[PolledRecord], started: float) -> None:
         self._metrics.polled(records, time.perf_counter() - started)
-        self._commits.soon(self.kafka, self._applier.positions)
+        self._commits.soon(self.kafka)
 
     async def drained(self, records: Any) -> KafkaMessage:
         """Return the message of a poll, as FastStream takes it for `handle`."""
@@ -178,15 +182,21 @@ class Consumer:
         seeks = {SEEKS: self._seeks}
         return KafkaMessage(raw_message=records, body=b"", headers=seeks, consumer=FAKE_CONSUMER)
 
-    def _unreadable(self, error: Exception) -> None:
-        """End the worker: the client below cannot read what a partition has at its position."""
-        places = ", ".join(
+    def _given_up(self, error: Exception) -> None:
+        """End the worker: the client below cannot go on."""
+        failure: Exception
+        if isinstance(error, KafkaError) and not isinstance(error, UNREADABLE):
+            failure = ClientStuck(error)
+        else:
+            failure = RecordUnreadable(error, self._places())
+        failure.__cause__ = error
+        self._fail(failure)
+
+    def _places(self) -> str:
+        return ", ".join(
             f"{at.topic}[{at.partition}] {position}"
             for at, position in sorted(self._applier.positions.items())
         )
-        failure = RecordUnreadable(error, places)
-        failure.__cause__ = error
-        self._fail(failure)
 
     def _fail(self, error: Exception) -> None:
         """End the worker, if it is not about to end already: the first cause counts."""
@@ -198,6 +208,23 @@ class Consumer:
     async def _seek(self, partitions: Iterable[Partition]) -> None:
         """Go to the stored positions of those partitions that are ours, whatever we believed."""
         self._applier.positions |= await self._sought(self._ours().intersection(partitions))
+
+    async def keep_sought(self) -> None:
+        """Seek all partitions anew after each outage of the database, until the worker stops.
+
+        What answers then may stand elsewhere (restored from a backup, a standby), which nobody
+        notices of a partition that nothing more comes to.
+        """
+        database, known = self._dependencies.database, self._dependencies.database.ended
+        while not self._dependencies.stopping.is_set():
+            await pause(self._dependencies.stopping, OUTAGE_SECONDS)
+            if known == database.ended:
+                continue
+            known = database.ended
+            async with self._turn:
+                await self._applier.finished()
+                if not self._ended:
+                    await self._guarded(self._seek(self._ours()))
 
     def _ours(self) -> set[Partition]:
         return {Partition(*each) for each in self.kafka.assignment()}
@@ -238,7 +265,7 @@ class Consumer:
             async with asyncio.timeout(REVOCATION_SECONDS), self._turn:
                 await self._applier.finished()
                 if self.kafka is not None and partitions:
-                    await commit(self.kafka, self._applier.positions)
+                    await self._commits.now(self.kafka)
         except TimeoutError:
             self._log.info("partitions are given up with a poll in hand")
         for partition in partitions:

@@ -87,6 +87,16 @@ class RecordUnreadable(OperationError):
         )
 
 
+class ClientStuck(OperationError):
+    """The Kafka client fails with an error that it does not get over, whatever the broker does."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"the Kafka client does not go on after {type(error).__name__}: {error}: mend what it"
+            " says (permissions of the group or its topics?) and start the worker again"
+        )
+
+
 class PositionBeyondLog(OperationError):
     """The broker's partition ends before the stored position: it is not the same log."""
 

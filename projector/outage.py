@@ -1,6 +1,8 @@
 """What the Kafka client and the framework say, taken as signs of one outage of the broker."""
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -32,6 +34,12 @@ UNREADABLE: Final = (UnsupportedCodecError, CorruptRecordException)
 """Errors of the Kafka client that are of the records and stay, whatever becomes of the broker."""
 
 
+AGAIN_SECONDS: Final = 15.0
+"""Errors no further apart are one trouble: FastStream begins anew every five seconds."""
+STUCK_SECONDS: Final = 60.0
+"""How long the client may fail with what it takes for final before the worker ends."""
+
+
 class BrokerLog(logging.Handler):
     """Takes aiokafka's warnings, which come once per retry, as signs of one outage."""
 
@@ -60,19 +68,31 @@ class BrokerLog(logging.Handler):
 class FrameworkLog:
     """What FastStream logs: errors of the network are the broker's, others are a defect.
 
-    FastStream begins its loop anew after any error, and would do so for ever.
+    FastStream begins its loop anew after any error, and would do so for ever. So does the client
+    with an error of the group's that it takes for final: one that stays is handed on, too.
     """
 
     def __init__(self, outage: Outage, defect: Callable[[Exception], None]) -> None:
         self._outage = outage
         self._defect = defect
+        self._stuck_since = self._stuck_at = -math.inf
 
     def log(self, level: int, message: Any, /, *_: Any, exc_info: Any = None, **__: Any) -> None:
         """Count an error of the network towards the outage, hand on any other."""
         if level < logging.ERROR:
             return
         away = isinstance(exc_info, KafkaError | OSError) and not isinstance(exc_info, UNREADABLE)
-        if isinstance(exc_info, Exception) and not away:
+        if isinstance(exc_info, Exception) and (not away or self._is_stuck(exc_info)):
             self._defect(exc_info)
         else:
             self._outage.failed(exc_info or message)
+
+    def _is_stuck(self, error: Exception) -> bool:
+        """Whether an error that no attempt gets over has come again and again for long enough."""
+        if not isinstance(error, KafkaError) or error.retriable:
+            return False
+        now = time.monotonic()
+        if now - self._stuck_at > AGAIN_SECONDS:
+            self._stuck_since = now
+        self._stuck_at = now
+        return now - self._stuck_since >= STUCK_SECONDS

@@ -42,11 +42,11 @@ def subscribe(
     settings: ProjectorSettings,
     subscribed: Subscribed,
     outage: Outage,
-    unreadable: Callable[[Exception], None],
+    given_up: Callable[[Exception], None],
 ) -> tuple[KafkaBroker, BatchSubscriber]:
     """Return the client, which joins the group when it is started, and its only subscriber.
 
-    `outage` is told of a broker that is away, `unreadable` of what the client cannot read.
+    `outage` is told of a broker that is away, `given_up` of what the client does not get over.
     """
     broker = KafkaBroker(
         settings.kafka_bootstrap,
@@ -57,7 +57,7 @@ def subscribe(
         # `Consumer.stop` has waited for the poll in hand before
         graceful_timeout=None,
         metadata_max_age_ms=METADATA_MS,
-        logger=FrameworkLog(outage, unreadable),
+        logger=FrameworkLog(outage, given_up),
         security=security(settings),
     )
     subscriber = broker.subscriber(

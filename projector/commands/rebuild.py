@@ -82,6 +82,7 @@ def rebuild(  # noqa: PLR0917 - options, each given by its name
         bool,
         typer.Option(
             "--resume",
+            envvar="RUNFOLD_REBUILD_RESUME",
             help="Go on with the rebuild of --name, as it was asked for at first where nothing"
             " else is said now.",
         ),

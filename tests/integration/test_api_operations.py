@@ -156,6 +156,22 @@ async def parked(client: Client, database_url: str) -> list[dict[str, Any]]:
     return letters
 
 
+async def test_a_cursor_of_dead_letters_belongs_to_its_filter(
+    client: Client, parked: list[dict[str, Any]]
+) -> None:
+    path = "/v1/ops/dead-letters"
+    cursor = (await client.get(path, roles=OPERATOR, limit=1))["next_cursor"]
+    filters: list[dict[str, Any]] = [
+        {"reason": "malformed"},
+        {"topic": RUNS},
+        {"status": "parked"},
+    ]
+    for other in filters:
+        problem_of(
+            await client.ask(path, roles=OPERATOR, cursor=cursor, **other), 422, "bad_cursor"
+        )
+
+
 async def test_dead_letters_are_listed_newest_first(parked: list[dict[str, Any]]) -> None:
     assert [letter["offset"] for letter in parked] == [3, 2, 1, 0]
     assert [letter["id"] for letter in parked] == sorted(

@@ -170,6 +170,20 @@ async def test_dead_letters_are_for_operators(
         assert await reader.fetch("SELECT * FROM dead_letter") == []
         await reader.execute("SELECT set_config($1, 'on', true)", OPERATOR_SETTING)
         assert await reader.fetchval("SELECT count(*) FROM dead_letter") == 1
+        # a record that is no event is of no project: one who may not see all must not see it
+        await reader.execute("SELECT set_config($1, $2, true)", PROJECTS_SETTING, f"{{{MINE}}}")
+        for not_all in ("off", "", "true"):
+            await reader.execute("SELECT set_config($1, $2, true)", ALL_PROJECTS_SETTING, not_all)
+            assert await reader.fetch("SELECT * FROM dead_letter") == []
+
+
+async def test_an_operator_of_some_projects_is_told_of_no_dead_letter(client: Client) -> None:
+    path = "/v1/ops/dead-letters"
+    [parked] = (await client.get(path, roles=["operator"]))["dead_letters"]
+    mine = await get_as(client, path, [MINE, *AWKWARD], ["operator"])
+    assert (mine.json()["dead_letters"], mine.json()["total"]) == ([], 0)
+    letter = await get_as(client, f"{path}/{parked['id']}", [MINE, *AWKWARD], ["operator"])
+    assert letter.status_code == 404
 
 
 async def test_settings_end_with_their_transaction(reader: asyncpg.Connection) -> None:

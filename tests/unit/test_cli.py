@@ -5,11 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import jwt
 import pytest
+import typer
 
 from projector import cli
 from tests.command import runfold, running
@@ -84,6 +87,19 @@ def test_help_names_variables_and_defaults(
     said = capsys.readouterr().out
     assert [name for name in variables if name not in said] == []
     assert said.count("default: ") >= len(variables)
+
+
+def test_every_option_has_a_variable() -> None:
+    def options(command: Any, path: str) -> Iterator[tuple[str, str | None]]:
+        for name, each in getattr(command, "commands", {}).items():
+            yield from options(each, f"{path} {name}")
+        for parameter in command.params:
+            if parameter.param_type_name == "option" and parameter.name != "help":
+                yield f"{path} {parameter.opts[0]}", parameter.envvar
+
+    found = dict(options(typer.main.get_command(cli.app), "runfold"))
+    assert len(found) > 20
+    assert [option for option, variable in found.items() if not variable] == []
 
 
 def test_help_loads_nothing_it_does_not_need() -> None:

@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import GroupAuthorizationFailedError
 
+from projector import consumer
 from projector.activation import Target
 from projector.applying import Applier, Write
 from projector.batch import Batch, Partition
 from projector.consumer import Consumer
 from projector.dependencies import Dependencies
-from projector.errors import PositionConflict
+from projector.errors import ClientStuck, PositionConflict
 from projector.metrics import Metrics
 from projector.outage import Outage
 from projector.seeking import Seeker
@@ -93,7 +95,8 @@ class Worker:
     def __init__(self, write: Write | None = None, shutdown_seconds: float = 5) -> None:
         self.table = Table()
         self.stopping = asyncio.Event()
-        needs = Dependencies(NoPool(), self.stopping)  # type: ignore[arg-type]
+        self.database = Outage("database")
+        needs = Dependencies(NoPool(), self.stopping, self.database)  # type: ignore[arg-type]
         self.seeker = TableSeeker(needs, self.table)
         self.applier = Applier(
             needs, Target("main"), PREFIX, 0, Committed(), write=write or self.table.write
@@ -236,3 +239,31 @@ async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_a
         await worker.consumer.stop()
     assert worker.table.written == []
     ended.set()
+
+
+@pytest.mark.usefixtures("kafka")
+async def test_partitions_are_sought_again_after_an_outage_of_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumer, "OUTAGE_SECONDS", 0.01)
+    worker = Worker()
+    seeking = asyncio.create_task(worker.consumer.keep_sought())
+    await asyncio.sleep(0)
+    # a backup is restored, of before the last fifty records; nothing comes to the partition
+    worker.table.positions[THERE] = 0
+    worker.database.failed("gone")
+    worker.database.over()
+    async with asyncio.timeout(10):
+        await worker.seeker.begun.wait()
+    worker.stopping.set()
+    await seeking
+    assert worker.applier.positions == {HERE: 100, THERE: 0}
+
+
+@pytest.mark.usefixtures("kafka")
+async def test_a_client_that_does_not_go_on_ends_the_worker_with_what_it_says() -> None:
+    worker = Worker()
+    worker.consumer._given_up(GroupAuthorizationFailedError("group"))
+    assert isinstance(worker.consumer.failure, ClientStuck)
+    assert "GroupAuthorizationFailedError" in str(worker.consumer.failure)
+    assert worker.stopping.is_set()

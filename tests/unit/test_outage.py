@@ -5,7 +5,12 @@ import logging
 
 import asyncpg
 import pytest
-from aiokafka.errors import CorruptRecordException, KafkaConnectionError, UnsupportedCodecError
+from aiokafka.errors import (
+    CorruptRecordException,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    UnsupportedCodecError,
+)
 from structlog.testing import capture_logs
 
 from contracts.outage import LONGEST_PAUSE, Outage
@@ -94,6 +99,9 @@ def test_a_connection_lost_within_a_transaction_is_told_by_its_cause() -> None:
     told.__context__ = lost
     assert faults.cause(told) is lost
     assert faults.cause(lost) is lost
+    told.__context__ = asyncpg.ConnectionDoesNotExistError("closed in the middle of operation")
+    told.__context__.__cause__ = lost
+    assert faults.cause(told) is lost
     told.__context__ = asyncpg.InternalClientError("cannot switch to state 12")
     assert str(faults.cause(told)) == "the connection was lost"
 
@@ -123,6 +131,38 @@ def test_a_connection_lost_within_a_transaction_is_told_by_its_cause() -> None:
 )
 def test_whose_fault_an_error_is(error: Exception, fault: Fault | None) -> None:
     assert faults.of(error) is fault
+
+
+def test_a_connection_that_is_gone_after_a_long_time_was_given_too_much() -> None:
+    gone = asyncpg.InterfaceError("the connection has been released back to the pool")
+    assert faults.of(gone, after=14.0) is Fault.INFRASTRUCTURE
+    assert faults.of(gone, after=15.0) is Fault.TOO_MUCH
+    assert faults.of(asyncpg.DeadlockDetectedError("x"), after=15.0) is Fault.TRANSIENT
+    assert faults.of(KeyError("ours"), after=15.0) is None
+
+
+def test_an_error_that_the_client_takes_for_final_and_that_stays_is_a_defect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("projector.outage.time.monotonic", lambda: now)
+    defects: list[Exception] = []
+    log = FrameworkLog(Outage("broker"), defects.append)
+    refused, away = GroupAuthorizationFailedError("group"), KafkaConnectionError("refused")
+
+    def failing(error: Exception, seconds: int) -> None:
+        nonlocal now
+        for _ in range(seconds // 5):
+            now += 5
+            log.log(logging.ERROR, "Kafka error occurred", exc_info=error)
+
+    failing(away, 600)
+    failing(refused, 55)
+    now += 20  # in which it went well
+    failing(refused, 60)
+    assert not defects
+    failing(refused, 5)
+    assert defects == [refused]
 
 
 def test_only_the_network_is_the_brokers_fault() -> None:
