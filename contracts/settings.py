@@ -27,6 +27,7 @@ _BOOTSTRAP: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
 
+_TLS_VERSIONS: Final = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}
 # What the client of the database refuses besides, and would be asked for again and again.
 _DATABASE_OPTIONS: Final = {
     "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
@@ -38,7 +39,10 @@ _DATABASE_OPTIONS: Final = {
         "read-only",
         "prefer-standby",
     },
+    "ssl_min_protocol_version": _TLS_VERSIONS,
+    "ssl_max_protocol_version": _TLS_VERSIONS,
 }
+_DATABASE_FILES: Final = {"sslrootcert", "sslcert", "sslkey", "sslcrl"}
 
 
 def _is_name(host: str) -> bool:
@@ -85,6 +89,10 @@ class DatabaseSettings(Settings):
             if value not in _DATABASE_OPTIONS.get(option, {value}):
                 known = ", ".join(sorted(_DATABASE_OPTIONS[option]))
                 raise ValueError(f"{option} in it must be one of {known}")
+            if option == "port" and not all(map(str.isdecimal, value.split(","))):
+                raise ValueError("the port in it cannot be read")
+            if option in _DATABASE_FILES and not Path(value).is_file():
+                raise ValueError(f"{option} in it is no file: {value}")
         return url
 
 

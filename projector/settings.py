@@ -20,8 +20,9 @@ class ProjectorSettings(DatabaseSettings, TopicSettings):
     """Most records a worker takes in one poll. It writes them 2,000 a transaction, and decodes
     the next ones meanwhile."""
     poll_max_bytes: int = Field(default=8 * 1_048_576, ge=65_536, le=1_073_741_824)
-    """Bytes of records a worker takes in one poll at most. It holds two polls, one being written:
-    the bound of its memory, whatever the backlog. A single larger record is still taken."""
+    """Bytes of records, as the broker keeps them, that a worker takes in one poll at most. It holds
+    two polls, one being written: the bound of its memory, whatever the backlog; of compressed
+    topics it is what these bytes become. A single larger record is still taken."""
     generation: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,40}$")
     """Generation to keep up to date, in a consumer group of its own; the active one, and each that
     follows it, when unset."""

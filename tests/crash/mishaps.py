@@ -77,7 +77,7 @@ class Mishaps:
     async def zombie(self) -> None:
         """A worker is put to sleep at work and wakes when its partitions are others'."""
         sleeper = await self._at_work()
-        # Its statements are prepared by now: see what it may hold in `projector.bootstrap`.
+        # What it may hold is taken from it before the deadline: see `projector.bootstrap`.
         owned = await self._moving(sleeper)
         await self._some_instant()
         sleeper.pause()

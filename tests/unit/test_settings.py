@@ -255,6 +255,12 @@ def test_every_setting_is_described(settings: type[Settings]) -> None:
     [
         (f"postgresql://u@{'h' * 64}/x", "the host or the port in it cannot be read"),
         ("postgresql://u@h/x?sslmode=bogus", "sslmode in it must be one of allow, "),
+        ("postgresql://u@h/x?ssl_min_protocol_version=1", "ssl_min_protocol_version in it must be"),
+        (
+            "postgresql://u@h/x?sslrootcert=/nowhere/ca.pem",
+            "sslrootcert in it is no file: /nowhere",
+        ),
+        ("postgresql:///x?host=/run/pg&port=pg", "the port in it cannot be read"),
         ("postgresql://u@h/x?target_session_attrs=z", "target_session_attrs in it must be one of"),
     ],
 )
