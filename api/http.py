@@ -7,7 +7,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from api.problems import Problem
 
 MAX_HEAD_BYTES: Final = 65_536
-"""Most bytes of a request's line and headers, give or take what is read at once."""
+"""Most bytes of a request's path and headers, those after its body included. What is read at once
+is taken in before it is counted."""
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -17,13 +18,14 @@ class BoundedHttp(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._is_head = False
+        self._is_head = self._is_told = False
         self._head_bytes = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take in what the client has sent; no more of a head that is too long by then."""
+        """Take in what the client has sent, unless the head it belongs to is too long by then."""
+        self._is_told = False
         super().data_received(data)
-        if self._is_head:
+        if not self._is_told:  # the parser keeps it until the end of a header or of a path
             self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
             detail = f"the request line and the headers have more than {MAX_HEAD_BYTES} bytes"
@@ -31,21 +33,50 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to read a request."""
-        self._is_head = True
+        self._is_head, self._head_bytes = True, 0
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Take in a part of the path."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take in a header; one that comes after the body is nobody's."""
+        self._count(len(name) + len(value))
+        if self._is_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Begin to serve a request."""
-        self._is_head, self._head_bytes = False, 0
+        self._is_head = False
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take in a part of the body."""
+        self._is_told = True
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Take note that a request is whole."""
+        self._is_told = True
+        super().on_message_complete()
+
+    def _count(self, size: int) -> None:
+        self._is_told = True
+        self._head_bytes += size
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         self._refuse(Problem(400, "invalid_http", msg))
 
     def _refuse(self, problem: Problem) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # what was written now would be taken for another's answer
+            return
         response = problem.response()
-        headers = [*response.raw_headers, (b"connection", b"close")]
+        headers = [*self.server_state.default_headers, *response.raw_headers]
         head = [STATUS_LINE[response.status_code], *(b"%b: %b\r\n" % each for each in headers)]
-        self.transport.write(b"".join([*head, b"\r\n", response.body]))
+        head += [b"connection: close\r\n\r\n", bytes(response.body)]
+        self.transport.write(b"".join(head))
         self.transport.close()

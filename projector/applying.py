@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Final, Protocol, TypeAlias
 
 import asyncpg
+import structlog
 
 from projector import faults, writer
 from projector.activation import ActiveGenerationChanged, Target
@@ -33,8 +34,9 @@ WRITTEN_AT_ONCE: Final = 2_000
 FOLDED_AT_ONCE: Final = 16
 """Records decoded before a write under way gets its turn: some tenths of a millisecond's worth."""
 
-UNLIMITED: Final = "SET transaction_timeout = 0; SET idle_in_transaction_session_timeout = 0"
-LIMITED: Final = "RESET transaction_timeout; RESET idle_in_transaction_session_timeout"
+LONGER: Final = "SET transaction_timeout = '1h'; SET idle_in_transaction_session_timeout = '10min'"
+"""For a record that cannot be divided: a worker put to sleep holds what it holds for that long."""
+AS_BEFORE: Final = "RESET transaction_timeout; RESET idle_in_transaction_session_timeout"
 
 
 class Observer(Protocol):
@@ -81,6 +83,7 @@ class Applier:
         self._until = until
         self._writing: asyncio.Task[None] | None = None
         self._coming: dict[Partition, int] = {}
+        self._log = structlog.get_logger("runfold")
 
     @property
     def ahead(self) -> dict[Partition, int]:
@@ -196,10 +199,11 @@ class Applier:
                     raise
                 if fault is Fault.DATA or (fault is Fault.TOO_MUCH and divisible):
                     return faults.cause(error)
-                if fault is not Fault.TRANSIENT:
+                if fault is Fault.TOO_MUCH and is_limited:
+                    self._log.warning("a record takes longer than a transaction may: it has longer")
+                    is_limited = False
+                elif fault is not Fault.TRANSIENT:
                     await self._dependencies.wait_for(self._dependencies.database, error)
-                # a record that cannot be divided takes the time it takes
-                is_limited = fault is not Fault.TOO_MUCH
             else:
                 self._dependencies.database.over()
                 self.positions |= _ends(batch)
@@ -209,16 +213,16 @@ class Applier:
 
 @asynccontextmanager
 async def _time_for(connection: Connection, *, is_limited: bool) -> AsyncIterator[None]:
-    """Let transactions last as long as they will within the block, unless they are limited."""
+    """Let transactions last much longer within the block, unless they are limited."""
     if is_limited:
         yield
         return
-    await connection.execute(UNLIMITED)
     try:
+        await connection.execute(LONGER)
         yield
     finally:
         if not connection.is_closed():
-            await connection.execute(LIMITED)
+            await connection.execute(AS_BEFORE)
 
 
 def _ends(batch: Batch) -> dict[Partition, int]:

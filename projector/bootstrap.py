@@ -48,10 +48,11 @@ in the middle of one holds its partitions' positions, and so whoever has got the
 that works takes nowhere near as long, but for many thousands of runs that one batch reaches, which
 it then does in smaller parts."""
 
-LONGEST_TRANSACTION: Final = "30s"
+LONGEST_TRANSACTION: Final = "90s"
 """How long a transaction may take in all: for a worker put to sleep in the middle of a statement's
 preparation, whose silence the database does not notice. What takes longer is done in smaller parts,
-too. (In the middle of a COPY neither of the two ends it: that comes before anything is held.)"""
+too. It is more than an activation may have workers wait. (In the middle of a COPY neither of the
+two ends it: that comes before anything is held that others wait for.)"""
 
 
 async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None = None) -> None:

@@ -43,9 +43,10 @@ class Commits:
         while self._is_wanted:
             await asyncio.sleep(self._due - clock())
             self._is_wanted, self._due = False, clock() + COMMIT_SECONDS
-            await self._commit(kafka)
+            self._is_wanted |= not await self._commit(kafka)
 
-    async def _commit(self, kafka: AIOKafkaConsumer) -> None:
+    async def _commit(self, kafka: AIOKafkaConsumer) -> bool:
+        """Say whether nothing is left to tell."""
         assigned = kafka.assignment()
         offsets = {
             TopicPartition(*partition): position
@@ -53,9 +54,11 @@ class Commits:
             if TopicPartition(*partition) in assigned
         }
         if not offsets:
-            return
+            return True
         try:
             async with asyncio.timeout(COMMIT_SECONDS):
                 await kafka.commit(offsets)
         except (KafkaError, TimeoutError) as error:
             self._log.debug("offsets were not committed to Kafka", error=str(error))
+            return False
+        return True

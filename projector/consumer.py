@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
@@ -18,7 +17,7 @@ from projector.committing import Commits
 from projector.dependencies import Dependencies, Stopping
 from projector.errors import ClientStuck, PositionConflict, RecordUnreadable
 from projector.metrics import Metrics, PolledRecord
-from projector.outage import UNREADABLE, pause
+from projector.outage import REFUSED, pause
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
 from projector.subscription import subscribe
@@ -174,7 +173,8 @@ class Consumer:
 
     async def _durable(self, records: Sequence[PolledRecord], started: float) -> None:
         self._metrics.polled(records, time.perf_counter() - started)
-        self._commits.soon(self.kafka)
+        if not self._ended:
+            self._commits.soon(self.kafka)
 
     async def drained(self, records: Any) -> KafkaMessage:
         """Return the message of a poll, as FastStream takes it for `handle`."""
@@ -185,7 +185,7 @@ class Consumer:
     def _given_up(self, error: Exception) -> None:
         """End the worker: the client below cannot go on."""
         failure: Exception
-        if isinstance(error, KafkaError) and not isinstance(error, UNREADABLE):
+        if isinstance(error, REFUSED):
             failure = ClientStuck(error)
         else:
             failure = RecordUnreadable(error, self._places())
@@ -210,7 +210,7 @@ class Consumer:
         self._applier.positions |= await self._sought(self._ours().intersection(partitions))
 
     async def keep_sought(self) -> None:
-        """Seek all partitions anew after each outage of the database, until the worker stops.
+        """Go back to the stored positions after each outage of the database, until we stop.
 
         What answers then may stand elsewhere (restored from a backup, a standby), which nobody
         notices of a partition that nothing more comes to.
@@ -224,7 +224,14 @@ class Consumer:
             async with self._turn:
                 await self._applier.finished()
                 if not self._ended:
-                    await self._guarded(self._seek(self._ours()))
+                    await self._guarded(self._seek_those_elsewhere())
+
+    async def _seek_those_elsewhere(self) -> None:
+        applier = self._applier
+        elsewhere = await self._seeker.elsewhere(applier.positions, applier.target)
+        if elsewhere:
+            self._log.info("the database stands elsewhere than before", partitions=len(elsewhere))
+            await self._seek(elsewhere)
 
     def _ours(self) -> set[Partition]:
         return {Partition(*each) for each in self.kafka.assignment()}

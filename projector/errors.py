@@ -9,6 +9,7 @@ OperationError
 ├── GenerationOfThePast   it is as of an instant
 ├── PositionConflict      another worker has moved the partition
 ├── RecordUnreadable      the Kafka client fails on a record's bytes
+├── ClientStuck           the Kafka client was refused what it asked for, and asks no more
 └── PositionBeyondLog     the stored position is after the end of the partition
 """
 

@@ -28,6 +28,13 @@ TIMED_OUT: Final = ("25P03", "25P04", "57014")
 """A transaction that was ended for our silence within it (what is computed of it is too much) or
 for its length, and a statement that was."""
 
+CLIENTS: Final = (
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+)
+"""What asyncpg raises in its own words, of what it was told or has noticed."""
+
 SILENCE_S: Final = 15.0
 """How long a transaction may wait for its worker's next statement, in seconds."""
 
@@ -60,11 +67,12 @@ def cause(error: BaseException) -> BaseException:
     asyncpg tells of a connection that was lost within a transaction in its own terms, and of what
     the server has said before it closed one as the cause of that.
     """
-    ours = asyncpg.InterfaceError | asyncpg.InternalClientError
-    while isinstance(error, ours) and error.__context__ is not None:
-        error = error.__context__
-    if isinstance(error.__cause__, asyncpg.PostgresError):
-        return error.__cause__
+    while isinstance(error, CLIENTS):
+        before = error.__cause__ or error.__context__
+        # else it is of whoever called, who was dealing with another error
+        if not isinstance(before, (*LOST, asyncpg.PostgresError)):
+            break
+        error = before
     if isinstance(error, asyncpg.InternalClientError):
         return ConnectionResetError("the connection was lost")
     return error

@@ -7,7 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from aiokafka.errors import CorruptRecordException, KafkaError, UnsupportedCodecError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    CorruptRecordException,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnsupportedCodecError,
+)
 
 from contracts.outage import Outage, pause
 
@@ -34,10 +41,16 @@ UNREADABLE: Final = (UnsupportedCodecError, CorruptRecordException)
 """Errors of the Kafka client that are of the records and stay, whatever becomes of the broker."""
 
 
+REFUSED: Final = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
+"""Errors after which the client may ask no more, though what was refused is allowed again."""
 AGAIN_SECONDS: Final = 15.0
 """Errors no further apart are one trouble: FastStream begins anew every five seconds."""
 STUCK_SECONDS: Final = 60.0
-"""How long the client may fail with what it takes for final before the worker ends."""
+"""How long the client may be refused before the worker ends."""
 
 
 class BrokerLog(logging.Handler):
@@ -69,7 +82,7 @@ class FrameworkLog:
     """What FastStream logs: errors of the network are the broker's, others are a defect.
 
     FastStream begins its loop anew after any error, and would do so for ever. So does the client
-    with an error of the group's that it takes for final: one that stays is handed on, too.
+    with a refusal, which ends its heartbeats: one that stays is handed on, too.
     """
 
     def __init__(self, outage: Outage, defect: Callable[[Exception], None]) -> None:
@@ -88,8 +101,8 @@ class FrameworkLog:
             self._outage.failed(exc_info or message)
 
     def _is_stuck(self, error: Exception) -> bool:
-        """Whether an error that no attempt gets over has come again and again for long enough."""
-        if not isinstance(error, KafkaError) or error.retriable:
+        """Whether it has been refused again and again for long enough."""
+        if not isinstance(error, REFUSED):
             return False
         now = time.monotonic()
         if now - self._stuck_at > AGAIN_SECONDS:

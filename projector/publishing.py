@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -88,13 +88,12 @@ async def _started(settings: KafkaSettings) -> AIOKafkaProducer:
 
 
 async def _start(settings: KafkaSettings, *, idempotent: bool) -> AIOKafkaProducer:
-    async with AsyncExitStack() as stack:
-        out = AIOKafkaProducer(
-            **kafka_connection(settings), **_OPTIONS, enable_idempotence=idempotent
-        )
-        stack.push_async_callback(out.stop)
+    out = AIOKafkaProducer(**kafka_connection(settings), **_OPTIONS, enable_idempotence=idempotent)
+    try:
         await out.start()
-        stack.pop_all()
+    except BaseException:
+        await out.stop()
+        raise
     return out
 
 

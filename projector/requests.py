@@ -45,9 +45,10 @@ async def carry_out(dependencies: Dependencies, prefix: str) -> None:
         except ActiveGenerationChanged:
             continue  # between finding out which is active and holding it: once more
         except Exception as error:
-            if faults.of(error) is None:
+            fault = faults.of(error)
+            if fault is None:
                 raise
-            if faults.of(error) is Fault.INFRASTRUCTURE:
+            if fault is not Fault.TRANSIENT:
                 try:
                     await dependencies.wait_for(dependencies.database, error)
                 except Stopping:

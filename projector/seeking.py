@@ -1,6 +1,6 @@
 """Where to read on: the stored position of a partition, or the first offset the broker holds."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -102,7 +102,21 @@ class Seeker:
             else:
                 return {Partition(*each): offset for each, offset in first.items()}
 
+    async def elsewhere(self, known: Mapping[Partition, int], target: Target) -> set[Partition]:
+        """Return the partitions that do not stand at these positions, waiting for the database.
+
+        Raises `ActiveGenerationChanged` and `Stopping`.
+        """
+        stored = await self._asked(target, lambda found: positions.read(found, known))
+        return {each for each, position in known.items() if stored.get(each) != position}
+
     async def _stored(self, first: Mapping[Partition, int], target: Target) -> dict[Partition, int]:
+        return await self._asked(target, lambda connection: self._read(connection, first))
+
+    async def _asked(
+        self, target: Target, question: Callable[[Connection], Awaitable[dict[Partition, int]]]
+    ) -> dict[Partition, int]:
+        """Return the answer of the target generation, once the database is there."""
         while True:
             try:
                 async with (
@@ -112,7 +126,7 @@ class Seeker:
                     await self._check(connection, target)
                     # not held: which generation is active is settled when a batch is written
                     await enter(connection, target._replace(bond=Bond.MAKES))
-                    return await self._read(connection, first)
+                    return await question(connection)
             except Exception as error:
                 if faults.of(error) is None:
                     raise

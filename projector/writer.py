@@ -67,26 +67,31 @@ async def write(connection: Connection, batch: Batch, target: Target, slot: int)
     """
     async with connection.transaction():
         # no timeout ends a worker put to sleep within a COPY: here it holds what nobody waits for
-        await _stage(connection, batch)
+        is_staged = await _stage(connection, batch)
         is_active = await enter(connection, target)
         await positions.claim(connection, batch.moves)
-        changed = await apply(connection, batch, slot)
+        changed = await apply(connection, batch, slot, is_staged=is_staged)
         if is_active:
             await changes.record(connection, changed)
         await park(connection, batch.dead)
         await positions.advance(connection, batch.moves)
 
 
-async def apply(connection: Connection, batch: Batch, slot: int) -> dict[str, str]:
+async def apply(
+    connection: Connection, batch: Batch, slot: int, *, is_staged: bool = False
+) -> dict[str, str]:
     """Write the rows of a batch and whatever follows from them, in the caller's transaction.
 
-    Of many items the caller's transaction has staged the rows. Returns the runs whose row has
-    changed, each with its project.
+    `is_staged` says that its items have been copied to where they are staged. Returns the runs
+    whose row has changed, each with its project.
     """
     touched = Touched()
     touched.by_runs(await _upsert(connection, "run_fact", batch))
     await _states(connection, batch)
-    touched.by_items(await _items(connection, batch))
+    if is_staged:
+        touched.by_items(await connection.fetch(statements.upsert_staged("item")))
+    else:
+        touched.by_items(await _upsert(connection, "item", batch))
     touched.by_inbound(await _upsert(connection, "inbound", batch))
     touched.by_evidence(await _upsert(connection, "evidence", batch))
     await _upsert(connection, "project", batch)
@@ -103,20 +108,18 @@ async def _upsert(connection: Connection, table: str, batch: Batch) -> Sequence[
     return await connection.fetch(statements.upsert(table), *statements.columns(rows))
 
 
-async def _stage(connection: Connection, batch: Batch) -> None:
-    """Copy items, which are most of what there is to write, to a place of our own if many."""
+async def _stage(connection: Connection, batch: Batch) -> bool:
+    """Copy items, which are most of what there is to write, to a place of our own if many.
+
+    Returns whether it has.
+    """
     rows = batch.rows.get("item", [])
-    if len(rows) >= MANY:
-        await connection.copy_records_to_table(
-            statements.staged("item"), schema_name="pg_temp", records=rows
-        )
-
-
-async def _items(connection: Connection, batch: Batch) -> Sequence[asyncpg.Record]:
-    """Store items: those that are staged already, else those of the batch."""
-    if len(batch.rows.get("item", [])) < MANY:
-        return await _upsert(connection, "item", batch)
-    return await connection.fetch(statements.upsert_staged("item"))
+    if len(rows) < MANY:
+        return False
+    await connection.copy_records_to_table(
+        statements.staged("item"), schema_name="pg_temp", records=rows
+    )
+    return True
 
 
 async def _states(connection: Connection, batch: Batch) -> None:

@@ -44,9 +44,9 @@ async def test_who_sleeps_within_a_copy_holds_nobody_up(
         for worker in (sleeper, other):
             await worker.own(given)
         sleeping = asyncio.create_task(sleeper.poll(given))
-        await asleep.wait()
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
+                await asleep.wait()
                 await other.poll(given)
         finally:
             may_wake.set()

@@ -25,11 +25,12 @@ async def answer(url: str, sent: bytes) -> bytes:
     """All that is answered to these bytes until the server closes the connection."""
     place = urlsplit(url)
     reader, writer = await asyncio.open_connection(place.hostname, place.port)
-    writer.write(sent)
-    async with asyncio.timeout(30):
-        answered = await reader.read()
-    writer.close()
-    return answered
+    try:
+        writer.write(sent)
+        async with asyncio.timeout(30):
+            return await reader.read()
+    finally:
+        writer.close()
 
 
 def read(answered: bytes) -> httpx.Response:
@@ -42,7 +43,6 @@ def read(answered: bytes) -> httpx.Response:
 @pytest.mark.parametrize(
     "sent",
     [
-        pytest.param(HEAD + b"X-Filler: " + LONG, id="a header"),
         pytest.param(HEAD + 70 * (b"X-Filler: " + b"a" * 1_000 + b"\r\n"), id="many headers"),
         pytest.param(b"GET /" + LONG, id="a path"),
     ],
@@ -51,6 +51,15 @@ async def test_a_head_without_an_end_is_refused(url: str, sent: bytes) -> None:
     refusal = read(await answer(url, sent))
     problem_of(refusal, 431, "headers_too_large")
     assert refusal.headers["connection"] == "close"
+
+
+async def test_a_header_without_an_end_is_not_kept(url: str) -> None:
+    """It is read in parts, of which some may be unread when the connection is closed."""
+    try:
+        answered = await answer(url, HEAD + b"X-Filler: " + 50 * LONG)
+    except ConnectionResetError:
+        return
+    problem_of(read(answered), 431, "headers_too_large")
 
 
 async def test_what_is_no_http_is_told_so_as_a_problem(url: str) -> None:
@@ -67,3 +76,16 @@ async def test_only_heads_are_bounded(url: str) -> None:
         for _ in range(2 * MAX_HEAD_BYTES // 8_000):
             asked = await http.get("/healthz", headers={"X-Filler": "a" * 8_000})
             assert asked.status_code == 200
+
+
+async def test_many_requests_at_once_are_many_heads(url: str) -> None:
+    one = HEAD + b"X-Filler: " + b"a" * 2_000 + b"\r\n\r\n"
+    last = HEAD + b"Connection: close\r\n\r\n"
+    answered = await answer(url, 45 * one + last)
+    assert answered.count(b"HTTP/1.1 200 OK") == 46
+
+
+async def test_headers_after_a_body_are_bounded_too(url: str) -> None:
+    chunked = b"POST /healthz HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    answered = await answer(url, chunked + 70 * (b"X-Filler: " + b"a" * 1_000 + b"\r\n"))
+    assert not answered or read(answered).status_code in {405, 431}

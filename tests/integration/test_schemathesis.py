@@ -108,7 +108,9 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     listening = socket.create_server(("127.0.0.1", 0))
     key = key_file(tmp_path_factory.mktemp("key"))
     app = create_app(settings_for(database, approval_key=key))
-    running = uvicorn.Server(uvicorn.Config(Counted(app), log_config=None))
+    running = uvicorn.Server(
+        uvicorn.Config(Counted(app), http="api.http:BoundedHttp", log_config=None)
+    )
     thread = threading.Thread(target=running.run, args=([listening],))
     thread.start()
     yield f"http://127.0.0.1:{listening.getsockname()[1]}"

@@ -88,6 +88,9 @@ class TableSeeker(Seeker):
     async def _stored(self, first: Mapping[Partition, int], _: object) -> dict[Partition, int]:
         return {each: self._table.positions[each] for each in first}
 
+    async def elsewhere(self, known: Mapping[Partition, int], _: object) -> set[Partition]:
+        return {each for each in known if known[each] != self._table.positions[each]}
+
 
 class Worker:
     """A consumer on stand-ins."""
