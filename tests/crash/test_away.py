@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
+from contracts.read_model import metadata
 from projector.demo.postgres import EmbeddedPostgres
 from tests.crash.judge import delivered, judge
-from tests.crash.progress import advance, drained
+from tests.crash.progress import advance, drained, views
 from tests.crash.site import Site
 from tests.crash.story import story
 from tests.crash.traffic import Traffic, flowing, traffic
@@ -57,6 +58,35 @@ async def test_the_broker_is_away_for_30_seconds(kafka_site: Site, kafka: KafkaS
             await fleet.dismiss()
             for worker in fleet.members:
                 assert outages(worker) == ["broker is away", "broker is back"] * 2
+
+
+async def test_a_database_that_comes_back_older_is_read_on_from_where_it_stands(
+    embedded_site: Site, mortal_postgres: EmbeddedPostgres
+) -> None:
+    """A backup of before the first record, say; and nothing more comes that would tell of it."""
+    site = embedded_site
+    async with traffic(site, story(3), idempotent=False) as producer:
+        await producer.send(300)
+        with fleet_of(1, site) as fleet:
+            [worker] = fleet.members
+            ends = await drained(site, producer, DRAIN_DEADLINE_S)
+            worker.pause()
+            await restore(site)
+            async with stopped(Outage("database", 0, mortal_postgres.stop, mortal_postgres.start)):
+                worker.resume()
+                await told([worker], "database is away", 1)
+            assert await drained(site, producer, DRAIN_DEADLINE_S) == ends
+            await fleet.dismiss()
+            assert worker.lines("the database stands elsewhere")
+    assert delivered(await judge(site, ends)) == producer.sent
+
+
+async def restore(site: Site) -> None:
+    """Make the views those of an empty history again."""
+    others = [table.name for table in metadata.sorted_tables if table.name != "position"]
+    async with views(site) as connection, connection.transaction():
+        await connection.execute(f"TRUNCATE {', '.join(others)}")
+        await connection.execute("DELETE FROM position")
 
 
 async def database_away(
