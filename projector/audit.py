@@ -163,11 +163,12 @@ class Audit:
     def summary(self) -> str:
         """What has been accounted for, in one line."""
         total = PartitionCount("", 0, *(sum(column) for column in self._numbers()))
+        later = f", {total.later} later than the views are of" if total.later else ""
         return (
             f"generation {self.generation}: {len(self.partitions)} partitions,"
             f" {total.next_offset - total.first_offset} offsets:"
             f" {total.applied} applied, {total.dead} dead letters,"
-            f" {total.tombstones} tombstones, {total.gaps} gaps"
+            f" {total.tombstones} tombstones, {total.gaps} gaps{later}"
         )
 
     def _numbers(self) -> Iterable[tuple[int, ...]]:

@@ -37,7 +37,7 @@ def test_a_dead_letter_that_is_not_kept_names_the_partition() -> None:
 def test_the_summary_adds_all_partitions_up() -> None:
     assert Audit("main", (SOUND, SOUND, UNREAD), ()).summary == (
         "generation main: 3 partitions, 200 offsets:"
-        " 174 applied, 8 dead letters, 2 tombstones, 10 gaps"
+        " 174 applied, 8 dead letters, 2 tombstones, 10 gaps, 6 later than the views are of"
     )
 
 
