@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from contracts.errors import SettingError
 from contracts.read_model import WRITER_ROLE
 from projector import changes, generations, metrics, requests, writer
-from projector.activation import Bond, Target
+from projector.activation import LONGEST_SECONDS, Bond, Target
 from projector.applying import Applier, Observers
 from projector.consumer import Consumer
 from projector.counters import SLOTS
@@ -48,7 +48,7 @@ in the middle of one holds its partitions' positions, and so whoever has got the
 that works takes nowhere near as long, but for many thousands of runs that one batch reaches, which
 it then does in smaller parts."""
 
-LONGEST_TRANSACTION: Final = "90s"
+LONGEST_TRANSACTION: Final = f"{LONGEST_SECONDS + 30}s"
 """How long a transaction may take in all: for a worker put to sleep in the middle of a statement's
 preparation, whose silence the database does not notice. What takes longer is done in smaller parts,
 too. It is more than an activation may have workers wait. (In the middle of a COPY neither of the

@@ -4,13 +4,15 @@ The write is a stand-in here; that real transactions behave so is shown on Postg
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import pytest
 
 from projector.activation import Target
-from projector.applying import Applier
+from projector.applying import AS_BEFORE, LONGER, Applier
 from projector.batch import Batch, Partition
 from projector.dependencies import Dependencies
 from tests.applying import Committed, NoPool
@@ -107,6 +109,40 @@ async def test_what_is_given_up_ends_before_anything_else_begins() -> None:
     await made.settled()
     assert writing.written == []
     assert made.positions == made.ahead == {HERE: 0}
+
+
+class Session:
+    """A connection that only takes note of what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator["Session"]:
+        yield self
+
+    async def execute(self, statement: str) -> None:
+        self.told.append(statement)
+
+    def is_closed(self) -> bool:
+        return False
+
+
+async def test_a_record_that_was_given_longer_keeps_it_whatever_comes_between() -> None:
+    session = Session()
+    errors = [asyncpg.TransactionTimeoutError("x"), asyncpg.DeadlockDetectedError("x"), None]
+
+    async def write(*_: object) -> None:
+        session.told.append("written")
+        if (error := errors.pop(0)) is not None:
+            raise error
+
+    needs = Dependencies(session, asyncio.Event())  # type: ignore[arg-type]
+    made = Applier(needs, Target("main"), PREFIX, 0, Committed(), write=write)
+    made.positions = {HERE: 0}
+    await made.apply(records(1))
+    assert session.told == ["written", *[LONGER, "written", AS_BEFORE] * 2]
+    assert not needs.database.failures
 
 
 async def test_a_defect_is_no_bad_record() -> None:

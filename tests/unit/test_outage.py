@@ -133,6 +133,17 @@ def test_whose_fault_an_error_is(error: Exception, fault: Fault | None) -> None:
     assert faults.of(error) is fault
 
 
+@pytest.mark.parametrize("dealt_with", [KeyError("ours"), Stopping("asked to")])
+def test_whose_fault_an_error_is_does_not_depend_on_what_else_was_dealt_with(
+    dealt_with: Exception,
+) -> None:
+    lost = asyncpg.InterfaceError("cannot call Transaction.__aexit__()")
+    lost.__context__ = dealt_with
+    assert faults.of(lost) is Fault.INFRASTRUCTURE
+    dealt_with.__cause__ = asyncpg.UniqueViolationError("x")
+    assert faults.of(dealt_with) is None
+
+
 def test_a_connection_that_is_gone_after_a_long_time_was_given_too_much() -> None:
     gone = asyncpg.InterfaceError("the connection has been released back to the pool")
     assert faults.of(gone, after=14.0) is Fault.INFRASTRUCTURE
