@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from fastapi import Response
@@ -43,8 +44,15 @@ class Metrics:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
-        self.requests = metrics.REQUESTS.counter(self._registry)
-        self.seconds = metrics.REQUEST_SECONDS.histogram(self._registry)
+        requests = metrics.REQUESTS.counter(self._registry)
+        seconds = metrics.REQUEST_SECONDS.histogram(self._registry)
+        self.series = cache(
+            lambda method, route, status: (
+                requests.labels(method, route, str(status)),
+                seconds.labels(method, route),
+            )
+        )
+        """The number of such requests, and how long they took: found by their labels once."""
         self.in_progress = metrics.REQUESTS_IN_PROGRESS.gauge(self._registry)
         self._problems = metrics.PROBLEMS.counter(self._registry)
         for code in CODES:
@@ -131,8 +139,9 @@ class Measured:
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", UNKNOWN)
         method = scope["method"] if route != UNKNOWN else UNKNOWN
-        self._metrics.requests.labels(method, route, str(status)).inc()
-        self._metrics.seconds.labels(method, route).observe(seconds)
+        requests, durations = self._metrics.series(method, route, status)
+        requests.inc()
+        durations.observe(seconds)
 
 
 def _is_stream(message: Message) -> bool:

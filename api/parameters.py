@@ -181,7 +181,10 @@ def once(model: type[BaseModel]) -> Callable[[Request], Awaitable[None]]:
     lists = repeatable(model)
 
     async def check(request: Request) -> None:
-        given = Counter(name for name, _ in request.query_params.multi_items())
+        parameters = request.query_params
+        if len(parameters.multi_items()) == len(parameters):
+            return
+        given = Counter(name for name, _ in parameters.multi_items())
         twice = [name for name, times in given.items() if times > 1 and name not in lists]
         if twice:
             raise BadParameter(dict.fromkeys(twice, "it may be given once"))

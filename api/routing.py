@@ -7,7 +7,7 @@ all query parameters. An endpoint with anything else, such as a body, is left to
 the description of all of them.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, TypeAlias, TypeGuard, cast
 from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute, _effective_route_context_var
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.parameters import repeatable
 
@@ -25,23 +26,28 @@ Errors: TypeAlias = list[Mapping[str, Any]]
 
 
 class PlannedRoute(APIRoute):
-    """A route whose endpoint is called by a plan, if there can be one."""
+    """A route whose endpoint is called by a plan, if there can be one.
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return what answers a request."""
-        # what is included knows its own dependencies and those it is included with
-        context = _effective_route_context_var.get()
-        of = self if context is None or context.original_route is not self else context
-        plan = _plan(of.dependant)
-        if plan is None:
-            return super().get_route_handler()
-        endpoint = self.endpoint
+    It holds for the route itself: included in another router it may depend on more, and FastAPI
+    answers.
+    """
 
-        async def answer(request: Request) -> Response:
-            response: Response = await endpoint(**await plan.arguments(request))
-            return response
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        plan = _plan(self.dependant)
+        if plan is not None:
+            self.app = _answering(plan, self.endpoint)
 
-        return answer
+
+def _answering(plan: "_Plan", endpoint: Callable[..., Awaitable[Response]]) -> ASGIApp:
+    """Return what serves an endpoint by its plan: nothing is left open that must be closed."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
+        response = await endpoint(**await plan.arguments(request))
+        await response(scope, receive, send)
+
+    return answer
 
 
 class _Step(NamedTuple):
