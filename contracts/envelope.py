@@ -1,6 +1,7 @@
 """The CloudEvents 1.0 envelope, in structured JSON mode: the record's value is the whole event."""
 
 import builtins
+import re
 from typing import Annotated, Any, Final, Generic, Literal, TypeVar
 
 from pydantic import BeforeValidator, GetJsonSchemaHandler
@@ -12,12 +13,25 @@ from contracts.events.fields import Contract, Count, EventData, Id, OffsetTimest
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=UTF-8"
 """Value of the `content-type` header of every record."""
 
+_TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+)
+
 D_co = TypeVar("D_co", bound=EventData, covariant=True)
 
 
 def _zero_if_null(value: Any) -> Any:
     # CloudEvents: an attribute that is null is an attribute that is not set.
     return 0 if value is None else value
+
+
+def trace(traceparent: str | None) -> str | None:
+    """Return the trace context that a text is; None for what is none.
+
+    One that is not valid starts no trace and fails nothing (W3C Trace Context, 3.2.2.5).
+    """
+    is_valid = traceparent is not None and _TRACEPARENT.fullmatch(traceparent)
+    return traceparent if is_valid else None
 
 
 class Event(Contract, Generic[D_co]):

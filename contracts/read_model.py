@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON, UUID
 from sqlalchemy.types import TypeEngine
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Shape of these tables. A generation made with another version must be rebuilt."""
 
 CONTROL_SCHEMA: Final = "runfold"
@@ -85,12 +85,13 @@ def _entry() -> tuple[Column[str], ...]:
     )  # type: ignore[return-value]
 
 
-def _storable(column: str) -> CheckConstraint:
+def _storable(column: str, unless: str = "false") -> CheckConstraint:
     """Refuse JSON whose strings PostgreSQL could not hold as text (a NUL character)."""
     # to look for it is many times as fast as to parse, which tells an escaped backslash from it
     may_not_hold_it = f"strpos({column}::text, chr(92) || 'u0000') = 0"
     return CheckConstraint(
-        f"{may_not_hold_it} OR {column}::jsonb IS NOT NULL", name=f"{column}_storable"
+        f"{unless} OR {may_not_hold_it} OR {column}::jsonb IS NOT NULL",
+        name=f"{column}_storable",
     )
 
 
@@ -127,6 +128,7 @@ run_fact = Table(
     _json("listing"),
     _json("detail"),
     _json("pending_action", nullable=True),
+    _text("traceparent", nullable=True),
     _storable("detail"),
     comment="Winning snapshot of every run; trigger_ref only where an inbound event can match it",
 )
@@ -170,6 +172,8 @@ item = Table(
     Column("run_version", BigInteger, nullable=True),
     _json("detail"),
     _storable("detail"),
+    # of a decision it has more than the detail
+    _storable("metadata", unless="rank <> 8"),
     comment="What belongs to one run by its run_id: steps (rank 4), gateway calls (5),"
     " approval decisions (8), outbound messages (9)",
 )

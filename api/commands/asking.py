@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from api.parameters import Text
 from api.problems import BadParameter, Problem, plain
+from contracts.envelope import trace
 from contracts.events.fields import INT64_MAX
 
 MAX_BODY_BYTES: Final = 65_536
@@ -20,9 +21,6 @@ MEDIA_TYPE: Final = "application/json"
 
 KEY_PATTERN: Final = r"^[!-~]([ -~]{0,198}[!-~])?$"
 _KEY: Final = re.compile(KEY_PATTERN.replace("$", r"\Z"))
-_TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
-)
 _NAME_LENGTH: Final = 100
 
 
@@ -123,8 +121,7 @@ def _if_match(request: Request) -> str | None:
 
 def _traceparent(request: Request) -> str | None:
     given = request.headers.getlist("traceparent")
-    # One that is not valid starts no trace and fails no request (W3C Trace Context, 3.2.2.5).
-    return given[0] if len(given) == 1 and _TRACEPARENT.fullmatch(given[0]) else None
+    return trace(given[0]) if len(given) == 1 else None
 
 
 async def _body(request: Request) -> bytes:

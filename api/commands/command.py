@@ -37,6 +37,8 @@ class Subject:
     version: int
     action: dict[str, Any]
     """The pending action; empty where the run names none."""
+    traceparent: str | None
+    """The trace that the run's event belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def decided(
         type=ApprovalDecided.event_type,
         time=identity.decided_at,
         subject=identity.command_id,
-        traceparent=ask.traceparent,
+        traceparent=ask.traceparent or subject.traceparent,
         data=ApprovalDecided.model_validate(data),
     )
 

@@ -42,8 +42,9 @@ HOLD: Final = "SELECT pg_advisory_xact_lock_shared($1)"
 RUN: Final = f"""
     -- decision: the run as it is now, and what has been decided on it
     SELECT r.project_id, r.state, r.version, r.timeout_at, r.pending_action,
-        {DECISION} AS made, clock_timestamp() AS now
+        {DECISION} AS made, f.traceparent, clock_timestamp() AS now
     FROM run r
+    JOIN run_fact f USING (run_id)
     LEFT JOIN runfold.command c ON c.run_id = r.run_id AND c.run_version = r.version
     WHERE r.run_id = $1::uuid AND ($2::text IS NULL OR r.project_id = $2::text)
 """
@@ -144,7 +145,7 @@ async def _run(connection: Connection, ask: Ask) -> Run:
         raise NotFound("run")
     action = orjson.loads(row["pending_action"] or "null") or {}
     return Run(
-        subject=Subject(ask.run_id, row["project_id"], row["version"], action),
+        subject=Subject(ask.run_id, row["project_id"], row["version"], action, row["traceparent"]),
         state=row["state"],
         timeout_at=row["timeout_at"],
         made=orjson.loads(row["made"] or "null"),

@@ -24,6 +24,7 @@ class RunRow(NamedTuple):
     listing: str
     detail: str
     pending_action: str | None
+    traceparent: str | None
 
 
 run_row: Final = partial(RunRow.__new__, RunRow)

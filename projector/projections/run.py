@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from contracts import incidents
-from contracts.envelope import Event
+from contracts.envelope import Event, trace
 from contracts.events import RunStateChanged
 from contracts.keys import LONGEST_KEY
 from projector.projections.rows import RunRow, StateRow, run_row
@@ -49,6 +49,7 @@ def row(event: Event[RunStateChanged]) -> RunRow:
         listing=dumps({name: known[name] for name in LISTED}),
         detail=dumps(known),
         pending_action=dumps(data.pending_action) if data.pending_action else None,
+        traceparent=trace(event.traceparent),
     )
 
 

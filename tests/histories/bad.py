@@ -191,6 +191,7 @@ REJECTED = (
     ("project", "display_name"),
     ("contract-revision", "contract_family"),
     ("approval-command", "reason"),
+    ("approval-command", "approval_token_jti"),
 )
 
 KINDS = (

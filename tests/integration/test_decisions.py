@@ -17,6 +17,8 @@ from tests.unit.event_samples import OTHER, RUN
 
 UNKNOWN = "55555555-0000-4000-8000-000000000000"
 PAST = "2026-05-18T06:02:00Z"
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+OTHER_TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 @pytest.fixture
@@ -408,3 +410,22 @@ async def test_the_trace_goes_on_in_the_event(
     assert (await alice.decide(headers={"traceparent": given})).status_code == 202
     [event] = await events(database_url)
     assert event.traceparent == (given if kept else None)
+
+
+@pytest.mark.parametrize(
+    ("of_run", "headers", "expected"),
+    [
+        (TRACE, {}, TRACE),
+        (TRACE, {"traceparent": OTHER_TRACE}, OTHER_TRACE),
+        (TRACE, {"traceparent": "00-xyz"}, TRACE),
+        ("00-xyz", {}, None),
+    ],
+)
+async def test_the_trace_of_the_run_goes_on_where_the_request_has_none(
+    client: Client, database_url: str, of_run: str, headers: dict[str, str], expected: str | None
+) -> None:
+    await Told(database_url)(waiting() | {"traceparent": of_run})
+    alice = Approver(client.http, client.settings)
+    assert (await alice.decide(headers=headers)).status_code == 202
+    [event] = await events(database_url)
+    assert event.traceparent == expected
