@@ -29,16 +29,13 @@ POSITIONS: Final = """
     ORDER BY topic, partition
 """
 
+# Those before a partition's beginning, or of a file that was not read, were taken over.
 STRAY_DEAD_LETTERS: Final = """
     SELECT topic, partition, count(*) AS total
     FROM dead_letter
-    WHERE NOT EXISTS (
-        SELECT FROM position
-        WHERE position.topic = dead_letter.topic
-            AND position.partition = dead_letter.partition
-            AND dead_letter."offset" >= position.first_offset
-            AND dead_letter."offset" < position.next_offset
-    )
+    LEFT JOIN position USING (topic, partition)
+    WHERE dead_letter."offset" >= position.next_offset
+        OR (position.topic IS NULL AND dead_letter.partition >= 0)
     GROUP BY topic, partition
     ORDER BY topic, partition
 """

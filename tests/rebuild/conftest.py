@@ -1,12 +1,16 @@
 """Places to rebuild at."""
 
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
+from projector.demo.postgres import EmbeddedPostgres
+from projector.topics import create_topics
 from tests.histories import history
 from tests.live import running_worker, settings_of
 from tests.rebuild.place import Place, place_of
+from tests.stack import databases
 
 
 @pytest.fixture
@@ -17,3 +21,17 @@ async def place(database_url: str, bootstrap: str, topic_prefix: str) -> AsyncIt
         await made.send(history(21, size=400, bad=True))
         await made.caught_up()
         yield made
+
+
+@pytest.fixture
+async def bare(
+    postgres: EmbeddedPostgres, database_template: str, bootstrap: str
+) -> AsyncIterator[Place]:
+    """A place with nothing in its database and nothing in its topics."""
+    name = f"test_{uuid4().hex}"
+    await databases.clone_database(postgres.url, database_template, name)
+    settings = settings_of(postgres.url_of(name), bootstrap, f"{name}.")
+    await create_topics(settings, settings.partitions)
+    async with place_of(settings) as made:
+        yield made
+    await databases.drop_database(postgres.url, name)

@@ -1,33 +1,11 @@
 """A history in a file: exported, added to, and rebuilt from."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
-
-import pytest
 
 from projector import jsonl
-from projector.demo.postgres import EmbeddedPostgres
 from projector.rebuild.diff import COMPARED
-from projector.topics import create_topics
 from tests.histories import history
-from tests.live import settings_of
-from tests.rebuild.place import Place, place_of
-from tests.stack import databases
-
-
-@pytest.fixture
-async def bare(
-    postgres: EmbeddedPostgres, database_template: str, bootstrap: str
-) -> AsyncIterator[Place]:
-    """A place with nothing in its database and nothing in its topics."""
-    name = f"test_{uuid4().hex}"
-    await databases.clone_database(postgres.url, database_template, name)
-    settings = settings_of(postgres.url_of(name), bootstrap, f"{name}.")
-    await create_topics(settings, settings.partitions)
-    async with place_of(settings) as made:
-        yield made
-    await databases.drop_database(postgres.url, name)
+from tests.rebuild.place import Place
 
 
 async def told(place: Place) -> dict[str, list[str]]:
