@@ -69,14 +69,19 @@ async def spans_to_export(
     found = await spans(settings)
     if not since_position:
         return found
-    rows = await connection.fetch(STORED)
-    stored = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    stored = await exported_ends(connection)
     if not stored.keys() & found.keys():
         raise NothingExported
     for partition, span in found.items():
         if not span.first <= stored.get(partition, span.first) <= span.end:
             raise RecordsDropped(partition)
     return {p: Span(stored.get(p, span.first), span.end) for p, span in found.items()}
+
+
+async def exported_ends(connection: asyncpg.Connection) -> dict[Partition, int]:
+    """Return how far each partition was exported the last time."""
+    rows = await connection.fetch(STORED)
+    return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 
 async def export(settings: KafkaSettings, plan: Plan, file: IO[bytes]) -> Exported:

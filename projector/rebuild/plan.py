@@ -36,6 +36,8 @@ class Options(BaseModel):
     """Events after it are left out; such a generation is never activated."""
     files: tuple[Path, ...] = ()
     """Histories to read before the topics; they hold what the topics no longer do."""
+    marks: tuple[str, ...] = ()
+    """What each of the files was when the rebuild was begun (`projector.rebuild.marks`)."""
     max_rate: float | None = None
     """Most events per second, over all workers."""
     allow_gap: bool = False
@@ -132,13 +134,15 @@ async def plan(
     options: Options,
     reached: Mapping[Partition, int],
     loaded: Mapping[Partition, int],
+    exported: Mapping[Partition, int],
 ) -> Plan:
     """Return what every partition of the topics holds.
 
     What has been `loaded` before need not be there any more; `reached` is where the active
-    generation stands. Raises `TopicMissing`, `TopicForeign`, `LogShorter` where the end is missing
-    without `allow_gap`, `HistoryIncomplete` where the beginning is and no file has any of it
-    either, `BrokerAway`, and `UsageError` for a wrong line in such a file.
+    generation stands, and `exported` how far files were written here. Raises `TopicMissing`,
+    `TopicForeign`, `LogShorter` where the end is missing without `allow_gap`, `HistoryIncomplete`
+    where the beginning is and no file has any of it either, or none as far as the topic goes back,
+    `BrokerAway`, and `UsageError` for a wrong line in such a file.
     """
     check_topics(settings, reached)
     found = await spans(settings)
@@ -154,6 +158,8 @@ async def plan(
         for partition, span in sorted(gaps.items()):
             if partition.topic not in held:
                 raise HistoryIncomplete(partition, loaded.get(partition, 0), span.first)
+            if (end := exported.get(partition, span.first)) < span.first:
+                raise HistoryIncomplete(partition, end, span.first)
     return found
 
 

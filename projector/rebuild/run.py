@@ -1,5 +1,6 @@
 """One rebuild from its beginning, or from where it was ended, to the swap."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
@@ -12,11 +13,13 @@ from projector.activation import ACTIVE
 from projector.batch import Partition
 from projector.database import connected
 from projector.errors import NotMigrated
+from projector.export import exported_ends
 from projector.rebuild import crew, derive, load, record, settle
 from projector.rebuild.beside import holding
 from projector.rebuild.catch_up import CatchUp, catching_up, positions
 from projector.rebuild.diff import Diff, Difference, differences
 from projector.rebuild.load import Loading
+from projector.rebuild.marks import check, mark
 from projector.rebuild.pace import Pace
 from projector.rebuild.plan import Options, Plan, plan, shares
 from projector.rebuild.progress import Tracker, Watcher
@@ -56,8 +59,9 @@ async def rebuild(settings: ProjectorSettings, options: Options, watcher: Watche
     """
     async with connected(settings.database_url) as connection:
         await record.lock(connection, options.name)
-        await plan(settings, options, await _reached(connection), {})
-        begun = await record.begin(connection, options)
+        await _planned(settings, connection, options, {})
+        marks = tuple([await asyncio.to_thread(mark, file) for file in options.files])
+        begun = await record.begin(connection, options.model_copy(update={"marks": marks}))
         return await _run(settings, connection, begun, watcher)
 
 
@@ -69,12 +73,15 @@ async def resume(
 ) -> Diff | None:
     """Go on with a rebuild that was ended, as `rebuild`, and from now on as is `given`.
 
-    Raises `NothingToResume`, and `UsageError` for what it was begun otherwise with.
+    Raises `NothingToResume`, `FileChanged`, and `UsageError` for what it was begun otherwise with.
     """
     async with connected(settings.database_url) as connection:
         await record.lock(connection, name)
         begun = await record.resume(connection, name)
         options = begun.options.changed(given)
+        if PART_OF.get(begun.phase, begun.phase) == "load":
+            for file, known in zip(options.files, options.marks, strict=False):
+                await asyncio.to_thread(check, file, known, name)
         await connection.execute(CHANGE, name, options.model_dump_json())
         # one that was ready is taken up again only to do what is asked for now
         phase = "catch up" if given and begun.phase == "ready" else begun.phase
@@ -201,7 +208,18 @@ class Rebuild:
 
     async def _plan(self) -> Plan:
         loaded = await positions(self._connection, self._options.name)
-        return await plan(self._settings, self._options, await _reached(self._connection), loaded)
+        return await _planned(self._settings, self._connection, self._options, loaded)
+
+
+async def _planned(
+    settings: ProjectorSettings,
+    connection: asyncpg.Connection,
+    options: Options,
+    loaded: Mapping[Partition, int],
+) -> Plan:
+    """Return the plan as `plan` does, by what the database knows."""
+    reached = await _reached(connection)
+    return await plan(settings, options, reached, loaded, await exported_ends(connection))
 
 
 async def _reached(connection: asyncpg.Connection) -> dict[Partition, int]:

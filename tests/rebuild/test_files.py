@@ -1,11 +1,17 @@
 """A history in a file: exported, added to, and rebuilt from."""
 
+from collections.abc import Iterable
 from pathlib import Path
+
+import orjson
 
 from projector import jsonl
 from projector.rebuild.diff import COMPARED
 from tests.histories import history
 from tests.rebuild.place import Place
+from tests.rebuild.test_kill import killed
+from tests.stack.waiting import until
+from tests.unit.event_samples import least
 
 
 async def told(place: Place) -> dict[str, list[str]]:
@@ -111,3 +117,34 @@ async def test_a_wrong_file_is_named_and_the_rebuild_can_be_dropped(
     assert "error" in await place.done("status", "--json")
     await place.done("generations", "drop", "wrong")
     assert await place.active() == "main"
+
+
+def projects(numbers: Iterable[int]) -> bytes:
+    """Lines of events, each of a project of its own."""
+    return b"".join(
+        orjson.dumps({"topic": "project", "key": None, "value": event}) + b"\n"
+        for event in (least("project", project_id=f"p{n}") for n in numbers)
+    )
+
+
+async def test_a_file_that_was_replaced_is_not_gone_on_with(bare: Place, tmp_path: Path) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_bytes(projects(range(2_000)))
+    process = await bare.begun("rebuild", "--name", "g", "--from-file", str(file), "--max-rate=400")
+    await bare.phase("g", ["load"])
+
+    async def is_loading() -> bool:
+        found = "SELECT max(next_offset) FROM g_g.position WHERE partition < 0"
+        return bool(await bare.connection.fetchval(found))
+
+    await until(is_loading, 60, "some lines to be loaded")
+    await killed(process)
+    file.write_bytes(projects(reversed(range(2_000))))
+    said = await bare.refused("rebuild", "--name", "g", "--resume", status=2)
+    assert said.startswith(f"runfold: {file} is not what it was when this rebuild was begun")
+    file.write_bytes(projects(range(1_000)))
+    await bare.refused("rebuild", "--name", "g", "--resume", status=2)
+
+    file.write_bytes(projects(range(2_001)))
+    await bare.done("rebuild", "--name", "g", "--resume", "--max-rate", "100000")
+    assert await bare.connection.fetchval("SELECT count(*) FROM g_g.project") == 2_001

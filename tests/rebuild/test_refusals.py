@@ -124,6 +124,11 @@ async def test_what_the_broker_has_dropped_is_named(
     )
     assert await place.refused("rebuild", "--name", "second") == wanted
     assert await place.refused("rebuild", "--from-file", str(others)) == wanted
+    exported = "UPDATE runfold.exported SET next_offset = $1 WHERE topic = $2 AND partition = 0"
+    await place.connection.execute(exported, 2, topic)
+    hole = wanted.replace("needed at 0", "needed at 2")
+    assert await place.refused("rebuild", "--from-file", str(file)) == hole
+    await place.connection.execute(exported, 3, topic)
     assert await place.connection.fetchval("SELECT count(*) FROM runfold.generation") == 2
 
     await place.done("rebuild", "--name", "of_file", "--from-file", str(file))
