@@ -36,7 +36,15 @@ KEPT_BY: Final = """
     ORDER BY worker_id
 """
 
+QUEUE: Final = "SET LOCAL lock_timeout = '5s'"
+"""How long it may queue behind who reads the generation: who comes after it waits, too."""
 FORGET: Final = "DELETE FROM runfold.generation WHERE name = $1"
+
+
+READ: Final = (
+    "somebody is reading it; see pg_stat_activity for the transaction, and try it again when it has"
+    " ended"
+)
 
 
 class GenerationInUse(OperationError):
@@ -88,17 +96,22 @@ async def generations(connection: asyncpg.Connection) -> list[Generation]:
 async def drop(connection: asyncpg.Connection, name: str) -> None:
     """Drop a generation and all that is known of it, also what a killed rebuild has left.
 
-    Raises `UnknownGeneration`, `RebuildRunning`, and `GenerationInUse` when it is the active one
-    or a worker keeps it up to date.
+    Raises `UnknownGeneration`, `RebuildRunning`, and `GenerationInUse` when it is the active one,
+    a worker keeps it up to date, or somebody goes on for long with reading it.
     """
+    # it cannot become active meanwhile: that takes the same lock
     await record.lock(connection, name)
     async with connection.transaction():
         if not await connection.fetchval(EXISTS, name):
             raise UnknownGeneration(name)
-        if await connection.fetchval(f"{ACTIVE} FOR SHARE") == name:
+        if await connection.fetchval(ACTIVE) == name:
             raise GenerationInUse(name, "it is the active one; activate another one first")
         if workers := await connection.fetch(KEPT_BY, name):
             named = ", ".join(row["worker_id"] for row in workers)
             raise GenerationInUse(name, f"it is kept up to date by {named}; stop that first")
+        await connection.execute(QUEUE)
+        try:
+            await connection.execute(f"DROP SCHEMA {schema_of(name)} CASCADE")
+        except asyncpg.LockNotAvailableError as error:
+            raise GenerationInUse(name, READ) from error
         await connection.execute(FORGET, name)
-        await connection.execute(f"DROP SCHEMA {schema_of(name)} CASCADE")
