@@ -6,9 +6,10 @@ single line names the variables, and never shows a value that may hold a secret.
 
 import re
 import ssl
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, TypedDict, TypeVar
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -45,6 +46,15 @@ _DATABASE_OPTIONS: Final = {
 _DATABASE_FILES: Final = {"sslrootcert", "sslcert", "sslkey", "sslcrl"}
 
 
+_ENCODE: Final = "/, ?, # and @ in the user, the password or an option must be percent-encoded"
+
+
+def _is_cut(parts: SplitResult) -> bool:
+    """Whether an unescaped character may have ended the password, whose beginning is now a host."""
+    after_host = parts.path + parts.query if parts.netloc else ""
+    return bool(parts.fragment) or "@" in after_host or parts.netloc.count("@") > 1
+
+
 def _is_name(host: str) -> bool:
     """Whether a host's name is one that can be looked up at all."""
     try:
@@ -76,11 +86,13 @@ class DatabaseSettings(Settings):
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, url: str) -> str:
-        try:
+        is_cut = has_right_port = False
+        with suppress(ValueError):
             parts = urlsplit(url)
+            is_cut = _is_cut(parts)
             has_right_port = parts.port != 0
-        except ValueError:
-            has_right_port = False
+        if is_cut:
+            raise ValueError(_ENCODE)
         if not has_right_port or not _is_name(parts.hostname or ""):
             raise ValueError("the host or the port in it cannot be read")
         if parts.scheme not in {"postgresql", "postgres"}:

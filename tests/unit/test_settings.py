@@ -102,6 +102,29 @@ def test_what_is_no_postgresql_url_is_refused_and_its_password_not_shown(
     assert "hunter2" not in line
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:123/hunter2@127.0.0.1/runfold",
+        "postgresql://user:123#hunter2@127.0.0.1:1/runfold",
+        "postgresql://user:123?hunter2@127.0.0.1/runfold",
+        "postgresql://user:123?x=hunter2@127.0.0.1/runfold",
+        "postgresql://user:hunter2/a?b@127.0.0.1/runfold",
+        "postgresql://user:1@hunter2/2@127.0.0.1/runfold",
+        "postgresql://user:1@hunter2@127.0.0.1/runfold",
+        "postgresql://user@127.0.0.1/runfold#hunter2",
+    ],
+)
+def test_a_password_that_ends_too_early_is_taken_for_no_host(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": url})
+    line = fault(DatabaseSettings)
+    assert "must be percent-encoded" in line
+    assert "hunter2" not in line
+    assert "123" not in line
+
+
 def test_no_secret_shows_in_the_settings_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
     given(
         monkeypatch,
