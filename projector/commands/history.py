@@ -1,6 +1,5 @@
 """Commands that make a history and send one to the topics."""
 
-import math
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 import typer
 
 from contracts.errors import UsageError
+from projector.commands import rates
 
 if TYPE_CHECKING:
     from projector.demo.generate_envelope import Generated
@@ -21,12 +21,6 @@ MOST_RUNS: Final = 100_000_000
 """Some sixty years of them."""
 FIRST_YEAR, LAST_YEAR = 1970, 9000
 """When a history may begin: it has room for all its runs, and for what they look back on."""
-
-
-def _number(rate: float | None) -> float | None:
-    if rate is not None and math.isnan(rate):
-        raise typer.BadParameter("nan is no number")
-    return rate
 
 
 @app.command()
@@ -53,8 +47,8 @@ def generate(
         typer.Option(
             envvar="RUNFOLD_GENERATE_RATE",
             min=0.001,
-            max=1_000_000,
-            callback=_number,
+            max=rates.HIGHEST,
+            callback=rates.number,
             help="Send to the topics instead, so many events a second.",
             show_default="write a file",
         ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from contracts.errors import UsageError
+from projector.commands import rates
 
 if TYPE_CHECKING:
     from projector.rebuild.diff import Diff
@@ -66,6 +67,8 @@ def rebuild(  # noqa: PLR0917 - options, each given by its name
         typer.Option(
             envvar="RUNFOLD_REBUILD_MAX_RATE",
             min=1,
+            max=rates.HIGHEST,
+            callback=rates.number,
             help="Most events per second.",
             show_default="as fast as it goes",
         ),

@@ -123,6 +123,8 @@ def test_help_loads_nothing_it_does_not_need() -> None:
         ["token", "--role", "king"],
         ["api", "--port", "70000"],
         ["generate", "--rate", "nan"],
+        ["rebuild", "--max-rate", "nan"],
+        ["rebuild", "--max-rate", "inf"],
         ["token", "--ttl", "999999999999999"],
         ["dead-letters", "show", "x"],
         ["dead-letters", "show", "99999999999999999999"],
