@@ -50,7 +50,7 @@ class Options(BaseModel):
     @classmethod
     def asked_for(cls, name: str, given: Mapping[str, object]) -> "Options":
         """Return the options of a new rebuild. Raises `UsageError`."""
-        return cls.model_validate({"name": name, **given})._checked()
+        return cls.model_validate({"name": name, **given})._checked(given)
 
     def changed(self, given: Mapping[str, object]) -> "Options":
         """Return these options with those given since. Raises `UsageError` for one that is fixed.
@@ -63,9 +63,13 @@ class Options(BaseModel):
                     f"{FIXED[name]}: this rebuild was begun without it or with another;"
                     " begin a new one, or leave it out"
                 )
-        return self.model_copy(update=dict(given))._checked()
+        return self.model_copy(update=dict(given))._checked(given)
 
-    def _checked(self) -> "Options":
+    def _checked(self, given: Mapping[str, object]) -> "Options":
+        if self.until is not None and given.get("activate"):
+            raise UsageError(
+                "--activate: views as of an instant are never activated; leave out --until"
+            )
         if self.until is not None and self.verify:
             raise UsageError(
                 "--verify: views as of an instant differ from those of now; leave out --until"

@@ -75,6 +75,10 @@ async def test_names_and_options_that_cannot_be_are_refused(place: Place) -> Non
     assert "--until: 'now' is no timestamp" in await place.refused(
         "rebuild", "--until", "now", status=2
     )
+    instant = ["--until", "2026-05-18T06:00:00Z"]
+    assert await place.refused("rebuild", *instant, "--activate", status=2) == (
+        "runfold: --activate: views as of an instant are never activated; leave out --until"
+    )
     assert "both" in await place.refused("rebuild", "--expect-changes", "run", status=2)
     assert await place.refused("projector", "--generation", "No!", status=2) == (
         "runfold: --generation: 'No!' is not 1 to 40 of a-z, 0-9 and _"
