@@ -7,13 +7,15 @@ from typing import Final
 import asyncpg
 from alembic import command
 from alembic.config import Config
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from contracts.read_model import CONTROL_SCHEMA
 from projector import generations
 from projector.database import connected
-from projector.errors import DatabaseTooOld, GenerationOutdated
+from projector.errors import DatabaseTooNew, DatabaseTooOld, GenerationOutdated
 
 FIRST_GENERATION: Final = "main"
 OLDEST_SERVER: Final = 18
@@ -26,7 +28,8 @@ def migrate(database_url: str) -> None:
     """Create or upgrade the control schema, its roles, and the first generation.
 
     Safe to call again and from several processes at once. Raises `DatabaseTooOld` below
-    PostgreSQL 18, `asyncpg.PostgresError` or `OSError` when the database is not to be had.
+    PostgreSQL 18, `DatabaseTooNew` when a newer version has migrated it, `asyncpg.PostgresError`
+    or `OSError` when the database is not to be had.
     """
     asyncio.run(_migrate(database_url))
 
@@ -70,7 +73,12 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        if isinstance(error.__cause__, ResolutionError):
+            raise DatabaseTooNew(error.__cause__.argument) from error
+        raise
 
 
 async def _first_generation(connection: AsyncConnection) -> None:

@@ -53,3 +53,21 @@ async def test_views_of_another_version_are_named(database_url: str) -> None:
     assert (finished.status, len(finished.err.splitlines())) == (0, 1)
     assert "'main' has read model 1" in finished.err
     assert "runfold rebuild" in finished.err
+
+
+async def test_a_database_of_a_newer_version_is_left_as_it_is(database_url: str) -> None:
+    variables = {"RUNFOLD_DATABASE_URL": database_url}
+    assert runfold("migrate", variables=variables).err == ""
+    connection = await asyncpg.connect(database_url)
+    try:
+        await connection.execute("UPDATE runfold.alembic_version SET version_num = '0099'")
+        finished = runfold("migrate", variables=variables)
+        assert (finished.status, finished.err) == (
+            1,
+            "runfold: the database's schema is at revision 0099, which this version does not know:"
+            " run the newer version of runfold that made it\n",
+        )
+        found = await connection.fetchval("SELECT version_num FROM runfold.alembic_version")
+        assert found == "0099"
+    finally:
+        await connection.close()
