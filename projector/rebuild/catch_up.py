@@ -16,7 +16,7 @@ from projector.generations import schema_of
 from projector.rebuild import record
 from projector.rebuild.letters import carry_over
 from projector.rebuild.pace import Pace
-from projector.rebuild.plan import check_topics, spans, too_short
+from projector.rebuild.plan import Options, check_topics, spans, too_short
 from projector.rebuild.reader import Reader, reading
 from projector.rebuild.standing import standing
 from projector.settings import ProjectorSettings
@@ -152,19 +152,28 @@ async def _lost(connection: asyncpg.Connection, settings: ProjectorSettings) -> 
 async def activate(settings: ProjectorSettings, name: str) -> bool:
     """Make a generation active that stands by, once it is where the active one is.
 
-    Returns whether it was not active before. Raises `RebuildRunning`, `FarBehind`,
-    `HistoryIncomplete` when the broker has dropped what it lacks, and what `activation.activate`
-    raises.
+    What its rebuild was allowed to do without, the swap does without, too. Returns whether it
+    was not active before. Raises `RebuildRunning`, `FarBehind`, `HistoryIncomplete` when the
+    broker has dropped what it lacks, and what `activation.activate` raises.
     """
     async with connected(settings.database_url) as connection:
         await record.lock(connection, name)
         await generations.resolve_current(connection, name)
         if await connection.fetchval(ACTIVE) == name:
             return False
-        async with catching_up(connection, settings, name, allow_gap=False) as catch_up:
+        allow_gap = await _may_have_gaps(connection, name)
+        async with catching_up(connection, settings, name, allow_gap=allow_gap) as catch_up:
             await catch_up.near(Pace())
             await catch_up.swap()
+        # whatever had ended its rebuild before, nothing of it is left to do
+        await record.enter_phase(connection, name, "ready")
         return True
+
+
+async def _may_have_gaps(connection: asyncpg.Connection, name: str) -> bool:
+    """Whether it was rebuilt with --allow-gap; the first generation was not rebuilt at all."""
+    rebuild = await connection.fetchrow(record.FIND, name)
+    return bool(rebuild and Options.model_validate_json(rebuild["options"]).allow_gap)
 
 
 async def positions(connection: asyncpg.Connection, name: str) -> dict[Partition, int]:

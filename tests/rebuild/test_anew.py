@@ -41,3 +41,18 @@ async def test_a_lost_topic_is_made_up_for_by_a_file(
             await until(have_been_read, 60, "the events of the new topic to be read")
         await place.connection.execute("SET search_path = g_second")
         await place.is_sound()
+
+
+async def test_what_was_made_without_the_lost_events_is_activated_later(
+    database_url: str, bootstrap: str, topic_prefix: str
+) -> None:
+    settings = settings_of(database_url, bootstrap, topic_prefix)
+    async with place_of(settings) as place:
+        async with running_worker(settings):
+            await place.send(history(21, size=100))
+            await place.caught_up()
+        await delete_topic(bootstrap, f"{topic_prefix}run-state")
+        await create_topics(settings, settings.partitions)
+        await place.done("rebuild", "--name", "second", "--allow-gap", "--no-activate")
+        await place.done("generations", "activate", "second")
+        assert await place.active() == "second"

@@ -38,6 +38,12 @@ async def test_it_is_activated_when_only_what_was_expected_differs(place: Place)
     assert finished.out.startswith("run: 2 rows differ\n")
     assert await place.active() == "main"
 
+    assert "rebuild=verify: generation 'second'" in await place.done("generations", "list")
+    await place.done("generations", "activate", "second")
+    listed = await place.done("generations", "list")
+    assert re.search(r"name=second state=active .* rebuild=ready$", listed, re.MULTILINE), listed
+    await place.done("generations", "activate", "main")
+
     expected = ["--expect-changes", "run.state", "--expect-changes", "run.summary"]
     said = await place.done("rebuild", "--name", "third", "--verify", *expected)
     assert said.startswith("run: 2 rows differ\n")
