@@ -50,19 +50,43 @@ def numbers(progress: "Told") -> str:
     return f"{done} {progress.unit}, {progress.per_second:,.0f} {progress.unit}/s{eta}"
 
 
-class _Lines:
-    """A line for every phase, and one every few seconds in between."""
+class _Rates:
+    """How fast each topic comes on."""
 
     def __init__(self) -> None:
+        self._began: dict[tuple[str, str], tuple[float, int]] = {}
+        """When a topic was first told of in a phase, and how much of it was done then."""
+
+    def by_topic(self, progress: "Told") -> "Iterator[tuple[str, Told]]":
+        """Yield the progress of each topic, at its own rate."""
+        for topic, (done, total) in sorted(progress.topics.items()):
+            rate = self._rate((progress.phase, topic), done)
+            yield topic, replace(progress, done=done, total=total, per_second=rate)
+
+    def _rate(self, key: tuple[str, str], done: int) -> float:
+        now = time.monotonic()
+        began, at_first = self._began.setdefault(key, (now, done))
+        return (done - at_first) / (now - began) if now > began else 0.0
+
+
+class _Lines:
+    """Lines for every phase, and some every few seconds in between."""
+
+    def __init__(self) -> None:
+        self._rates = _Rates()
         self._phase = ""
         self._due = 0.0
 
     def show(self, progress: "Told") -> None:
         now = time.monotonic()
+        topics = [*self._rates.by_topic(progress)]
         is_whole = bool(progress.total) and progress.done >= progress.total
         if progress.phase != self._phase or now >= self._due or is_whole:
             self._phase, self._due = progress.phase, now + LINE_SECONDS
             typer.echo(line(progress), err=True)
+            for topic, it in topics:
+                if it.done < it.total:
+                    typer.echo(f"{it.phase} {topic}: {numbers(it)}", err=True)
 
 
 class _Bars:
@@ -70,20 +94,13 @@ class _Bars:
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
+        self._rates = _Rates()
         self._tasks: dict[tuple[str, str], TaskID] = {}
-        self._began: dict[tuple[str, str], tuple[float, int]] = {}
-        """When a topic was first told of in a phase, and how much of it was done then."""
 
     def show(self, progress: "Told") -> None:
-        for topic, (done, total) in sorted(progress.topics.items()):
-            rate = self._rate((progress.phase, topic), done)
-            self._set(topic, replace(progress, done=done, total=total, per_second=rate))
+        for topic, it in self._rates.by_topic(progress):
+            self._set(topic, it)
         self._set(OF_ALL, progress)
-
-    def _rate(self, key: tuple[str, str], done: int) -> float:
-        now = time.monotonic()
-        began, at_first = self._began.setdefault(key, (now, done))
-        return (done - at_first) / (now - began) if now > began else 0.0
 
     def _set(self, name: str, it: "Told") -> None:
         key = it.phase, name

@@ -41,3 +41,26 @@ def test_each_topic_has_its_rate_and_its_time_left(
     assert "1,000 of 1,000 events, 100 events/s, 0:00 left" in last
     assert "1,500 of 3,000 events, 75 events/s, 0:20 left" in last
     assert "2,500 of 4,000 events, 250 events/s, 0:06 left" in last
+
+
+def test_elsewhere_each_topic_that_is_not_done_has_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("projector.commands.rebuild_progress.time.monotonic", lambda: now)
+    with rebuild_progress.shown() as watcher:
+        watcher(told(0, 0, 0))
+        now = 101.0
+        watcher(told(200, 100, 100))
+        capsys.readouterr()
+        now = 110.0
+        watcher(told(1900, 900, 1000))
+        now = 120.0
+        watcher(told(2500, 1000, 1500))
+    assert capsys.readouterr().err.splitlines() == [
+        "load: 1,900 of 4,000 events, 190 events/s, 0:11 left",
+        "load first: 900 of 1,000 events, 90 events/s, 0:01 left",
+        "load second: 1,000 of 3,000 events, 100 events/s, 0:20 left",
+        "load: 2,500 of 4,000 events, 250 events/s, 0:06 left",
+        "load second: 1,500 of 3,000 events, 75 events/s, 0:20 left",
+    ]
