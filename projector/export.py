@@ -13,7 +13,7 @@ from contracts.errors import OperationError
 from contracts.settings import KafkaSettings
 from projector.batch import Partition
 from projector.jsonl import line
-from projector.log_reader import log_reader
+from projector.log_reader import Silence, log_reader
 from projector.rebuild.plan import Plan, Span, spans
 from projector.statements import columns
 
@@ -115,8 +115,10 @@ async def _copy(
     file: IO[bytes],
     exported: Exported,
 ) -> None:
+    silence = Silence()
     while left := {p: end for p, end in left.items() if await consumer.position(p) < end}:
         polled = await consumer.getmany(*left, timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE)
+        silence.polled(found=bool(polled))
         for partition, records in polled.items():
             suffix = partition.topic.removeprefix(prefix)
             for record in records:

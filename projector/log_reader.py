@@ -1,17 +1,46 @@
 """Kafka consumers that read what they are told to: without a group, committing nothing."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from contracts.outage import Outage
 from contracts.settings import KafkaSettings, kafka_connection
 
 Offsets: TypeAlias = dict[TopicPartition, int]
+
+
+SILENT_SECONDS: Final = 10.0
+"""How long the broker may bring nothing of what it has before that is told."""
+
+
+class Silence:
+    """Tells when the broker brings none of the records that it has, and when it does again.
+
+    The Kafka client waits for a broker that is away without a word.
+    """
+
+    def __init__(self) -> None:
+        self._broker = Outage("broker")
+        self._since: float | None = None
+        """When a poll brought nothing for the first time since one brought something."""
+
+    def polled(self, *, found: bool) -> None:
+        """Take note of whether a poll brought records, while there are some to come."""
+        if found:
+            self._since = None
+            self._broker.over()
+            return
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since >= SILENT_SECONDS:
+            self._broker.failed(f"it has sent no record for {now - self._since:.0f} s")
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from contracts.settings import KafkaSettings
 from projector.applying import slices
 from projector.batch import Partition
 from projector.errors import PositionBeyondLog, PositionConflict
-from projector.log_reader import log_reader
+from projector.log_reader import Silence, log_reader
 from projector.rebuild.pace import Pace
 from projector.rebuild.plan import HistoryIncomplete
 from projector.rebuild.standing import Standing
@@ -49,11 +49,13 @@ class Reader:
         """
         if not (left := await self._go_on(ends)):
             return
+        silence = Silence()
         while left := {p: end for p, end in left.items() if await self._kafka.position(p) < end}:
             try:
                 polled = await self._kafka.getmany(
                     *left, timeout_ms=POLL_MS, max_records=RECORDS_AT_ONCE
                 )
+                silence.polled(found=bool(polled))
                 await self._apply(polled, left, pace)
                 await self._check_logs(left)
             except OffsetOutOfRangeError as gone:
