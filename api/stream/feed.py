@@ -95,6 +95,10 @@ class Feed:
     async def _run(self) -> None:
         while not self._closing.is_set():
             await self._wake.wait()
+            if not self._subscriptions and not self._outage.is_on:
+                # it was the end of the connection that nobody needs any more
+                self._wake.clear()
+                continue
             try:
                 await self._follow()
             except (*LOST, asyncpg.PostgresError, Problem) as error:
@@ -125,7 +129,8 @@ class Feed:
                 await self._gathered()
             # Nobody is owed anything: whoever comes next begins where the log is then.
             self._place = None
-            self._wake.clear()
+            # an outage may have lasted longer than all who followed
+            self._outage.over()
         finally:
             await connection.close(timeout=CLOSE_S)
 

@@ -10,25 +10,29 @@ import asyncpg
 import httpx
 import pytest
 
+from api.database import MAX_CONNECTIONS
 from api.stream import changes as told_changes
-from api.stream import subscription
+from api.stream import feed, subscription
 from projector import activation, changes, generations
 from projector.activation import Target, enter
 from projector.bootstrap import writer_pool
 from projector.demo.ports import free_port, is_free
 from projector.demo.postgres import EmbeddedPostgres
+from projector.migrate import migrate
 from projector.recompute import recompute
 from projector.touched import Touched
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
 from tests.applying import Worker, workers
 from tests.command import running
 from tests.records import record
+from tests.scraping import Scrape
 from tests.stack.waiting import until
 from tests.streams import Client, Served, Told, following, listening
 from tests.unit.event_samples import least
 
 WAITS = "waiting_approval"
 INCIDENT = "INC-20260518-AB12"
+LOGINS = 50
 
 
 def run_id(number: int) -> str:
@@ -355,6 +359,68 @@ async def test_a_lost_database_connection_loses_no_change(
         await platform.runs(2)
         assert said([await client.next()]) == [(run_id(2), "running")]
     await owner.close()
+
+
+async def test_nothing_is_connected_while_nobody_follows(
+    database_url: str, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed, "UNTOLD_S", 0.1)
+    owner = await asyncpg.connect(database_url)
+
+    async def nobody_listens() -> bool:
+        return not await owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'"
+            " AND datname = current_database()"
+        )
+
+    async with following(served):
+        assert not await nobody_listens()
+    await until(nobody_listens, 10, "the end of the connection that listens")
+    before = await logins(owner)
+    # time enough to log in about as often
+    for _ in range(LOGINS):
+        await (await asyncpg.connect(database_url)).close()
+    await until(lambda: grown(owner, before + LOGINS), 10, "what the database counts")
+    # those of requests may be counted later than they were made
+    assert await logins(owner) <= before + LOGINS + MAX_CONNECTIONS
+    await owner.close()
+
+
+async def logins(owner: asyncpg.Connection) -> int:
+    """How often the database was logged in to, but for what has not been counted yet."""
+    return int(
+        await owner.fetchval(
+            "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+        )
+    )
+
+
+async def grown(owner: asyncpg.Connection, count: int) -> bool:
+    return await logins(owner) >= count
+
+
+async def test_an_outage_that_no_follower_outlasts_is_over_when_the_database_is_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "JOIN_S", 0.5)
+    with EmbeddedPostgres(durable=False) as postgres:
+        await asyncio.to_thread(migrate, postgres.url)
+        async with (
+            listening(postgres.url) as served,
+            httpx.AsyncClient(base_url=served.url, timeout=20) as http,
+        ):
+            await asyncio.to_thread(postgres.kill)
+            answer = await http.get("/v1/stream", headers=bearer(served.settings))
+            problem_of(answer, 503, "database_unavailable")
+            assert not await is_there(http)
+            await asyncio.to_thread(postgres.start)
+            await until(lambda: is_there(http), 30, "the log of changes")
+
+
+async def is_there(http: httpx.AsyncClient) -> bool:
+    """Whether the API says that the log of changes is there."""
+    told = Scrape((await http.get("/metrics")).text)
+    return bool(told.total("runfold_api_dependency_up", dependency="log of changes"))
 
 
 @pytest.mark.parametrize(
