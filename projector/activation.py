@@ -202,9 +202,8 @@ async def activate(
             return
         await catch_up(active)
         await check_caught_up(connection, active, name, lost)
-        if await events_ahead(connection, name, active):
-            # no worker has told of these events, and none will: they are in the new one already
-            await changes.forget(connection)
+        # made by other code, or of events that no worker has told of, any run may be another one
+        await changes.forget(connection)
         await connection.execute(POINT, name)
         await connection.execute(STAMP, name)
         await connection.execute(FOLLOW, active, name)

@@ -189,7 +189,7 @@ async def test_a_transaction_that_commits_late_is_not_passed_over(
         assert said([await again.next()]) == [(run_id(1), "late")]
 
 
-async def test_a_generation_that_is_filled_is_not_told_of(
+async def test_a_generation_is_told_of_once_it_is_active(
     database_url: str, served: Served, platform: Platform
 ) -> None:
     await platform.runs(1, 2)
@@ -206,7 +206,8 @@ async def test_a_generation_that_is_filled_is_not_told_of(
             await activation.activate(owner, "second", _caught_up)
             with pytest.raises(activation.ActiveGenerationChanged):
                 await platform.runs(1)
-            # neither the filling nor the swap was told; the new generation's changes are
+            # the filling was not told; that any run may be another one is, and changes from then on
+            assert (await client.next()).event == "reset"
             async with owner.transaction():
                 await owner.execute("UPDATE run SET state = 'new' WHERE run_id = $1", run_id(2))
                 await changes.record(owner, {run_id(2): "p0"})

@@ -1,7 +1,8 @@
-"""A rebuild beside a client that follows: it is told of what happens, and of nothing else."""
+"""A rebuild beside a client that follows: it is told of what happens, and of the swap."""
 
 import asyncpg
 
+from projector.rebuild.catch_up import activate
 from projector.rebuild.plan import Options
 from projector.rebuild.run import rebuild
 from tests.histories import history
@@ -13,7 +14,7 @@ from tests.unit.event_samples import as_bytes, least
 OTHER_RUN = "11111111-1111-4111-8111-111111111111"
 
 
-async def test_neither_a_rebuild_nor_its_swap_is_told(
+async def test_a_rebuild_is_not_told_and_its_swap_is_a_reset(
     database_url: str, bootstrap: str, topic_prefix: str
 ) -> None:
     settings = settings_of(database_url, bootstrap, topic_prefix)
@@ -22,12 +23,15 @@ async def test_neither_a_rebuild_nor_its_swap_is_told(
     async with running_worker(settings), listening(database_url) as served:
         await applied(connection, await produce(settings, history(23, size=200)))
         async with following(served) as client:
-            await rebuild(settings, Options(name="second", workers=1), lambda _: None)
-            active = await connection.fetchval("SELECT name FROM runfold.active_generation")
-            assert active == "second"
+            options = Options(name="second", workers=1, activate=False)
+            await rebuild(settings, options, lambda _: None)
             await produce(settings, [Record("run-state", OTHER_RUN, as_bytes(event))])
             told = await client.next()
             assert (told.event, told.data["run_id"]) == ("run", OTHER_RUN)
+            await activate(settings, "second")
+            active = await connection.fetchval("SELECT name FROM runfold.active_generation")
+            assert active == "second"
+            assert (await client.next()).event == "reset"
             logged = await connection.fetchval(
                 "SELECT count(*) FROM runfold.run_change WHERE run_id = $1", OTHER_RUN
             )
