@@ -9,13 +9,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from api.commands.outbox import CHANNEL, CHECK, CLAIM, MARK
+from api.commands.outbox import CHANNEL, CHECK, CLAIM, MARK, MOST
 from api.database import COMMAND_SESSION, CONNECT_TIMEOUT_S
 from api.outages import Outages
 from contracts.envelope import CONTENT_TYPE
@@ -87,6 +88,8 @@ class Relay:
         self._stopping = asyncio.Event()
         self._woken = asyncio.Event()
         self._database, self._broker = outages.outbox, outages.broker
+        self._failed: set[UUID] = set()
+        """Runs whose command was not taken; passed over until all others have had their turn."""
 
     def stop(self) -> None:
         """End `run` once what is in hand is published."""
@@ -146,12 +149,12 @@ class Relay:
             await pause(self._woken, POLL_S)
 
     async def _publish(self, connection: asyncpg.Connection, producer: AIOKafkaProducer) -> bool:
-        """Publish what nobody else has claimed; return whether there was anything.
+        """Publish what nobody else has claimed; return whether there may be more.
 
         Raises what kept a command from being published, once the others are marked.
         """
         async with connection.transaction():
-            claimed = await connection.fetch(CLAIM)
+            claimed = await connection.fetch(CLAIM, [*self._failed])
             failures = await asyncio.gather(*(self._send(producer, row) for row in claimed))
             published = [
                 row["command_id"]
@@ -160,11 +163,17 @@ class Relay:
             ]
             if published:
                 await connection.execute(MARK, published)
-        for failure in failures:
+        for row, failure in zip(claimed, failures, strict=True):
             if failure is not None:
-                raise failure
-        self._broker.over()
-        return bool(claimed)
+                self._failed.add(row["run_id"])
+        for failure in filter(None, failures):
+            raise failure
+        if not self._failed:
+            self._broker.over()
+            return bool(claimed)
+        if len(claimed) < MOST:
+            self._failed.clear()
+        return True
 
     async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> KafkaError | None:
         """Send one command and wait until the broker has confirmed it; return why it has not."""

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from api.app import create_app
 from api.commands import relay
+from api.commands.outbox import MOST
 from contracts.envelope import CONTENT_TYPE
 from contracts.errors import SettingError
 from projector.demo.broker import EmbeddedBroker
@@ -240,6 +241,40 @@ async def test_one_that_the_broker_refuses_holds_up_no_other_run(
     assert sorted(sent) == sorted(runs[1:])
     away = [line["event"] for line in lines if "away" in line["event"]]
     assert away == ["broker is away; waiting for it and trying again"]
+
+
+async def test_as_many_refused_as_are_published_at_once_hold_up_no_other_run(
+    api: Api, keeping: Approver, database_url: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(relay.OPTIONS, "max_request_size", 10_000)
+    refused = [str(uuid4()) for _ in range(MOST + 1)]
+    runs = [*refused, str(uuid4())]
+    told = Told(database_url)
+    await told(*(waiting(run_id=run) for run in runs))
+    for run in runs:
+        await keeping.decide(run=run)
+    await told(waiting(8, run_id=refused[0]))
+    await keeping.decide(run=refused[0])
+    owner = await asyncpg.connect(database_url)
+    await owner.execute(
+        "UPDATE runfold.command SET event = event || $2 WHERE run_id = ANY ($1) AND run_version = 7",
+        refused,
+        b" " * 10_000,
+    )
+    async with api():
+        await until(lambda: left(database_url, MOST + 2), 30, "the other to be published")
+        # those that were refused are tried again, each run's in order
+        await owner.execute(
+            "UPDATE runfold.command SET event = rtrim(event, ' ') WHERE run_id = $1", refused[0]
+        )
+        await until(lambda: left(database_url, MOST), 60, "the one that is refused no more")
+    await owner.close()
+    sent = [event_of(record.value).data for record in await on_topic(*place)]
+    assert [(data.run_id, data.run_version) for data in sent] == [
+        (runs[-1], 7),
+        (refused[0], 7),
+        (refused[0], 8),
+    ]
 
 
 def was_told(event: str, lines: Lines) -> bool:
