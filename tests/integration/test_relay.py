@@ -257,7 +257,8 @@ async def test_as_many_refused_as_are_published_at_once_hold_up_no_other_run(
     await keeping.decide(run=refused[0])
     owner = await asyncpg.connect(database_url)
     await owner.execute(
-        "UPDATE runfold.command SET event = event || $2 WHERE run_id = ANY ($1) AND run_version = 7",
+        "UPDATE runfold.command SET event = event || $2"
+        " WHERE run_id = ANY ($1) AND run_version = 7",
         refused,
         b" " * 10_000,
     )
