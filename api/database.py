@@ -127,6 +127,29 @@ async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Reset nothing: whatever a request sets is local to its transaction."""
 
 
+class Acquired:
+    """A connection of the pool while the block runs.
+
+    Entering it raises `Unavailable` (`database_busy`) when all of them stay in use for too long:
+    that is no outage. Not a generator: every request goes this way.
+    """
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        try:
+            self._connection: Connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S)
+        except TimeoutError:
+            if self._pool.get_idle_size() or self._pool.get_size() < self._pool.get_max_size():
+                raise
+            raise Unavailable("database_busy", "all connections are in use: try again") from None
+        return self._connection
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.release(self._connection)
+
+
 @contextmanager
 def reachable(database: Outage) -> Iterator[None]:
     """Turn what an absent, empty or busy database raises into a 503 that says so.

@@ -9,7 +9,7 @@ import time
 from typing import Final
 
 from api.auth import Bearer
-from api.database import ACQUIRE_TIMEOUT_S, Pool, reachable
+from api.database import Acquired, Pool, reachable
 from api.problems import NotFound, Problem
 from api.reading import enter
 from contracts.outage import Outage
@@ -64,7 +64,7 @@ class DeadLetters:
     async def carried_out(self, bearer: Bearer, number: int, action: Action) -> bool:
         """Have it done; return whether it has been, or False when no worker came to it in time.
 
-        Raises `NotFound`, `NotParked`, `StillBad`, and what `reachable` raises.
+        Raises `NotFound`, `NotParked`, `StillBad`, and what `Acquired` and `reachable` raise.
         """
         request = await self._ask(bearer, number, action)
         deadline = time.monotonic() + WAIT_S
@@ -79,7 +79,7 @@ class DeadLetters:
     async def _ask(self, bearer: Bearer, number: int, action: Action) -> int:
         with reachable(self._database):
             async with (
-                self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+                Acquired(self._pool) as connection,
                 connection.transaction(),
             ):
                 await enter(connection, bearer)
@@ -95,7 +95,7 @@ class DeadLetters:
     async def _is_done(self, bearer: Bearer, request: int) -> bool:
         with reachable(self._database):
             async with (
-                self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+                Acquired(self._pool) as connection,
                 connection.transaction(readonly=True),
             ):
                 await enter(connection, bearer)

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from api.auth import Bearer, Forbidden, Role
-from api.database import ACQUIRE_TIMEOUT_S, Connection, NotMigrated, OtherReadModel, Pool, reachable
+from api.database import Acquired, Connection, NotMigrated, OtherReadModel, Pool, reachable
 from api.parameters import Parameters, WaitFor
 from api.problems import NotFound, Unavailable
 from contracts.outage import Outage
@@ -103,7 +103,7 @@ class Views:
     ) -> T:
         """Return the answer to `question`, once the view contains what is to be waited for.
 
-        Raises `Unavailable`: `not_yet` when it does not in time, else what `reachable` raises;
+        Raises `Unavailable`: `not_yet` when it does not in time, else what `snapshot` raises;
         `Forbidden` and `NotFound` for a generation named by who may not or that is not there.
         No connection is held while waiting.
         """
@@ -138,11 +138,12 @@ class Views:
     ) -> AsyncIterator[Snapshot]:
         """Open a transaction in which the bearer's projects are all there is.
 
-        Reads the active generation, or the one that is named. Raises `NotFound`.
+        Reads the active generation, or the one that is named. Raises `NotFound`, and what
+        `Acquired` and `reachable` raise.
         """
         with reachable(self._database):
             async with (
-                self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+                Acquired(self._pool) as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 yield Snapshot(connection, await enter(connection, bearer, generation))

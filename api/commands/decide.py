@@ -26,7 +26,7 @@ from api.commands.refusals import (
     SelfApproval,
     TooLate,
 )
-from api.database import ACQUIRE_TIMEOUT_S, Connection, Pool, reachable
+from api.database import Acquired, Connection, Pool, reachable
 from api.problems import NotFound
 from api.queries.approvals import DECISION
 from api.reading import enter
@@ -86,12 +86,12 @@ class Decisions:
     async def decide(self, bearer: Bearer, ask: Ask) -> Answer:
         """Return the answer to a request for a decision, which is made if it is 202.
 
-        Raises `NotFound`; `KeyReused`, `NoApprovalKey` and `UnusableSubject`; and what `reachable`
-        raises. What else may keep a decision from being made is an answer.
+        Raises `NotFound`; `KeyReused`, `NoApprovalKey` and `UnusableSubject`; and what `Acquired`
+        and `reachable` raise. What else may keep a decision from being made is an answer.
         """
         with reachable(self._database):
             async with (
-                self._pool.acquire(timeout=ACQUIRE_TIMEOUT_S) as connection,
+                Acquired(self._pool) as connection,
                 connection.transaction(isolation="read_committed"),
             ):
                 await _hold(connection, bearer, ask)

@@ -1,5 +1,6 @@
 """Every case of a decision, and what one that is made consists of."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,16 +10,28 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from api import database
+from api.database import MAX_COMMAND_CONNECTIONS
 from contracts.approvals import MemorySingleUse, errors, verify
+from contracts.locks import Kind, lock
 from tests.api_rows import Client, problem_of, serving
 from tests.approvals import ARGUMENTS, KEYS
 from tests.deciding import ACTION, APPROVE, REJECT, Approver, Told, events, key_file, waiting
+from tests.scraping import Scrape
+from tests.stack.waiting import until
 from tests.unit.event_samples import OTHER, RUN
 
 UNKNOWN = "55555555-0000-4000-8000-000000000000"
 PAST = "2026-05-18T06:02:00Z"
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER_TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+WAITING_FOR_A_LOCK = """
+    SELECT count(*) FROM pg_locks
+    WHERE locktype = 'advisory' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 @pytest.fixture
@@ -429,3 +442,37 @@ async def test_the_trace_of_the_run_goes_on_where_the_request_has_none(
     assert (await alice.decide(headers=headers)).status_code == 202
     [event] = await events(database_url)
     assert event.traceparent == expected
+
+
+async def test_decisions_that_wait_for_one_run_are_no_outage_for_another(
+    client: Client, alice: Approver, told: Told, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "ACQUIRE_TIMEOUT_S", 0.5)
+    await told(waiting(run_id=OTHER))
+    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    held = owner.transaction()
+    await held.start()
+    await lock(owner, Kind.RUN, [RUN])
+    before = await failures(client)
+    waiting_for_it = [
+        asyncio.create_task(alice.decide(REJECT)) for _ in range(MAX_COMMAND_CONNECTIONS)
+    ]
+
+    async def all_wait() -> bool:
+        return bool(await owner.fetchval(WAITING_FOR_A_LOCK) == MAX_COMMAND_CONNECTIONS)
+
+    await until(all_wait, 10, "all connections to wait")
+    answer = await alice.decide(REJECT, run=OTHER)
+    problem_of(answer, 503, "database_busy")
+    assert answer.headers["Retry-After"]
+    assert await failures(client) == before
+    await held.rollback()
+    await owner.close()
+    answers = await asyncio.gather(*waiting_for_it)
+    assert sorted(each.status_code for each in answers) == [202, 409, 409, 409, 409]
+
+
+async def failures(client: Client) -> float:
+    """Attempts to reach the database that have failed."""
+    told = Scrape((await client.http.get("/metrics")).text)
+    return told.total("runfold_api_dependency_failures_total", dependency="database")
