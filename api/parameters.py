@@ -150,8 +150,8 @@ Waiting = Annotated[
 ]
 
 
-class Parameters(BaseModel):
-    """What every endpoint that reads a view takes; a parameter it does not name is refused."""
+class LiveParameters(BaseModel):
+    """What an endpoint takes that reads the active generation; any other parameter is refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -163,6 +163,11 @@ class Parameters(BaseModel):
         _like(_SECONDS, "a number of seconds"),
     ] = WAIT_DEFAULT_S
     """How long to hold it, in seconds; then the answer is 503 `not_yet`."""
+
+
+class Parameters(LiveParameters):
+    """What every other endpoint that reads a view takes."""
+
     generation: Annotated[str, StringConstraints(pattern=_GENERATION), _NAME] | None = None
     """Generation to read instead of the active one; for operators."""
 

@@ -16,7 +16,7 @@ import asyncpg
 
 from api.auth import Bearer, Forbidden, Role
 from api.database import Acquired, Connection, NotMigrated, OtherReadModel, Pool, reachable
-from api.parameters import Parameters, WaitFor
+from api.parameters import LiveParameters, Parameters, WaitFor
 from api.problems import NotFound, Unavailable
 from contracts.outage import Outage
 from contracts.read_model import (
@@ -98,7 +98,7 @@ class Views:
     async def read(
         self,
         bearer: Bearer,
-        parameters: Parameters,
+        parameters: LiveParameters,
         question: Callable[[Snapshot], Awaitable[T]],
     ) -> T:
         """Return the answer to `question`, once the view contains what is to be waited for.
@@ -107,23 +107,25 @@ class Views:
         `Forbidden` and `NotFound` for a generation named by who may not or that is not there.
         No connection is held while waiting.
         """
-        if parameters.generation is not None and Role.OPERATOR not in bearer.roles:
+        generation = parameters.generation if isinstance(parameters, Parameters) else None
+        if generation is not None and Role.OPERATOR not in bearer.roles:
             raise Forbidden([Role.OPERATOR])
         try:
-            return await self._read(bearer, parameters, question)
+            return await self._read(bearer, parameters, generation, question)
         except NotMigrated:
             # the generation that was active when it began may have been dropped since
-            return await self._read(bearer, parameters, question)
+            return await self._read(bearer, parameters, generation, question)
 
     async def _read(
         self,
         bearer: Bearer,
-        parameters: Parameters,
+        parameters: LiveParameters,
+        generation: str | None,
         question: Callable[[Snapshot], Awaitable[T]],
     ) -> T:
         began = time.monotonic()
         while True:
-            async with self.snapshot(bearer, parameters.generation) as snapshot:
+            async with self.snapshot(bearer, generation) as snapshot:
                 if await _contains(snapshot, parameters.wait_for):
                     return await question(snapshot)
             waited = time.monotonic() - began

@@ -13,7 +13,7 @@ from api.commands.decide import Decisions
 from api.dead_letters import DeadLetters
 from api.languages import Language, preferred
 from api.metrics import Metrics
-from api.parameters import Parameters
+from api.parameters import LiveParameters
 from api.reading import Snapshot, Views
 from api.stream.feed import Feed
 from contracts.approvals import SigningKeys
@@ -84,7 +84,9 @@ class Reader:
     bearer: Bearer
     views: Views
 
-    async def read(self, parameters: Parameters, question: Callable[[Snapshot], Awaitable[T]]) -> T:
+    async def read(
+        self, parameters: LiveParameters, question: Callable[[Snapshot], Awaitable[T]]
+    ) -> T:
         """Return the answer to `question` (see `api.reading.Views.read`)."""
         return await self.views.read(self.bearer, parameters, question)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Query, Response
 
 from api import documentation
-from api.parameters import Parameters, ProjectId, once
+from api.parameters import LiveParameters, ProjectId, once
 from api.reading import Snapshot
 from api.services import Reading, Serving, viewer
 from api.stream import changes
@@ -33,8 +33,8 @@ _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
 Place = Annotated[str | None, Header(alias="Last-Event-ID")]
 
 
-class StreamParameters(Parameters):
-    """Parameters of the stream."""
+class StreamParameters(LiveParameters):
+    """Parameters of the stream; of one generation alone, what comes live could not be told."""
 
     project_id: ProjectId | None = None
     """Only runs of this project."""

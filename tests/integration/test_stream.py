@@ -425,11 +425,17 @@ async def is_there(http: httpx.AsyncClient) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("query", "status"), [({"project": "p0"}, 422), ({"project_id": ""}, 422), ({}, 401)]
+    ("query", "status"),
+    [
+        ({"project": "p0"}, 422),
+        ({"project_id": ""}, 422),
+        ({"generation": "main"}, 422),
+        ({}, 401),
+    ],
 )
 async def test_what_cannot_be_followed(served: Served, query: dict[str, str], status: int) -> None:
-    headers = {} if status == 401 else bearer(served.settings)
-    async with httpx.AsyncClient(base_url=served.url) as http:
+    headers = {} if status == 401 else bearer(served.settings, roles=("operator",))
+    async with asyncio.timeout(20), httpx.AsyncClient(base_url=served.url) as http:
         answer = await http.get("/v1/stream", params=query, headers=headers)
     assert answer.status_code == status
 
