@@ -15,7 +15,7 @@ class Subscription:
     """What one client is still to be told."""
 
     def __init__(self, projects: list[str] | None) -> None:
-        self.projects = projects
+        self.projects = None if projects is None else frozenset(projects)
         """Projects whose runs are told; None is every project."""
         self.joined = asyncio.Event()
         """Set once nothing that changes from now on will be missed."""
