@@ -87,6 +87,9 @@ def api(
     ] = 8080,
 ) -> None:
     """Run the API: reads, decisions, and the relay that publishes them."""
+    if not host:
+        # sockets would take it for every interface
+        raise UsageError("--host: it is empty; 0.0.0.0 is every address of this machine")
     import structlog
     import uvicorn
 

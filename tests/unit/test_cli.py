@@ -175,6 +175,14 @@ def test_an_api_whose_port_is_taken_says_so_in_one_line() -> None:
     )
 
 
+def test_an_api_does_not_take_no_address_for_every_one() -> None:
+    finished = runfold("api", "--host", "")
+    assert (finished.status, finished.err) == (
+        2,
+        "runfold: --host: it is empty; 0.0.0.0 is every address of this machine\n",
+    )
+
+
 @pytest.mark.parametrize("command", [["migrate"], ["audit"], ["dead-letters", "list"]])
 def test_a_database_that_is_away_is_one_line_and_status_1(command: list[str]) -> None:
     finished = runfold(
