@@ -58,6 +58,9 @@ class JwksUrl:
         when it was asked too short a time ago: the key may have been published since.
         """
         asked_at = self._clock()
+        if asked_at - self._loaded_at <= REFRESH_S and (known := self._keys.find(kid)) is not None:
+            # not behind the lock: a fetch for a key that nobody knows holds up no other
+            return known
         with self._lock:
             self._refresh_if_due(kid)
             if self._clock() - self._loaded_at > TRUST_S:

@@ -37,11 +37,16 @@ class Publisher:
         self.body: bytes = json.dumps(KEYS.jwks()).encode()
         self.headers: dict[str, str] = {}
         self.asked = 0
+        self.is_asked = threading.Semaphore(0)
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         publisher = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 publisher.asked += 1
+                publisher.is_asked.release()
+                publisher.may_answer.wait()
                 self.send_response(publisher.status)
                 for name, value in publisher.headers.items():
                     self.send_header(name, value)
@@ -101,6 +106,24 @@ async def test_keys_are_fetched_in_a_thread_under_asyncio(source: JwksUrl) -> No
     expected = EXPECTED.copy()
     expected["keys"] = source
     assert await verify_async(TOKEN, seen=AsyncMemory(), **expected) == approval()
+
+
+def test_a_known_key_does_not_wait_for_one_that_is_not(
+    source: JwksUrl, publisher: Publisher, clock: Clock
+) -> None:
+    source.find(KEYS.kid)
+    clock.now += RETRY_S
+    publisher.may_answer.clear()
+    with ThreadPoolExecutor(2) as pool:
+        unknown = pool.submit(source.find, NOBODY)
+        try:
+            assert publisher.is_asked.acquire(timeout=5)
+            assert publisher.is_asked.acquire(timeout=5)
+            assert pool.submit(source.find, KEYS.kid).result(2) == KEY.public_key()
+            assert not unknown.done()
+        finally:
+            publisher.may_answer.set()
+    assert unknown.result() is None
 
 
 def test_threads_fetch_keys_once(source: JwksUrl, publisher: Publisher) -> None:
