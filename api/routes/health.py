@@ -3,18 +3,23 @@
 import asyncio
 from typing import Final
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Response
 
 from api import answers, documentation
 from api.auth import Bearer, Role
 from api.metrics import Backlog
 from api.models.operations import Health, KeySet, Ready
+from api.parameters import without_parameters
 from api.problems import Problem, Unavailable
 from api.queries import operations
 from api.reading import Views
 from api.services import Serving
 
-router = APIRouter(tags=["service"])
+router = APIRouter(
+    tags=["service"],
+    dependencies=[Depends(without_parameters)],
+    responses=documentation.problems(422),
+)
 
 NOBODY: Final = Bearer(subject="", projects=(), roles=frozenset())
 """Readiness is asked without a token and sees no project."""

@@ -95,7 +95,7 @@ async def test_roles(client: Client) -> None:
 
 
 async def test_what_no_endpoint_takes(client: Client) -> None:
-    for path in PATHS:
+    for path in (*PATHS, *OPEN):
         problem = await client.fails(path, 422, "invalid_parameter", roles=["operator"], foo="1")
         assert problem["errors"] == [{"parameter": "foo", "detail": "there is no such parameter"}]
 
