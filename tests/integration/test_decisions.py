@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import jwt
 import pytest
 
 from api import database
@@ -476,3 +477,16 @@ async def failures(client: Client) -> float:
     """Attempts to reach the database that have failed."""
     told = Scrape((await client.http.get("/metrics")).text)
     return told.total("runfold_api_dependency_failures_total", dependency="database")
+
+
+async def test_the_token_says_what_the_settings_say(
+    database_url: str, tmp_path: Path, told: Told
+) -> None:
+    others = {"approval_issuer": "desk", "approval_audience": "robot", "approval_seconds": 77}
+    async with serving(database_url, approval_key=key_file(tmp_path), **others) as client:
+        await told(waiting())
+        await as_somebody(client).decide()
+    [event] = await events(database_url)
+    claims = jwt.decode(event.data.approval_token or "", options={"verify_signature": False})
+    assert (claims["iss"], claims["aud"]) == ("desk", "robot")
+    assert claims["exp"] - claims["iat"] == 77
