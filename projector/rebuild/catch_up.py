@@ -16,7 +16,7 @@ from projector.generations import schema_of
 from projector.rebuild import record
 from projector.rebuild.letters import carry_over
 from projector.rebuild.pace import Pace
-from projector.rebuild.plan import Options, check_topics, spans, too_short
+from projector.rebuild.plan import check_topics, spans, too_short
 from projector.rebuild.reader import Reader, reading
 from projector.rebuild.standing import standing
 from projector.settings import ProjectorSettings
@@ -161,19 +161,14 @@ async def activate(settings: ProjectorSettings, name: str) -> bool:
         await generations.resolve_current(connection, name)
         if await connection.fetchval(ACTIVE) == name:
             return False
-        allow_gap = await _may_have_gaps(connection, name)
+        begun = await record.begun(connection, name)  # the first generation was not rebuilt
+        allow_gap = begun is not None and begun.options.allow_gap
         async with catching_up(connection, settings, name, allow_gap=allow_gap) as catch_up:
             await catch_up.near(Pace())
             await catch_up.swap()
         # whatever had ended its rebuild before, nothing of it is left to do
         await record.enter_phase(connection, name, "ready")
         return True
-
-
-async def _may_have_gaps(connection: asyncpg.Connection, name: str) -> bool:
-    """Whether it was rebuilt with --allow-gap; the first generation was not rebuilt at all."""
-    rebuild = await connection.fetchrow(record.FIND, name)
-    return bool(rebuild and Options.model_validate_json(rebuild["options"]).allow_gap)
 
 
 async def positions(connection: asyncpg.Connection, name: str) -> dict[Partition, int]:

@@ -113,16 +113,24 @@ async def begin(connection: asyncpg.Connection, options: Options) -> Begun:
     return Begun(options, "load")
 
 
+async def begun(connection: asyncpg.Connection, name: str) -> Begun | None:
+    """Return how the rebuild of this name was asked for and where it stands, if there is one."""
+    row = await connection.fetchrow(FIND, name)
+    if row is None:
+        return None
+    return Begun(Options.model_validate_json(row["options"]), row["phase"])
+
+
 async def resume(connection: asyncpg.Connection, name: str) -> Begun:
     """Return where a rebuild that was ended stands, with what was asked for then.
 
     Raises `NothingToResume`, and `GenerationOutdated` when this version writes other tables.
     """
-    row = await connection.fetchrow(FIND, name)
-    if row is None:
+    found = await begun(connection, name)
+    if found is None:
         raise NothingToResume(name)
     await generations.resolve(connection, name)
-    return Begun(Options.model_validate_json(row["options"]), row["phase"])
+    return found
 
 
 async def enter_phase(connection: asyncpg.Connection, name: str, phase: str) -> None:

@@ -9,7 +9,7 @@ from projector import jsonl
 from projector.rebuild.diff import COMPARED
 from tests.histories import history
 from tests.rebuild.place import Place
-from tests.rebuild.test_kill import killed
+from tests.rebuild.processes import killed
 from tests.stack.waiting import until
 from tests.unit.event_samples import least
 

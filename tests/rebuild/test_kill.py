@@ -10,7 +10,7 @@ import pytest
 from tests.histories import history
 from tests.rebuild.gate import shut_before
 from tests.rebuild.place import Place
-from tests.rebuild.processes import alive, children_of
+from tests.rebuild.processes import children_of, killed
 from tests.stack.waiting import until
 
 PHASES = ("load", "settle", "derive", "catch up", "swap")
@@ -22,13 +22,6 @@ SWAPPING = """
         AND query LIKE '%UPDATE runfold.active_generation%'
 """
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.kafka) for seed in range(1, 4))]
-
-
-async def killed(process: asyncio.subprocess.Process) -> None:
-    children = children_of(process.pid)
-    process.kill()
-    await process.wait()
-    await until(lambda: not alive(children), 20, "the processes of a killed rebuild to end")
 
 
 async def kill_at(place: Place, name: str, phase: str, dice: Random, *more: str) -> None:

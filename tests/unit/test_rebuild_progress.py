@@ -21,21 +21,29 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     return written
 
 
+class Clock:
+    now = 100.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What the time is, as progress is shown by it."""
+    clock = Clock()
+    monkeypatch.setattr("projector.commands.rebuild_progress.time.monotonic", lambda: clock.now)
+    return clock
+
+
 def told(done: int, first: int, second: int) -> Progress:
     topics = {"first": (first, 1000), "second": (second, 3000)}
     return Progress("load", done, 4000, done / 10, topics)
 
 
-def test_each_topic_has_its_rate_and_its_time_left(
-    screen: io.StringIO, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = 100.0
-    monkeypatch.setattr("projector.commands.rebuild_progress.time.monotonic", lambda: now)
+def test_each_topic_has_its_rate_and_its_time_left(screen: io.StringIO, clock: Clock) -> None:
     with rebuild_progress.shown() as watcher:
         watcher(told(0, 0, 0))
-        now = 110.0
+        clock.now = 110.0
         watcher(told(2000, 1000, 1000))
-        now = 120.0
+        clock.now = 120.0
         watcher(told(2500, 1000, 1500))
     last = screen.getvalue().rpartition("load       first")[2]
     assert "1,000 of 1,000 events, 100 events/s, 0:00 left" in last
@@ -44,18 +52,16 @@ def test_each_topic_has_its_rate_and_its_time_left(
 
 
 def test_elsewhere_each_topic_that_is_not_done_has_a_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    now = 100.0
-    monkeypatch.setattr("projector.commands.rebuild_progress.time.monotonic", lambda: now)
     with rebuild_progress.shown() as watcher:
         watcher(told(0, 0, 0))
-        now = 101.0
+        clock.now = 101.0
         watcher(told(200, 100, 100))
         capsys.readouterr()
-        now = 110.0
+        clock.now = 110.0
         watcher(told(1900, 900, 1000))
-        now = 120.0
+        clock.now = 120.0
         watcher(told(2500, 1000, 1500))
     assert capsys.readouterr().err.splitlines() == [
         "load: 1,900 of 4,000 events, 190 events/s, 0:11 left",
