@@ -55,4 +55,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --requirement requirements.txt
 	$(PIP) install --no-deps --no-build-isolation --editable .
+	@# pip compiles what it installs but not a checkout, which every process would compile anew
+	@# where Python was told not to write bytecode
+	@$(BIN)/python -m compileall -q contracts projector api
 	@touch $@
