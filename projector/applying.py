@@ -20,7 +20,7 @@ import structlog
 
 from projector import faults, writer
 from projector.activation import ActiveGenerationChanged, Target
-from projector.batch import Batch, Folding, Partition, Record, Rejections, fold
+from projector.batch import Batch, Folding, Move, Partition, Record, Rejections, fold
 from projector.dependencies import Connection, Dependencies
 from projector.faults import Fault
 
@@ -149,6 +149,19 @@ class Applier:
         rejections = rejections or {}
         batch = fold(records, self.positions, self._prefix, rejections, self._until)
         await self._write_or_halve(records, batch, rejections)
+
+    async def pass_over(self, ends: Mapping[Partition, int]) -> None:
+        """Move partitions to these offsets, before which no records are left for them.
+
+        Waits and raises as `apply` does.
+        """
+        moves = {
+            partition: Move(start, end, gaps=end - start)
+            for partition, end in ends.items()
+            if (start := self.positions[partition]) < end
+        }
+        if refused := await self._write(Batch(moves), divisible=False):
+            raise refused
 
     async def _folded(self, records: Sequence[Record], ahead: Mapping[Partition, int]) -> Batch:
         """Fold in steps, between which a write under way goes on."""

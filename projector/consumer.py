@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -12,7 +12,7 @@ from faststream.kafka.message import FAKE_CONSUMER
 
 from projector.activation import ActiveGenerationChanged, Target
 from projector.applying import Applier, slices
-from projector.batch import Partition
+from projector.batch import Partition, by_partition
 from projector.committing import Commits
 from projector.dependencies import Dependencies, Stopping
 from projector.errors import ClientStuck, PositionConflict, RecordUnreadable
@@ -20,7 +20,8 @@ from projector.metrics import Metrics, PolledRecord
 from projector.outage import REFUSED, pause
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
-from projector.subscription import subscribe
+from projector.subscription import start, subscribe
+from projector.trailing import Stretch, Trailing
 
 if TYPE_CHECKING:
     from projector.tracing import Tracing
@@ -60,7 +61,8 @@ class Consumer:
         self._ended = False
         self._log = structlog.get_logger("runfold")
         self._commits = Commits(applier)
-        self._seeks = 0
+        self._trailing = Trailing(applier, seeker)
+        self._seeks = self._handled = 0
         self._watches: set[asyncio.Task[None]] = set()
         self._broker, self._subscriber = subscribe(
             settings, self, dependencies.broker, self._given_up
@@ -73,7 +75,7 @@ class Consumer:
 
     async def start(self) -> None:
         """Join the group and begin to poll. Raises KafkaError when the broker is away."""
-        await self._broker.start()
+        await start(self._broker, self)
 
     async def stop(self) -> None:
         """Finish the poll in hand, if the time there is suffices, and leave the group.
@@ -97,16 +99,50 @@ class Consumer:
         except TimeoutError:
             self._log.warning("the group is not left in time: it will notice by itself")
 
+    async def polls(self, drained: int) -> None:
+        """Pass over what is no record where partitions have come to rest.
+
+        What was drained and never came to us (the client has failed in between) is sought.
+        """
+        if self._is_stopping:
+            return
+        if drained != self._handled:
+            async with self._turn:
+                self._handled = drained
+                await self._guarded(self._seek(self._ours()))
+        seeks, found = self._seeks, await self._trailing.look(self.kafka)
+        if not found:
+            return
+        async with self._turn:
+            if seeks == self._seeks and not self._is_stopping:
+                await self._guarded(self._pass_over(found))
+
+    async def _pass_over(self, found: Mapping[Partition, Stretch]) -> None:
+        await self._applier.settled()
+        if dropped := await self._trailing.pass_over(self.kafka, found):
+            await self._seek(dropped)
+
+    @property
+    def _is_stopping(self) -> bool:
+        """Whether polls may be given up, so that not all that was delivered is dealt with."""
+        return self._ended or self._dependencies.stopping.is_set()
+
     async def handle(self, message: KafkaMessage) -> None:
         """Apply one poll: every record of it will be durable, or will be fetched again.
 
         Where many more are waiting, the end of it may still be being written afterwards.
         """
+        records: Sequence[PolledRecord] = message.raw_message
         async with self._turn:
-            # what was drained before a seek does not follow on from where we have gone back to,
-            # and comes again
-            if not self._ended and message.headers[SEEKS] == self._seeks:
-                await self._guarded(self._poll(message.raw_message))
+            if self._ended:
+                return
+            if message.headers[SEEKS] == self._seeks:
+                await self._guarded(self._poll(records))
+            else:
+                # what was drained before a seek does not follow on from where we have gone back
+                # to; of partitions that were not sought then it would not come again either
+                await self._guarded(self._seek({each for each, _ in by_partition(records)}))
+        self._handled += 1
 
     async def _guarded(self, work: Awaitable[None]) -> None:
         """Do work of the applier; go back to the stored positions where it says so."""
@@ -188,15 +224,9 @@ class Consumer:
         if isinstance(error, REFUSED):
             failure = ClientStuck(error)
         else:
-            failure = RecordUnreadable(error, self._places())
+            failure = RecordUnreadable(error, self._applier.positions)
         failure.__cause__ = error
         self._fail(failure)
-
-    def _places(self) -> str:
-        return ", ".join(
-            f"{at.topic}[{at.partition}] {position}"
-            for at, position in sorted(self._applier.positions.items())
-        )
 
     def _fail(self, error: Exception) -> None:
         """End the worker, if it is not about to end already: the first cause counts."""
@@ -207,6 +237,7 @@ class Consumer:
 
     async def _seek(self, partitions: Iterable[Partition]) -> None:
         """Go to the stored positions of those partitions that are ours, whatever we believed."""
+        await self._applier.finished()
         self._applier.positions |= await self._sought(self._ours().intersection(partitions))
 
     async def keep_sought(self) -> None:

@@ -14,7 +14,10 @@ OperationError
 └── PositionBeyondLog     the stored position is after the end of the partition
 """
 
+from collections.abc import Mapping
+
 from contracts.errors import OperationError
+from projector.batch import Partition
 
 
 class NotMigrated(OperationError):
@@ -92,7 +95,10 @@ class PositionConflict(OperationError):
 class RecordUnreadable(OperationError):
     """The Kafka client fails on the bytes of a record, before anything of ours sees it."""
 
-    def __init__(self, error: Exception, places: str) -> None:
+    def __init__(self, error: Exception, positions: Mapping[Partition, int]) -> None:
+        places = ", ".join(
+            f"{at.topic}[{at.partition}] {position}" for at, position in sorted(positions.items())
+        )
         super().__init__(
             f"the Kafka client cannot read a record at one of these positions: {places}:"
             f" {type(error).__name__}: {error}"

@@ -5,9 +5,10 @@ go on with the next poll, we go back to the stored positions.
 """
 
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from functools import partial
+from typing import Any, Final, Protocol, cast
 
-from aiokafka import ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
@@ -24,6 +25,9 @@ METADATA_MS: Final = 10_000
 
 class Subscribed(Protocol):
     """Whom a subscription tells of polls and of what the group has decided."""
+
+    async def polls(self, drained: int) -> None:
+        """Do what is to be done before the next poll, after so many that were to be handled."""
 
     async def drained(self, records: Any) -> KafkaMessage:
         """Return the message of a poll, as it is taken for `handle`."""
@@ -80,6 +84,30 @@ def subscribe(
     )
     subscriber(subscribed.handle)
     return broker, subscriber
+
+
+class _Client(AIOKafkaConsumer):  # type: ignore[misc]
+    """The client, which tells when it is polled."""
+
+    def __init__(self, *topics: str, subscribed: Subscribed, **options: Any) -> None:
+        super().__init__(*topics, **options)
+        self._subscribed = subscribed
+        self._drained = 0
+
+    async def getmany(self, *partitions: Any, **options: Any) -> Any:
+        await self._subscribed.polls(self._drained)
+        self._drained += 1  # one that fails may have drained some partitions
+        polled = await super().getmany(*partitions, **options)
+        self._drained -= not polled
+        return polled
+
+
+async def start(broker: KafkaBroker, subscribed: Subscribed) -> None:
+    """Join the group and begin to poll. Raises KafkaError when the broker is away."""
+    # FastStream tells of polls that bring records, one after the other, and of no others
+    made = cast("partial[AIOKafkaConsumer]", await broker.connect())
+    broker.config.broker_config.builder = partial(_Client, subscribed=subscribed, **made.keywords)
+    await broker.start()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -1,6 +1,6 @@
 """What a producer has taken back never happened: aborted transactions on Apache Kafka."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import asyncpg
 import pytest
@@ -9,11 +9,13 @@ from aiokafka import AIOKafkaProducer
 from projector.audit import audit
 from projector.rebuild.plan import Options
 from projector.rebuild.run import rebuild
-from tests.live import applied, running_worker, settings_of
+from projector.status import broker_ends, status
+from tests.live import DEADLINE_S, applied, running_worker, settings_of
+from tests.stack.waiting import until
 from tests.unit.event_samples import as_bytes, least
 
 pytestmark = pytest.mark.kafka
-TAKEN_BACK, KEPT = "00000000-0000-0000-0000-000000000001", "00000000-0000-0000-0000-000000000002"
+TAKEN_BACK, KEPT, LATER = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2, 3))
 
 
 @pytest.fixture
@@ -23,12 +25,12 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await opened.close()
 
 
-async def produce(bootstrap: str, topic: str) -> None:
-    """One run in a transaction that is aborted, one in a transaction that is committed."""
+async def produce(bootstrap: str, topic: str, runs: Sequence[str] = (TAKEN_BACK, KEPT)) -> None:
+    """Each run in a transaction of its own: `TAKEN_BACK` in one that is aborted."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=topic)
     await producer.start()
     try:
-        for run_id in (TAKEN_BACK, KEPT):
+        for run_id in runs:
             await producer.begin_transaction()
             await producer.send_and_wait(
                 topic, as_bytes(least("run-state", run_id=run_id)), partition=0
@@ -52,4 +54,34 @@ async def test_only_what_was_committed_is_in_the_views(
     for generation in ("g_main", "g_second"):
         runs = await connection.fetch(f"SELECT run_id::text FROM {generation}.run")
         assert [row["run_id"] for row in runs] == [KEPT]
+    assert (await audit(connection)).faults == ()
+
+
+async def test_a_worker_at_rest_is_not_behind_for_what_is_no_record(
+    database_url: str, kafka_bootstrap: str, topic_prefix: str, connection: asyncpg.Connection
+) -> None:
+    settings = settings_of(database_url, kafka_bootstrap, topic_prefix)
+    topic = f"{topic_prefix}run-state"
+
+    async def lag() -> int:
+        return (await status(connection, await broker_ends(settings))).lag
+
+    async def at_rest() -> bool:
+        return await lag() == 0
+
+    async with running_worker(settings):
+        # a log of which nothing counts at all
+        await produce(kafka_bootstrap, topic, [TAKEN_BACK])
+        await until(at_rest, DEADLINE_S, "no lag after a transaction that was taken back")
+        await produce(kafka_bootstrap, topic, [KEPT])
+        await applied(connection, 1)
+        await until(at_rest, DEADLINE_S, "no lag after a transaction's marker")
+        # what comes after it is read as ever
+        await produce(kafka_bootstrap, topic, [TAKEN_BACK, LATER])
+        await applied(connection, 2)
+        await until(at_rest, DEADLINE_S, "no lag after the last")
+    runs = await connection.fetch("SELECT run_id::text FROM run ORDER BY run_id")
+    assert [row["run_id"] for row in runs] == [KEPT, LATER]
+    # two records that were taken back and four markers
+    assert await connection.fetchval("SELECT sum(gaps)::int FROM position") == 6
     assert (await audit(connection)).faults == ()

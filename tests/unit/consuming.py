@@ -1,0 +1,137 @@
+"""A worker's Kafka side on stand-ins: the client, the positions' table and the write."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from aiokafka import TopicPartition
+from faststream.kafka import KafkaMessage
+
+from projector.activation import Target
+from projector.applying import Applier, Write
+from projector.batch import Batch, Partition
+from projector.consumer import Consumer
+from projector.dependencies import Dependencies
+from projector.errors import PositionConflict
+from projector.metrics import Metrics
+from projector.outage import Outage
+from projector.seeking import Seeker
+from projector.settings import ProjectorSettings
+from tests.applying import Committed, NoPool
+from tests.records import PREFIX, Timed
+from tests.unit.event_samples import as_bytes, least
+
+HERE = Partition(f"{PREFIX}project", 0)
+THERE = Partition(f"{PREFIX}project", 1)
+
+
+class Kafka:
+    """A client that has both partitions."""
+
+    end = 10_000
+
+    def __init__(self) -> None:
+        self.positions = {HERE: 100, THERE: 50}
+        """What it asks for next."""
+        self.sought: list[tuple[Partition, int]] = []
+        self.has_sought = asyncio.Event()
+
+    def assignment(self) -> set[Any]:
+        return {TopicPartition(*each) for each in (HERE, THERE)}
+
+    def seek(self, at: Any, position: int) -> None:
+        self.positions[Partition(*at)] = position
+        self.sought.append((Partition(*at), position))
+        self.has_sought.set()
+
+    async def position(self, at: Any) -> int:
+        return self.positions[Partition(*at)]
+
+    def highwater(self, _: object) -> int:
+        return self.end
+
+    async def commit(self, _: object) -> None:
+        pass
+
+
+class Table:
+    """The stored positions, moved by compare-and-set."""
+
+    def __init__(self) -> None:
+        self.positions = {HERE: 100, THERE: 50}
+        self.written: list[tuple[int, int, int]] = []
+        self.begun = asyncio.Event()
+        self.may_write = asyncio.Event()
+        self.may_write.set()
+
+    async def write(self, _: object, batch: Batch, *__: object) -> None:
+        self.begun.set()
+        await self.may_write.wait()
+        for partition, move in batch.moves.items():
+            if self.positions[partition] != move.start:
+                raise PositionConflict(*partition, move.start, self.positions[partition])
+        for partition, move in batch.moves.items():
+            self.positions[partition] = move.next
+            self.written.append((partition.partition, move.next, move.gaps))
+
+
+class TableSeeker(Seeker):
+    """Reads the stand-in's positions when it may."""
+
+    def __init__(self, needs: Dependencies, table: Table) -> None:
+        super().__init__(needs)
+        self.begun = asyncio.Event()
+        self.may_seek = asyncio.Event()
+        self.may_seek.set()
+        self.first = {HERE: 0, THERE: 0}
+        self._table = table
+
+    async def first_offsets(self, _: object, wanted: Iterable[Partition]) -> dict[Partition, int]:
+        self.begun.set()
+        await self.may_seek.wait()
+        return {each: self.first[each] for each in wanted}
+
+    async def _stored(self, first: Mapping[Partition, int], _: object) -> dict[Partition, int]:
+        return {each: self._table.positions[each] for each in first}
+
+    async def elsewhere(self, known: Mapping[Partition, int], _: object) -> set[Partition]:
+        return {each for each in known if known[each] != self._table.positions[each]}
+
+
+class Worker:
+    """A consumer on stand-ins."""
+
+    def __init__(self, write: Write | None = None, shutdown_seconds: float = 5) -> None:
+        self.table = Table()
+        self.stopping = asyncio.Event()
+        self.database = Outage("database")
+        needs = Dependencies(NoPool(), self.stopping, self.database)  # type: ignore[arg-type]
+        self.seeker = TableSeeker(needs, self.table)
+        self.applier = Applier(
+            needs, Target("main"), PREFIX, 0, Committed(), write=write or self.table.write
+        )
+        self.applier.positions = dict(self.table.positions)
+        settings = ProjectorSettings(
+            database_url="postgresql://nowhere",
+            kafka_bootstrap="nowhere:9092",
+            shutdown_seconds=shutdown_seconds,
+        )
+        metrics = Metrics(Outage("database"))
+        self.consumer = Consumer(settings, self.applier, self.seeker, needs, metrics=metrics)
+
+        self.drained = 0
+
+    async def poll(self, *records: Timed) -> None:
+        await self.consumer.handle(await self.drain(*records))
+
+    async def drain(self, *records: Timed) -> KafkaMessage:
+        self.drained += 1
+        return await self.consumer.drained(records)
+
+    async def look(self) -> None:
+        await self.consumer.polls(self.drained)
+
+
+def event(partition: Partition, offset: int) -> Timed:
+    value = least("project", project_id=f"{partition.partition}-{offset}")
+    return Timed(*partition, offset, value=as_bytes(value))

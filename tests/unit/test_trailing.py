@@ -1,0 +1,178 @@
+"""What is passed over at the end of a log, and above all what is not, without a broker."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from projector import trailing
+from projector.batch import Batch
+from projector.consumer import Consumer
+from projector.errors import PositionConflict
+from tests.unit.consuming import HERE, THERE, Kafka, Worker, event
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    client = Kafka()
+    monkeypatch.setattr(Consumer, "kafka", client)
+    monkeypatch.setattr(trailing, "LOOK_SECONDS", 0.0)
+    return client
+
+
+@pytest.fixture
+def at_end(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> Kafka:
+    """Nothing waits behind what is polled, as far as was told."""
+    monkeypatch.setattr(Kafka, "end", 0)
+    return kafka
+
+
+async def test_what_was_there_at_two_looks_is_passed_over(kafka: Kafka) -> None:
+    worker = Worker()
+    kafka.positions[HERE] = 103
+    await worker.look()
+    assert worker.table.written == []
+    await worker.look()
+    assert worker.table.written == [(0, 103, 3)]
+    assert worker.applier.positions == {HERE: 103, THERE: 50}
+    await worker.look()
+    assert worker.table.written == [(0, 103, 3)]
+    assert worker.consumer.failure is None
+
+
+async def test_two_looks_are_a_second_apart(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trailing, "LOOK_SECONDS", 1.0)
+    worker = Worker()
+    kafka.positions[HERE] = 103
+    for _ in range(3):
+        await worker.look()
+    assert worker.table.written == []
+
+
+async def test_while_more_comes_nothing_is_passed_over(kafka: Kafka) -> None:
+    worker = Worker()
+    for reached in (101, 102, 103):
+        kafka.positions[HERE] = reached
+        await worker.look()
+    assert worker.table.written == []
+
+
+async def test_what_is_still_being_written_is_not_passed_over(kafka: Kafka) -> None:
+    may_write = asyncio.Event()
+
+    async def write(connection: object, batch: Batch, *more: object) -> None:
+        if batch.rows:
+            await may_write.wait()
+        await worker.table.write(connection, batch, *more)
+
+    worker = Worker(write)
+    kafka.positions[HERE] = 101
+    await worker.poll(event(HERE, 100))
+    await worker.look()
+    looking = asyncio.create_task(worker.look())
+    for _ in range(10):  # turns of the loop in which it could be passed over
+        await asyncio.sleep(0)
+    may_write.set()
+    await looking
+    assert worker.table.written == [(0, 101, 0)]
+
+
+async def test_what_is_sought_during_a_look_is_not_passed_over(kafka: Kafka) -> None:
+    fails, is_sought = asyncio.Event(), asyncio.Event()
+    ask = kafka.position
+
+    async def write(_: object, batch: Batch, *__: object) -> None:
+        assert batch.rows, "passed over"
+        await fails.wait()
+        raise PositionConflict(*HERE, 100, None)
+
+    async def position(at: Any) -> int:
+        there = await ask(at)
+        fails.set()
+        await is_sought.wait()
+        return there
+
+    worker = Worker(write)
+    kafka.positions[HERE] = 101
+    await worker.poll(event(HERE, 100))
+    await worker.look()
+    kafka.position = position  # type: ignore[method-assign]
+    looking = asyncio.create_task(worker.look())
+    async with asyncio.timeout(10):
+        await kafka.has_sought.wait()
+    is_sought.set()
+    await looking
+    assert worker.consumer.failure is None
+
+
+async def test_what_could_not_be_written_is_sought_and_not_passed_over(kafka: Kafka) -> None:
+    worker = Worker()
+    worker.table.may_write.clear()
+    kafka.positions[HERE] = 101
+    await worker.poll(event(HERE, 100))
+    await worker.look()
+    looking = asyncio.create_task(worker.look())
+    await asyncio.sleep(0)
+    worker.table.positions[HERE] = 90
+    worker.table.may_write.set()
+    await looking
+    assert worker.table.written == []
+    assert (HERE, 90) in kafka.sought
+
+
+async def test_a_poll_that_a_stop_has_given_up_is_not_passed_over(at_end: Kafka) -> None:
+    asked = asyncio.Event()
+
+    async def away(*_: object) -> None:
+        asked.set()
+        raise ConnectionRefusedError
+
+    worker = Worker(away)
+    at_end.positions[HERE] = 101
+    polling = asyncio.create_task(worker.poll(event(HERE, 100)))
+    async with asyncio.timeout(10):
+        await asked.wait()
+        worker.stopping.set()
+        await polling
+    asked.clear()
+    for _ in range(3):
+        await worker.look()
+    assert not asked.is_set()
+    assert worker.applier.positions[HERE] == 100
+
+
+async def test_what_the_broker_has_dropped_is_sought_which_tells_of_it(kafka: Kafka) -> None:
+    worker = Worker()
+    worker.seeker.first[HERE] = 102
+    kafka.positions[HERE] = 103
+    kafka.positions[THERE] = 51
+    for _ in range(2):
+        await worker.look()
+    assert worker.table.written == [(1, 51, 1)]
+    assert kafka.sought == [(HERE, 100)]
+
+
+async def test_a_poll_drained_before_a_seek_of_other_partitions_comes_again(kafka: Kafka) -> None:
+    worker = Worker()
+    early = await worker.drain(event(THERE, 50))
+    kafka.positions[THERE] = 51
+    worker.table.positions[HERE] = 90
+    worker.database.failed("gone")
+    worker.database.over()
+    await worker.consumer._seek_those_elsewhere()
+    assert kafka.sought == [(HERE, 90)]
+    await worker.consumer.handle(early)
+    for _ in range(2):
+        await worker.look()
+    assert worker.table.written == []
+    assert (THERE, 50) in kafka.sought
+
+
+async def test_a_poll_that_was_never_handled_comes_again(kafka: Kafka) -> None:
+    worker = Worker()
+    await worker.drain(event(HERE, 100))
+    kafka.positions[HERE] = 101
+    for _ in range(3):
+        await worker.look()
+    assert worker.table.written == []
+    assert kafka.sought == [(HERE, 100), (THERE, 50)]
