@@ -51,11 +51,13 @@ class Trailing:
         found: dict[Partition, Stretch] = {}
         for partition, position in [*self._applier.positions.items()]:
             at = TopicPartition(*partition)
+            # most have nothing before them, which is known without asking
+            if at not in kafka.assignment() or kafka.highwater(at) == position:
+                continue
             try:
-                # most have nothing before them, which is known without asking
-                reached = position if kafka.highwater(at) == position else await kafka.position(at)
+                reached = await kafka.position(at)
             except IllegalStateError:
-                continue  # not ours any more
+                continue  # it was given up meanwhile
             if reached > position:
                 found[partition] = Stretch(position, reached)
         return found

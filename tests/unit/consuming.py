@@ -37,7 +37,7 @@ class Kafka:
         self.has_sought = asyncio.Event()
 
     def assignment(self) -> set[Any]:
-        return {TopicPartition(*each) for each in (HERE, THERE)}
+        return {TopicPartition(*each) for each in self.positions}
 
     def seek(self, at: Any, position: int) -> None:
         self.positions[Partition(*at)] = position
@@ -47,7 +47,8 @@ class Kafka:
     async def position(self, at: Any) -> int:
         return self.positions[Partition(*at)]
 
-    def highwater(self, _: object) -> int:
+    def highwater(self, at: Any) -> int:
+        assert at in self.assignment()
         return self.end
 
     async def commit(self, _: object) -> None:

@@ -176,3 +176,11 @@ async def test_a_poll_that_was_never_handled_comes_again(kafka: Kafka) -> None:
         await worker.look()
     assert worker.table.written == []
     assert kafka.sought == [(HERE, 100), (THERE, 50)]
+
+
+async def test_what_is_not_ours_any_more_is_not_passed_over(kafka: Kafka) -> None:
+    worker = Worker()
+    kafka.positions = {THERE: 53}
+    for _ in range(2):
+        await worker.look()
+    assert worker.table.written == [(1, 53, 3)]
