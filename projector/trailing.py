@@ -4,6 +4,7 @@ Nothing is delivered of it, so no batch would ever move over it, and a worker at
 be behind for as long as nothing else comes.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
@@ -55,9 +56,11 @@ class Trailing:
             if at not in kafka.assignment() or kafka.highwater(at) == position:
                 continue
             try:
-                reached = await kafka.position(at)
-            except IllegalStateError:
-                continue  # it was given up meanwhile
+                # where the client has to ask the broker first, it may take long: not now
+                async with asyncio.timeout(0):
+                    reached = await kafka.position(at)
+            except (IllegalStateError, TimeoutError):
+                continue
             if reached > position:
                 found[partition] = Stretch(position, reached)
         return found

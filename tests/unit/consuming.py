@@ -34,7 +34,6 @@ class Kafka:
         self.positions = {HERE: 100, THERE: 50}
         """What it asks for next."""
         self.sought: list[tuple[Partition, int]] = []
-        self.has_sought = asyncio.Event()
 
     def assignment(self) -> set[Any]:
         return {TopicPartition(*each) for each in self.positions}
@@ -42,7 +41,6 @@ class Kafka:
     def seek(self, at: Any, position: int) -> None:
         self.positions[Partition(*at)] = position
         self.sought.append((Partition(*at), position))
-        self.has_sought.set()
 
     async def position(self, at: Any) -> int:
         return self.positions[Partition(*at)]

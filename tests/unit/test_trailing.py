@@ -1,14 +1,12 @@
 """What is passed over at the end of a log, and above all what is not, without a broker."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from projector import trailing
 from projector.batch import Batch
 from projector.consumer import Consumer
-from projector.errors import PositionConflict
 from tests.unit.consuming import HERE, THERE, Kafka, Worker, event
 
 
@@ -77,32 +75,30 @@ async def test_what_is_still_being_written_is_not_passed_over(kafka: Kafka) -> N
     assert worker.table.written == [(0, 101, 0)]
 
 
-async def test_what_is_sought_during_a_look_is_not_passed_over(kafka: Kafka) -> None:
-    fails, is_sought = asyncio.Event(), asyncio.Event()
-    ask = kafka.position
-
-    async def write(_: object, batch: Batch, *__: object) -> None:
-        assert batch.rows, "passed over"
-        await fails.wait()
-        raise PositionConflict(*HERE, 100, None)
-
-    async def position(at: Any) -> int:
-        there = await ask(at)
-        fails.set()
-        await is_sought.wait()
-        return there
-
-    worker = Worker(write)
-    kafka.positions[HERE] = 101
-    await worker.poll(event(HERE, 100))
+async def test_what_is_sought_after_a_look_is_not_passed_over(kafka: Kafka) -> None:
+    worker = Worker()
+    kafka.positions[HERE] = 103
     await worker.look()
-    kafka.position = position  # type: ignore[method-assign]
+    worker.seeker.may_seek.clear()
+    assigning = asyncio.create_task(worker.consumer.assigned({HERE}))
+    await worker.seeker.begun.wait()
     looking = asyncio.create_task(worker.look())
-    async with asyncio.timeout(10):
-        await kafka.has_sought.wait()
-    is_sought.set()
+    await asyncio.sleep(0)
+    worker.seeker.may_seek.set()
+    await assigning
     await looking
-    assert worker.consumer.failure is None
+    assert worker.table.written == []
+
+
+async def test_a_position_that_the_client_has_to_ask_for_holds_nothing_up(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "position", lambda _: asyncio.Event().wait())
+    worker = Worker()
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            await worker.look()
+    assert worker.table.written == []
 
 
 async def test_what_could_not_be_written_is_sought_and_not_passed_over(kafka: Kafka) -> None:
