@@ -31,7 +31,7 @@ lint: install ## check style, types and who may import whom
 kafka-test: install ## run the tests that need Apache Kafka: fetches it with Maven, runs it with Java
 	@for tool in java mvn; do command -v $$tool >/dev/null || \
 		{ echo "kafka-test: no $$tool on the path; install a JDK (17 or newer) and Maven" >&2; exit 1; }; done
-	$(BIN)/pytest -m kafka
+	$(BIN)/pytest $(TWO_AT_ONCE) -m kafka
 
 bench: install ## measure everything on Apache Kafka, write it to tests/bench and the README
 	$(BIN)/pytest -m bench -k "not quick and not large and not embedded" tests/bench --figures tests/bench/figures.json
