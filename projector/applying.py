@@ -150,15 +150,15 @@ class Applier:
         batch = fold(records, self.positions, self._prefix, rejections, self._until)
         await self._write_or_halve(records, batch, rejections)
 
-    async def pass_over(self, ends: Mapping[Partition, int]) -> None:
-        """Move partitions to these offsets, before which no records are left for them.
+    async def pass_over(self, stretches: Mapping[Partition, tuple[int, int]]) -> None:
+        """Move partitions from the first offset of such a stretch, which holds no record for them,
+        to the one after it.
 
         Waits and raises as `apply` does.
         """
         moves = {
             partition: Move(start, end, gaps=end - start)
-            for partition, end in ends.items()
-            if (start := self.positions[partition]) < end
+            for partition, (start, end) in stretches.items()
         }
         if refused := await self._write(Batch(moves), divisible=False):
             raise refused

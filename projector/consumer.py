@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -21,7 +21,7 @@ from projector.outage import REFUSED, pause
 from projector.seeking import Seeker
 from projector.settings import ProjectorSettings
 from projector.subscription import start, subscribe
-from projector.trailing import Stretch, Trailing
+from projector.trailing import Found, Trailing
 
 if TYPE_CHECKING:
     from projector.tracing import Tracing
@@ -61,7 +61,7 @@ class Consumer:
         self._ended = False
         self._log = structlog.get_logger("runfold")
         self._commits = Commits(applier)
-        self._trailing = Trailing(applier, seeker)
+        self._trailing = Trailing(applier)
         self._seeks = self._handled = 0
         self._watches: set[asyncio.Task[None]] = set()
         self._broker, self._subscriber = subscribe(
@@ -102,25 +102,26 @@ class Consumer:
     async def polls(self, drained: int) -> None:
         """Pass over what is no record where partitions have come to rest.
 
-        What was drained and never came to us (the client has failed in between) is sought.
+        What was drained and never came to us (something has failed in between) is sought.
         """
-        if self._is_stopping:
-            return
         if drained != self._handled:
             async with self._turn:
                 self._handled = drained
-                await self._guarded(self._seek(self._ours()))
-        seeks, found = self._seeks, await self._trailing.look(self.kafka)
-        if not found:
-            return
-        async with self._turn:
-            if seeks == self._seeks and not self._is_stopping:
-                await self._guarded(self._pass_over(found))
+                if not self._is_stopping:
+                    await self._guarded(self._seek(self._ours()))
+        seeks = self._seeks
+        found = None if self._is_stopping else await self._trailing.look(self.kafka)
+        if found is not None:
+            async with self._turn:
+                if seeks == self._seeks and not self._is_stopping:
+                    await self._guarded(self._pass_over(found))
 
-    async def _pass_over(self, found: Mapping[Partition, Stretch]) -> None:
+    async def _pass_over(self, found: Found) -> None:
         await self._applier.settled()
-        if dropped := await self._trailing.pass_over(self.kafka, found):
-            await self._seek(dropped)
+        await self._trailing.pass_over(self.kafka, found.empty)
+        self._commits.soon(self.kafka)
+        if found.dropped:
+            await self._seek(found.dropped)
 
     @property
     def _is_stopping(self) -> bool:

@@ -35,7 +35,7 @@ class Seeker:
         suspects, self._suspects = self._suspects, set()
         if not wanted:
             return {}
-        first = await self.first_offsets(kafka, wanted)
+        first = await self._first_offsets(kafka, wanted)
         found = await self._stored(first, target)
         assigned = kafka.assignment()
         for partition, position in found.items():
@@ -91,10 +91,9 @@ class Seeker:
         ends = {each: kafka.highwater(TopicPartition(*each)) for each in ours}
         return sum(max(0, end - positions[each]) for each, end in ends.items() if end is not None)
 
-    async def first_offsets(
+    async def _first_offsets(
         self, kafka: AIOKafkaConsumer, partitions: Sequence[Partition]
     ) -> dict[Partition, int]:
-        """Return the first offsets that the broker holds, waiting for it. Raises `Stopping`."""
         while True:
             try:
                 first = await kafka.beginning_offsets([TopicPartition(*p) for p in partitions])

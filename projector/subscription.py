@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final, Protocol, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
@@ -96,8 +97,14 @@ class _Client(AIOKafkaConsumer):  # type: ignore[misc]
 
     async def getmany(self, *partitions: Any, **options: Any) -> Any:
         await self._subscribed.polls(self._drained)
-        self._drained += 1  # one that fails may have drained some partitions
-        polled = await super().getmany(*partitions, **options)
+        self._drained += 1
+        try:
+            polled = await super().getmany(*partitions, **options)
+        except KafkaError:
+            # it had drained nothing, or is of a kind that ends the worker; any other error may
+            # have come in between
+            self._drained -= 1
+            raise
         self._drained -= not polled
         return polled
 

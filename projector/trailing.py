@@ -6,17 +6,18 @@ be behind for as long as nothing else comes.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from projector.applying import Applier
 from projector.batch import Partition
-from projector.seeking import Seeker
 
 LOOK_SECONDS: Final = 1.0
+ANSWER_SECONDS: Final = 1.0
+"""How long the broker may take to say where logs begin: polls wait for it."""
 
 
 class Stretch(NamedTuple):
@@ -28,60 +29,85 @@ class Stretch(NamedTuple):
     """The one after the last, which the client asks for next."""
 
 
+class Found(NamedTuple):
+    """What partitions have come to rest before."""
+
+    empty: Mapping[Partition, Stretch]
+    """Stretches that hold no record."""
+    dropped: Collection[Partition]
+    """Those of which the broker has dropped it: the client goes on where the log begins now."""
+
+
 class Trailing:
     """Passes over it, where a worker has come to rest."""
 
-    def __init__(self, applier: Applier, seeker: Seeker) -> None:
+    def __init__(self, applier: Applier) -> None:
         self._applier = applier
-        self._seeker = seeker
         self._due = 0.0
         self._seen: Mapping[Partition, Stretch] = {}
 
-    async def look(self, kafka: AIOKafkaConsumer) -> dict[Partition, Stretch]:
-        """Return what partitions have stood before since the last look, at least a second ago.
+    async def look(self, kafka: AIOKafkaConsumer) -> Found | None:
+        """Return what partitions stood before at the last look too, at least a second ago.
 
         All the client has delivered has to have been dealt with: then no record can lie there.
         """
-        if (now := time.monotonic()) < self._due:
-            return {}
-        self._due = now + LOOK_SECONDS
-        seen, self._seen = self._seen, await self._stretches(kafka)
-        return {each: there for each, there in self._seen.items() if seen.get(each) == there}
+        if time.monotonic() < self._due:
+            return None
+        before, self._seen = (
+            self._seen,
+            {
+                partition: there
+                for partition, position in [*self._applier.positions.items()]
+                if (there := await _stretch(kafka, partition, position)) is not None
+            },
+        )
+        stays = {each: there for each, there in self._seen.items() if before.get(each) == there}
+        begins = await _beginnings(kafka, stays) if stays else None
+        self._due = time.monotonic() + LOOK_SECONDS
+        if begins is None:
+            return None
+        dropped = {each for each, there in stays.items() if begins[each] > there.position}
+        return Found({each: stays[each] for each in stays.keys() - dropped}, dropped)
 
-    async def _stretches(self, kafka: AIOKafkaConsumer) -> dict[Partition, Stretch]:
-        found: dict[Partition, Stretch] = {}
-        for partition, position in [*self._applier.positions.items()]:
-            at = TopicPartition(*partition)
-            # most have nothing before them, which is known without asking
-            if at not in kafka.assignment() or kafka.highwater(at) == position:
-                continue
-            try:
-                # where the client has to ask the broker first, it may take long: not now
-                async with asyncio.timeout(0):
-                    reached = await kafka.position(at)
-            except (IllegalStateError, TimeoutError):
-                continue
-            if reached > position:
-                found[partition] = Stretch(position, reached)
-        return found
-
-    async def pass_over(
-        self, kafka: AIOKafkaConsumer, found: Mapping[Partition, Stretch]
-    ) -> set[Partition]:
+    async def pass_over(self, kafka: AIOKafkaConsumer, empty: Mapping[Partition, Stretch]) -> None:
         """Move partitions over what they still stand before, and count it as a gap.
 
-        Returns those of which it cannot be: the broker has dropped what they stand before, and the
-        client has gone on where its log begins now. They have to be sought. Raises what
-        `Applier.pass_over` raises, and `Stopping`.
+        Raises what `Applier.pass_over` raises.
         """
-        still = {
-            partition: there
-            for partition, there in found.items()
-            if self._applier.positions.get(partition) == there.position
-        }
-        first = await self._seeker.first_offsets(kafka, [*still])
-        dropped = {each for each, there in still.items() if first[each] > there.position}
+        positions = self._applier.positions
         await self._applier.pass_over(
-            {each: there.reached for each, there in still.items() if each not in dropped}
+            {
+                partition: there
+                for partition, there in empty.items()
+                if await _stretch(kafka, partition, positions.get(partition)) == there
+            }
         )
-        return dropped
+
+
+async def _stretch(
+    kafka: AIOKafkaConsumer, partition: Partition, position: int | None
+) -> Stretch | None:
+    """Return what lies between the position of a partition of ours and where the client is."""
+    at = TopicPartition(*partition)
+    # most have nothing before them, which is known without asking
+    if position is None or at not in kafka.assignment() or kafka.highwater(at) == position:
+        return None
+    try:
+        # where the client has to ask the broker first, it may take long: not now
+        async with asyncio.timeout(0):
+            reached = await kafka.position(at)
+    except (IllegalStateError, TimeoutError):
+        return None
+    return Stretch(position, reached) if reached > position else None
+
+
+async def _beginnings(
+    kafka: AIOKafkaConsumer, partitions: Iterable[Partition]
+) -> dict[Partition, int] | None:
+    """Return the first offsets that the broker holds, or None when it does not say so at once."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            first = await kafka.beginning_offsets([TopicPartition(*each) for each in partitions])
+    except (KafkaError, TimeoutError):
+        return None
+    return {Partition(*each): offset for each, offset in first.items()}

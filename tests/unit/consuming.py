@@ -33,6 +33,7 @@ class Kafka:
     def __init__(self) -> None:
         self.positions = {HERE: 100, THERE: 50}
         """What it asks for next."""
+        self.first = {HERE: 0, THERE: 0}
         self.sought: list[tuple[Partition, int]] = []
 
     def assignment(self) -> set[Any]:
@@ -41,6 +42,9 @@ class Kafka:
     def seek(self, at: Any, position: int) -> None:
         self.positions[Partition(*at)] = position
         self.sought.append((Partition(*at), position))
+
+    async def beginning_offsets(self, wanted: list[Any]) -> dict[Any, int]:
+        return {each: self.first[Partition(*each)] for each in wanted}
 
     async def position(self, at: Any) -> int:
         return self.positions[Partition(*at)]
@@ -82,13 +86,12 @@ class TableSeeker(Seeker):
         self.begun = asyncio.Event()
         self.may_seek = asyncio.Event()
         self.may_seek.set()
-        self.first = {HERE: 0, THERE: 0}
         self._table = table
 
-    async def first_offsets(self, _: object, wanted: Iterable[Partition]) -> dict[Partition, int]:
+    async def _first_offsets(self, _: object, wanted: Iterable[Partition]) -> dict[Partition, int]:
         self.begun.set()
         await self.may_seek.wait()
-        return {each: self.first[each] for each in wanted}
+        return dict.fromkeys(wanted, 0)
 
     async def _stored(self, first: Mapping[Partition, int], _: object) -> dict[Partition, int]:
         return {each: self._table.positions[each] for each in first}

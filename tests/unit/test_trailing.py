@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from projector import trailing
 from projector.batch import Batch
@@ -139,7 +140,7 @@ async def test_a_poll_that_a_stop_has_given_up_is_not_passed_over(at_end: Kafka)
 
 async def test_what_the_broker_has_dropped_is_sought_which_tells_of_it(kafka: Kafka) -> None:
     worker = Worker()
-    worker.seeker.first[HERE] = 102
+    kafka.first[HERE] = 102
     kafka.positions[HERE] = 103
     kafka.positions[THERE] = 51
     for _ in range(2):
@@ -180,3 +181,51 @@ async def test_what_is_not_ours_any_more_is_not_passed_over(kafka: Kafka) -> Non
     for _ in range(2):
         await worker.look()
     assert worker.table.written == [(1, 53, 3)]
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError, None])
+async def test_a_broker_that_does_not_answer_holds_nothing_up(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
+) -> None:
+    async def away(_: object) -> None:
+        if error is not None:
+            raise error
+        await asyncio.Event().wait()
+
+    worker = Worker()
+    kafka.positions[HERE] = 103
+    with monkeypatch.context() as patched:
+        patched.setattr(trailing, "ANSWER_SECONDS", 0.01)
+        patched.setattr(kafka, "beginning_offsets", away)
+        for _ in range(3):
+            await worker.look()
+    assert worker.table.written == []
+    await worker.look()
+    assert worker.table.written == [(0, 103, 3)]
+
+
+async def test_a_partition_given_up_before_its_turn_ends_nothing(kafka: Kafka) -> None:
+    worker = Worker()
+    kafka.positions |= {HERE: 103, THERE: 53}
+    await worker.look()
+    async with worker.consumer._turn:
+        looking = asyncio.create_task(worker.look())
+        for _ in range(10):  # turns of the loop in which it comes to wait
+            await asyncio.sleep(0)
+        del worker.applier.positions[HERE]
+    await looking
+    assert worker.table.written == [(1, 53, 3)]
+    assert worker.consumer.failure is None
+
+
+async def test_what_the_client_has_left_meanwhile_is_not_passed_over(kafka: Kafka) -> None:
+    worker = Worker()
+    kafka.positions[HERE] = 103
+    await worker.look()
+    async with worker.consumer._turn:
+        looking = asyncio.create_task(worker.look())
+        for _ in range(10):  # turns of the loop in which it comes to wait
+            await asyncio.sleep(0)
+        kafka.positions[HERE] = 0
+    await looking
+    assert worker.table.written == []
