@@ -71,7 +71,7 @@ AHEAD: Final = """
     LEFT JOIN {other}.position AS other USING (topic, partition)
     WHERE one.partition >= 0 AND one.next_offset > coalesce(other.next_offset, one.first_offset)
 """
-"""Offsets that hold no record are not counted: a worker does not move over the last of them."""
+"""Offsets that hold no record are not counted: over the last of them a worker moves later."""
 
 
 class ActiveGenerationChanged(OperationError):

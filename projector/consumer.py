@@ -118,7 +118,7 @@ class Consumer:
 
     async def _pass_over(self, found: Found) -> None:
         await self._applier.settled()
-        await self._trailing.pass_over(self.kafka, found.empty)
+        await self._trailing.pass_over(self.kafka, found.held)
         self._commits.soon(self.kafka)
         if found.dropped:
             await self._seek(found.dropped)

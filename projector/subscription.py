@@ -9,14 +9,13 @@ from functools import partial
 from typing import Any, Final, Protocol, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
-from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from contracts.topics import TOPICS, topic_name
 from projector.batch import Partition
-from projector.outage import FrameworkLog, Outage
+from projector.outage import REFUSED, FrameworkLog, Outage
 from projector.security import security
 from projector.settings import ProjectorSettings
 
@@ -100,9 +99,8 @@ class _Client(AIOKafkaConsumer):  # type: ignore[misc]
         self._drained += 1
         try:
             polled = await super().getmany(*partitions, **options)
-        except KafkaError:
-            # it had drained nothing, or is of a kind that ends the worker; any other error may
-            # have come in between
+        except REFUSED:
+            # told instead of what was drained; any other error may have come in the middle of it
             self._drained -= 1
             raise
         self._drained -= not polled

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError
+from aiokafka.errors import KafkaError
 
 from projector.applying import Applier
 from projector.batch import Partition
@@ -18,10 +18,15 @@ from projector.batch import Partition
 LOOK_SECONDS: Final = 1.0
 ANSWER_SECONDS: Final = 1.0
 """How long the broker may take to say where logs begin: polls wait for it."""
+NO_ANSWER_SECONDS: Final = 20.0
+"""How long it is not asked again when it took longer."""
 
 
 class Stretch(NamedTuple):
-    """Offsets of a partition of which the client has delivered no record."""
+    """Offsets at the end of a partition that are read and not moved over.
+
+    Once all that the client has delivered is dealt with, they hold no record.
+    """
 
     position: int
     """The first of them, which is where the partition stands."""
@@ -32,8 +37,8 @@ class Stretch(NamedTuple):
 class Found(NamedTuple):
     """What partitions have come to rest before."""
 
-    empty: Mapping[Partition, Stretch]
-    """Stretches that hold no record."""
+    held: Mapping[Partition, Stretch]
+    """Stretches that the broker held whole when they were read."""
     dropped: Collection[Partition]
     """Those of which the broker has dropped it: the client goes on where the log begins now."""
 
@@ -47,10 +52,7 @@ class Trailing:
         self._seen: Mapping[Partition, Stretch] = {}
 
     async def look(self, kafka: AIOKafkaConsumer) -> Found | None:
-        """Return what partitions stood before at the last look too, at least a second ago.
-
-        All the client has delivered has to have been dealt with: then no record can lie there.
-        """
+        """Return what partitions stood before at the last look too, at least a second ago."""
         if time.monotonic() < self._due:
             return None
         before, self._seen = (
@@ -63,22 +65,24 @@ class Trailing:
         )
         stays = {each: there for each, there in self._seen.items() if before.get(each) == there}
         begins = await _beginnings(kafka, stays) if stays else None
-        self._due = time.monotonic() + LOOK_SECONDS
+        is_told = begins is not None or not stays
+        self._due = time.monotonic() + (LOOK_SECONDS if is_told else NO_ANSWER_SECONDS)
         if begins is None:
             return None
         dropped = {each for each, there in stays.items() if begins[each] > there.position}
         return Found({each: stays[each] for each in stays.keys() - dropped}, dropped)
 
-    async def pass_over(self, kafka: AIOKafkaConsumer, empty: Mapping[Partition, Stretch]) -> None:
+    async def pass_over(self, kafka: AIOKafkaConsumer, held: Mapping[Partition, Stretch]) -> None:
         """Move partitions over what they still stand before, and count it as a gap.
 
-        Raises what `Applier.pass_over` raises.
+        All that the client has delivered has to be written or sought again: a record that is
+        neither would be lost. Raises what `Applier.pass_over` raises.
         """
         positions = self._applier.positions
         await self._applier.pass_over(
             {
                 partition: there
-                for partition, there in empty.items()
+                for partition, there in held.items()
                 if await _stretch(kafka, partition, positions.get(partition)) == there
             }
         )
@@ -96,9 +100,10 @@ async def _stretch(
         # where the client has to ask the broker first, it may take long: not now
         async with asyncio.timeout(0):
             reached = await kafka.position(at)
-    except (IllegalStateError, TimeoutError):
-        return None
-    return Stretch(position, reached) if reached > position else None
+    except (KafkaError, TimeoutError):
+        return None  # what is wrong is told of when it is polled
+    is_end = at in kafka.assignment() and reached == kafka.last_stable_offset(at)
+    return Stretch(position, reached) if is_end and reached > position else None
 
 
 async def _beginnings(

@@ -34,6 +34,8 @@ class Kafka:
         self.positions = {HERE: 100, THERE: 50}
         """What it asks for next."""
         self.first = {HERE: 0, THERE: 0}
+        self.stable: dict[Partition, int] = {}
+        """Ends of what may be read, where that is not what it asks for next."""
         self.sought: list[tuple[Partition, int]] = []
 
     def assignment(self) -> set[Any]:
@@ -42,6 +44,10 @@ class Kafka:
     def seek(self, at: Any, position: int) -> None:
         self.positions[Partition(*at)] = position
         self.sought.append((Partition(*at), position))
+
+    def last_stable_offset(self, at: Any) -> int:
+        assert at in self.assignment()
+        return self.stable.get(Partition(*at), self.positions[Partition(*at)])
 
     async def beginning_offsets(self, wanted: list[Any]) -> dict[Any, int]:
         return {each: self.first[Partition(*each)] for each in wanted}

@@ -1,11 +1,14 @@
 """What is passed over at the end of a log, and above all what is not, without a broker."""
 
 import asyncio
+from contextlib import suppress
+from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
-from projector import trailing
+from projector import subscription, trailing
 from projector.batch import Batch
 from projector.consumer import Consumer
 from tests.unit.consuming import HERE, THERE, Kafka, Worker, event
@@ -84,7 +87,8 @@ async def test_what_is_sought_after_a_look_is_not_passed_over(kafka: Kafka) -> N
     assigning = asyncio.create_task(worker.consumer.assigned({HERE}))
     await worker.seeker.begun.wait()
     looking = asyncio.create_task(worker.look())
-    await asyncio.sleep(0)
+    for _ in range(10):  # turns of the loop in which it comes to wait
+        await asyncio.sleep(0)
     worker.seeker.may_seek.set()
     await assigning
     await looking
@@ -196,6 +200,7 @@ async def test_a_broker_that_does_not_answer_holds_nothing_up(
     kafka.positions[HERE] = 103
     with monkeypatch.context() as patched:
         patched.setattr(trailing, "ANSWER_SECONDS", 0.01)
+        patched.setattr(trailing, "NO_ANSWER_SECONDS", 0.0)
         patched.setattr(kafka, "beginning_offsets", away)
         for _ in range(3):
             await worker.look()
@@ -229,3 +234,68 @@ async def test_what_the_client_has_left_meanwhile_is_not_passed_over(kafka: Kafk
         kafka.positions[HERE] = 0
     await looking
     assert worker.table.written == []
+
+
+async def test_what_a_stop_has_given_up_meanwhile_is_not_passed_over(kafka: Kafka) -> None:
+    async def write(_: object, batch: Batch, *__: object) -> None:
+        assert batch.rows, "passed over"
+        await asyncio.Event().wait()
+
+    worker = Worker(write, shutdown_seconds=0.01)
+    kafka.positions[HERE] = 101
+    await worker.poll(event(HERE, 100))
+    await worker.look()
+    async with worker.consumer._turn:
+        looking = asyncio.create_task(worker.look())
+        for _ in range(10):  # turns of the loop in which it comes to wait
+            await asyncio.sleep(0)
+        await worker.consumer.stop()
+    await looking
+    assert worker.consumer.failure is None
+    assert worker.applier.positions[HERE] == 100
+
+
+async def test_what_is_not_the_end_of_the_log_is_not_passed_over(kafka: Kafka) -> None:
+    worker = Worker()
+    kafka.positions[HERE], kafka.stable[HERE] = 103, 110
+    for _ in range(3):
+        await worker.look()
+    assert worker.table.written == []
+
+
+class Subscribed:
+    """Takes note of how many polls are said to have been drained."""
+
+    def __init__(self) -> None:
+        self.drained: list[int] = []
+
+    async def polls(self, drained: int) -> None:
+        self.drained.append(drained)
+
+
+@pytest.mark.parametrize(
+    ("said", "counts"),
+    [
+        ({HERE: ["a record"]}, True),
+        ({}, False),
+        (TopicAuthorizationFailedError("it"), False),
+        (KafkaError("in the middle of what was drained"), True),
+        (OSError("no gzip"), True),
+    ],
+)
+async def test_polls_count_as_drained_unless_it_is_sure_that_they_are_not(
+    monkeypatch: pytest.MonkeyPatch, said: Any, *, counts: bool
+) -> None:
+    async def getmany(*_: object, **__: object) -> Any:
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", getmany)
+    monkeypatch.setattr(AIOKafkaConsumer, "__del__", lambda _: None)
+    told = Subscribed()
+    client = subscription._Client(subscribed=told)  # type: ignore[arg-type]
+    for _ in range(2):
+        with suppress(Exception):
+            await client.getmany()
+    assert told.drained == [0, int(counts)]
