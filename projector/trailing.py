@@ -55,19 +55,18 @@ class Trailing:
         """Return what partitions stood before at the last look too, at least a second ago."""
         if time.monotonic() < self._due:
             return None
-        before, self._seen = (
-            self._seen,
-            {
-                partition: there
-                for partition, position in [*self._applier.positions.items()]
-                if (there := await _stretch(kafka, partition, position)) is not None
-            },
-        )
-        stays = {each: there for each, there in self._seen.items() if before.get(each) == there}
-        begins = await _beginnings(kafka, stays) if stays else None
-        is_told = begins is not None or not stays
-        self._due = time.monotonic() + (LOOK_SECONDS if is_told else NO_ANSWER_SECONDS)
+        seen = {
+            partition: there
+            for partition, position in [*self._applier.positions.items()]
+            if (there := await _stretch(kafka, partition, position)) is not None
+        }
+        stays = {each: there for each, there in seen.items() if self._seen.get(each) == there}
+        self._seen, self._due = seen, time.monotonic() + LOOK_SECONDS
+        if not stays:
+            return None
+        begins = await _beginnings(kafka, stays)
         if begins is None:
+            self._due = time.monotonic() + NO_ANSWER_SECONDS
             return None
         dropped = {each for each, there in stays.items() if begins[each] > there.position}
         return Found({each: stays[each] for each in stays.keys() - dropped}, dropped)

@@ -126,7 +126,6 @@ class Worker:
         )
         metrics = Metrics(Outage("database"))
         self.consumer = Consumer(settings, self.applier, self.seeker, needs, metrics=metrics)
-
         self.drained = 0
 
     async def poll(self, *records: Timed) -> None:
@@ -143,3 +142,9 @@ class Worker:
 def event(partition: Partition, offset: int) -> Timed:
     value = least("project", project_id=f"{partition.partition}-{offset}")
     return Timed(*partition, offset, value=as_bytes(value))
+
+
+async def turns() -> None:
+    """Turns of the loop in which what can go on does."""
+    for _ in range(10):
+        await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from aiokafka.errors import GroupAuthorizationFailedError
 from projector import consumer
 from projector.consumer import Consumer
 from projector.errors import ClientStuck
-from tests.unit.consuming import HERE, THERE, Kafka, Worker, event
+from tests.unit.consuming import HERE, THERE, Kafka, Worker, event, turns
 
 
 @pytest.fixture
@@ -41,8 +41,7 @@ async def test_only_with_a_backlog_a_poll_is_handled_before_it_is_written(
     worker.table.may_write.clear()
     handled = asyncio.create_task(worker.poll(event(HERE, 100), event(HERE, 101)))
     await worker.table.begun.wait()
-    for _ in range(10):  # turns of the loop in which it could be handled
-        await asyncio.sleep(0)
+    await turns()
     assert handled.done() is at_once
     worker.table.may_write.set()
     await handled

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorization
 from projector import subscription, trailing
 from projector.batch import Batch
 from projector.consumer import Consumer
-from tests.unit.consuming import HERE, THERE, Kafka, Worker, event
+from tests.unit.consuming import HERE, THERE, Kafka, Worker, event, turns
 
 
 @pytest.fixture
@@ -72,14 +72,17 @@ async def test_what_is_still_being_written_is_not_passed_over(kafka: Kafka) -> N
     await worker.poll(event(HERE, 100))
     await worker.look()
     looking = asyncio.create_task(worker.look())
-    for _ in range(10):  # turns of the loop in which it could be passed over
-        await asyncio.sleep(0)
+    await turns()
     may_write.set()
     await looking
     assert worker.table.written == [(0, 101, 0)]
 
 
-async def test_what_is_sought_after_a_look_is_not_passed_over(kafka: Kafka) -> None:
+async def test_what_is_sought_after_a_look_is_not_passed_over(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a partition that is not ours at the instant of the seek stays where the client has it
+    monkeypatch.setattr(kafka, "seek", lambda *_: None)
     worker = Worker()
     kafka.positions[HERE] = 103
     await worker.look()
@@ -87,8 +90,7 @@ async def test_what_is_sought_after_a_look_is_not_passed_over(kafka: Kafka) -> N
     assigning = asyncio.create_task(worker.consumer.assigned({HERE}))
     await worker.seeker.begun.wait()
     looking = asyncio.create_task(worker.look())
-    for _ in range(10):  # turns of the loop in which it comes to wait
-        await asyncio.sleep(0)
+    await turns()
     worker.seeker.may_seek.set()
     await assigning
     await looking
@@ -113,7 +115,7 @@ async def test_what_could_not_be_written_is_sought_and_not_passed_over(kafka: Ka
     await worker.poll(event(HERE, 100))
     await worker.look()
     looking = asyncio.create_task(worker.look())
-    await asyncio.sleep(0)
+    await turns()
     worker.table.positions[HERE] = 90
     worker.table.may_write.set()
     await looking
@@ -209,14 +211,31 @@ async def test_a_broker_that_does_not_answer_holds_nothing_up(
     assert worker.table.written == [(0, 103, 3)]
 
 
+async def test_a_broker_that_does_not_answer_is_not_asked_again_at_once(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def away(_: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise KafkaConnectionError
+
+    monkeypatch.setattr(kafka, "beginning_offsets", away)
+    worker = Worker()
+    kafka.positions[HERE] = 103
+    for _ in range(4):
+        await worker.look()
+    assert asked == 1
+
+
 async def test_a_partition_given_up_before_its_turn_ends_nothing(kafka: Kafka) -> None:
     worker = Worker()
     kafka.positions |= {HERE: 103, THERE: 53}
     await worker.look()
     async with worker.consumer._turn:
         looking = asyncio.create_task(worker.look())
-        for _ in range(10):  # turns of the loop in which it comes to wait
-            await asyncio.sleep(0)
+        await turns()
         del worker.applier.positions[HERE]
     await looking
     assert worker.table.written == [(1, 53, 3)]
@@ -229,8 +248,7 @@ async def test_what_the_client_has_left_meanwhile_is_not_passed_over(kafka: Kafk
     await worker.look()
     async with worker.consumer._turn:
         looking = asyncio.create_task(worker.look())
-        for _ in range(10):  # turns of the loop in which it comes to wait
-            await asyncio.sleep(0)
+        await turns()
         kafka.positions[HERE] = 0
     await looking
     assert worker.table.written == []
@@ -247,8 +265,7 @@ async def test_what_a_stop_has_given_up_meanwhile_is_not_passed_over(kafka: Kafk
     await worker.look()
     async with worker.consumer._turn:
         looking = asyncio.create_task(worker.look())
-        for _ in range(10):  # turns of the loop in which it comes to wait
-            await asyncio.sleep(0)
+        await turns()
         await worker.consumer.stop()
     await looking
     assert worker.consumer.failure is None
