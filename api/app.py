@@ -10,11 +10,11 @@ from starlette.types import Receive, Scope, Send
 
 from api import keys, problems, transports
 from api.auth import Verifier
-from api.commands.command import Issuer
-from api.commands.decide import Decisions
-from api.commands.relay import relaying
 from api.database import open_command_pool, open_pool
 from api.dead_letters import DeadLetters
+from api.decisions.command import Issuer
+from api.decisions.decide import Decisions
+from api.decisions.relay import relaying
 from api.metrics import Measured, Metrics
 from api.openapi import DocumentedApi
 from api.outages import Outages

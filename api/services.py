@@ -9,8 +9,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import answers
 from api.auth import Bearer, Forbidden, Role, Verifier
-from api.commands.decide import Decisions
 from api.dead_letters import DeadLetters
+from api.decisions.decide import Decisions
 from api.languages import Language, preferred
 from api.metrics import Metrics
 from api.parameters import LiveParameters

@@ -12,7 +12,7 @@ from contracts import instants
 from contracts.errors import OperationError
 from contracts.outage import LOST
 from contracts.read_model import WRITER_ROLE
-from projector import generations
+from projector.generations import schema
 
 CONNECT_SECONDS: Final = 10
 
@@ -39,8 +39,8 @@ async def active_generation(connection: asyncpg.Connection) -> AsyncIterator[str
     Gives the generation's name. Raises what `generations.resolve` raises.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        name = await generations.resolve(connection)
-        await connection.execute(f"SET LOCAL search_path = {generations.schema_of(name)}")
+        name = await schema.resolve(connection)
+        await connection.execute(f"SET LOCAL search_path = {schema.schema_of(name)}")
         yield name
 
 
@@ -69,7 +69,7 @@ async def as_writer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     raises.
     """
     async with connected(database_url) as connection:
-        name = await generations.resolve(connection)
-        await connection.execute(f"SET search_path = {generations.schema_of(name)}")
+        name = await schema.resolve(connection)
+        await connection.execute(f"SET search_path = {schema.schema_of(name)}")
         await connection.execute(f"SET ROLE {WRITER_ROLE}")
         yield connection

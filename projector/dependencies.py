@@ -7,8 +7,8 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from projector import faults
-from projector.outage import CALM_SECONDS, Outage
+from projector.kafka.broker_log import CALM_SECONDS, Outage
+from projector.writing import faults
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """A connection to PostgreSQL, a pool's or one's own."""

@@ -17,7 +17,7 @@ OperationError
 from collections.abc import Mapping
 
 from contracts.errors import OperationError
-from projector.batch import Partition
+from projector.writing.batch import Partition
 
 
 class NotMigrated(OperationError):

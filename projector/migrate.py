@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from contracts.read_model import CONTROL_SCHEMA
-from projector import generations
 from projector.database import connected
 from projector.errors import DatabaseTooNew, DatabaseTooOld, GenerationOutdated
+from projector.generations import schema
 
 FIRST_GENERATION: Final = "main"
 OLDEST_SERVER: Final = 18
@@ -42,7 +42,7 @@ def outdated(database_url: str) -> GenerationOutdated | None:
 async def _outdated(database_url: str) -> GenerationOutdated | None:
     async with connected(database_url) as connection:
         try:
-            await generations.resolve(connection)
+            await schema.resolve(connection)
         except GenerationOutdated as error:
             return error
     return None
@@ -84,7 +84,7 @@ def _upgrade(connection: Connection) -> None:
 async def _first_generation(connection: AsyncConnection) -> None:
     if await connection.scalar(text("SELECT count(*) FROM runfold.active_generation")):
         return
-    for statement in generations.creation(FIRST_GENERATION, complete=True):
+    for statement in schema.creation(FIRST_GENERATION, complete=True):
         await connection.exec_driver_sql(statement)
     await connection.execute(
         text("INSERT INTO runfold.active_generation (name) VALUES (:name)"),

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from projector import positions
-from projector.activation import Target, enter
-from projector.applying import Applier, slices
-from projector.batch import Batch, Partition, Record
-from projector.bootstrap import writer_pool
 from projector.dependencies import Dependencies
+from projector.generations.activation import Target, enter
+from projector.worker import writer_pool
+from projector.writing import positions
+from projector.writing.applying import Applier, slices
+from projector.writing.batch import Batch, Partition, Record
 from tests.records import PREFIX
 
 SLICE_BYTES = 8 * 1_048_576

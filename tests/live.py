@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from projector.bootstrap import run_worker
-from projector.publishing import HEADERS
+from projector.kafka.publishing import HEADERS
+from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
-from projector.topics import create_topics
+from projector.worker import run_worker
 from tests.reference import Record
 from tests.stack import topics
 from tests.stack.waiting import until

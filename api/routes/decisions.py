@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from api import documentation
 from api.answers import MEDIA_TYPE
 from api.auth import Bearer
-from api.commands import asking
-from api.commands.asking import KEY_PATTERN, DecisionRequest
+from api.decisions import asking
+from api.decisions.asking import KEY_PATTERN, DecisionRequest
 from api.models.approvals import Decided
 from api.parameters import ProjectId, Uuid, once
 from api.problems import MEDIA_TYPE as PROBLEM_TYPE

@@ -90,8 +90,8 @@ def list_letters(
     ] = 50,
 ) -> None:
     """List dead letters, newest first."""
-    from projector import dead_letters
     from projector.commands.report import print_rows
+    from projector.operations import dead_letters
 
     async def found(connection: "asyncpg.Connection") -> "list[asyncpg.Record]":
         return await dead_letters.list_letters(
@@ -110,7 +110,7 @@ def show(
     ],
 ) -> None:
     """Show one dead letter whole, its bytes as text where they are."""
-    from projector import dead_letters
+    from projector.operations import dead_letters
 
     async def found(connection: "asyncpg.Connection") -> "Mapping[str, object]":
         return await dead_letters.show(connection, number)
@@ -123,7 +123,7 @@ def show(
 def retry(numbers: Numbers, by: By) -> None:
     """Decode parked records again with today's code and apply what they say."""
     from contracts.settings import TopicPrefixSettings, load
-    from projector import dead_letters
+    from projector.operations import dead_letters
 
     prefix = load(TopicPrefixSettings).topic_prefix
     _each(numbers, "retried", lambda it, number: dead_letters.retry(it, number, prefix, by))
@@ -132,7 +132,7 @@ def retry(numbers: Numbers, by: By) -> None:
 @app.command()
 def discard(numbers: Numbers, by: By) -> None:
     """Set parked records aside; they are kept, marked by whom."""
-    from projector import dead_letters
+    from projector.operations import dead_letters
 
     _each(numbers, "discarded", lambda it, number: dead_letters.discard(it, number, by))
 

@@ -8,7 +8,7 @@ import typer
 from contracts.errors import UsageError
 
 if TYPE_CHECKING:
-    from projector.export import Exported
+    from projector.operations.export import Exported
     from projector.settings import ProjectorSettings
 
 app = typer.Typer()
@@ -54,8 +54,8 @@ def export(
 
 async def _export(settings: "ProjectorSettings", out: str, *, since_position: bool) -> "Exported":
     from projector.database import connected
-    from projector.export import export, remember, spans_to_export
     from projector.jsonl import writing
+    from projector.operations.export import export, remember, spans_to_export
 
     async with connected(settings.database_url) as connection:
         plan = await spans_to_export(settings, connection, since_position=since_position)

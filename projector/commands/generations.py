@@ -10,8 +10,8 @@ from contracts.times import rfc3339
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from projector.rebuild.catalog import Generation
-    from projector.rebuild.diff import Diff
+    from projector.generations.catalog import Generation
+    from projector.generations.diff import Diff
 
 app = typer.Typer(
     help="List, activate, drop or compare generations of the views.", no_args_is_help=True
@@ -30,7 +30,7 @@ def list_generations() -> None:
     from contracts.settings import DatabaseSettings, load
     from projector.commands.report import print_rows
     from projector.database import connected
-    from projector.rebuild import catalog
+    from projector.generations import catalog
 
     async def found() -> "list[Generation]":
         async with connected(load(DatabaseSettings).database_url) as connection:
@@ -46,7 +46,7 @@ def activate(name: Name) -> None:
 
     from contracts.logging import configure
     from contracts.settings import load
-    from projector.rebuild import catch_up
+    from projector.generations import catch_up
     from projector.settings import ProjectorSettings
 
     settings = load(ProjectorSettings)
@@ -62,7 +62,7 @@ def drop(name: Name) -> None:
 
     from contracts.settings import DatabaseSettings, load
     from projector.database import connected
-    from projector.rebuild import catalog
+    from projector.generations import catalog
 
     async def dropped() -> None:
         async with connected(load(DatabaseSettings).database_url) as connection:
@@ -81,7 +81,7 @@ def diff(
     import asyncio
 
     from contracts.settings import DatabaseSettings, load
-    from projector.rebuild.compare import compare
+    from projector.generations.compare import compare
 
     found, apart = asyncio.run(compare(load(DatabaseSettings).database_url, one, other))
     print_diff(found)

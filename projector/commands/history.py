@@ -93,7 +93,7 @@ def _publish(records: "Iterator[Record]", origin: str, rate: float | None = None
 
     from contracts.logging import configure
     from contracts.settings import load
-    from projector.publishing import paced, publish
+    from projector.kafka.publishing import paced, publish
     from projector.settings import TopicSettings
 
     settings = load(TopicSettings)

@@ -10,7 +10,7 @@ from contracts.errors import UsageError
 from projector.commands import rates
 
 if TYPE_CHECKING:
-    from projector.rebuild.diff import Diff
+    from projector.generations.diff import Diff
     from projector.settings import ProjectorSettings
 
 app = typer.Typer()
@@ -135,22 +135,22 @@ def _run(
 ) -> None:
     import asyncio
 
-    from projector.rebuild import crew
+    from projector.generations import crew
 
     crew.get_ready()
     from projector.commands.rebuild_progress import shown
-    from projector.rebuild import run
-    from projector.rebuild.plan import Options
+    from projector.generations import rebuild
+    from projector.generations.plan import Options
 
     try:
         with shown() as watcher:
             work = (
-                run.resume(settings, name, watcher, given)
+                rebuild.resume(settings, name, watcher, given)
                 if resume
-                else run.rebuild(settings, Options.asked_for(name, given), watcher)
+                else rebuild.rebuild(settings, Options.asked_for(name, given), watcher)
             )
             differences = asyncio.run(work)
-    except run.UnexpectedChanges as changes:
+    except rebuild.UnexpectedChanges as changes:
         _print(changes.diff)
         raise
     except KeyboardInterrupt:
@@ -172,7 +172,7 @@ def _print(differences: "Diff") -> None:
 
 
 def _checked(name: str) -> str:
-    from projector.generations import NAME
+    from projector.generations.schema import NAME
 
     if not NAME.fullmatch(name):
         raise UsageError(f"--name: {name!r} is not 1 to 40 of a-z, 0-9 and _")

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 if TYPE_CHECKING:
-    from projector.rebuild.progress import Progress as Told
-    from projector.rebuild.progress import Watcher
+    from projector.generations.progress import Progress as Told
+    from projector.generations.progress import Watcher
 
 LINE_SECONDS: Final = 5.0
 OF_ALL: Final = "in all"

@@ -8,7 +8,7 @@ import typer
 from contracts.errors import UsageError
 
 if TYPE_CHECKING:
-    from projector.rebuild.repair import Repaired
+    from projector.generations.repair import Repaired
 
 app = typer.Typer()
 
@@ -42,7 +42,7 @@ def repair(
 
 async def _repair(database_url: str, run: UUID | None, incident: str | None) -> "Repaired":
     from projector.database import as_writer
-    from projector.rebuild import repair
+    from projector.generations import repair
 
     async with as_writer(database_url) as connection:
         if incident is None:

@@ -57,9 +57,9 @@ def projector(
 
     from contracts.logging import configure
     from contracts.settings import load
-    from projector.bootstrap import run_worker
     from projector.garbage import collect_seldom
     from projector.settings import ProjectorSettings
+    from projector.worker import run_worker
 
     settings = load(ProjectorSettings)
     if generation is not None:
@@ -70,7 +70,7 @@ def projector(
 
 
 def _checked(name: str) -> str:
-    from projector.generations import NAME
+    from projector.generations.schema import NAME
 
     if not NAME.fullmatch(name):
         raise UsageError(f"--generation: {name!r} is not 1 to 40 of a-z, 0-9 and _")

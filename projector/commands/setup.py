@@ -44,8 +44,8 @@ def topics() -> None:
 
     from contracts.logging import configure
     from contracts.settings import load
+    from projector.kafka.topics import TopicState, create_topics
     from projector.settings import TopicSettings
-    from projector.topics import TopicState, create_topics
 
     settings = load(TopicSettings)
     configure(settings.log_format, clients=False)

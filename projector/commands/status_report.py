@@ -9,7 +9,7 @@ from projector.commands.report import Cells, print_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from projector.status import RebuildStatus, Status, WorkerStatus
+    from projector.operations.status import RebuildStatus, Status, WorkerStatus
 
 UNKNOWN: Final = "?"
 PARTITIONS: Final = ("topic", "partition", "position", "end", "lag")

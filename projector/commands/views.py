@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from projector.audit import Audit
+    from projector.operations.audit import Audit
+    from projector.operations.status import Ends, Status
     from projector.settings import ProjectorSettings
-    from projector.status import Ends, Status
 
 app = typer.Typer()
 
@@ -53,8 +53,8 @@ def audit() -> None:
 
 
 async def _audit(database_url: str) -> "Audit":
-    from projector.audit import audit
     from projector.database import connected
+    from projector.operations.audit import audit
 
     async with connected(database_url) as connection:
         return await audit(connection)
@@ -62,15 +62,15 @@ async def _audit(database_url: str) -> "Audit":
 
 async def _status(settings: "ProjectorSettings") -> "Status":
     from projector.database import connected
-    from projector.status import status
+    from projector.operations.status import status
 
     async with connected(settings.database_url) as connection:
         return await status(connection, await _ends(settings))
 
 
 async def _ends(settings: "ProjectorSettings") -> "Ends":
-    from projector.status import broker_ends
-    from projector.topics import BrokerAway
+    from projector.kafka.topics import BrokerAway
+    from projector.operations.status import broker_ends
 
     try:
         return await broker_ends(settings)

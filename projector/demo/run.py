@@ -29,11 +29,11 @@ from projector.demo.postgres import EmbeddedPostgres
 from projector.demo.server_process import ServerProcess
 from projector.demo.show import Show
 from projector.jsonl import Record
+from projector.kafka.publishing import publish
+from projector.kafka.topics import create_topics
 from projector.migrate import migrate
-from projector.publishing import publish
 from projector.settings import ProjectorSettings
 from projector.tokens import make_token
-from projector.topics import create_topics
 
 PAST: Final = timedelta(minutes=15)
 """How much of the history has already happened when the demo begins."""

@@ -9,9 +9,9 @@ from itertools import count, islice
 from projector.demo.generate import history
 from projector.demo.generate_envelope import Generated
 from projector.jsonl import Record
-from projector.publishing import paced, publish
+from projector.kafka.publishing import paced, publish
+from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
-from projector.topics import create_topics
 from tests.records import PREFIX, FakeRecord
 
 SEED = 1

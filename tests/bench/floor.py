@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaConsumer
 
 from contracts.settings import kafka_connection, load
 from contracts.topics import TOPICS, topic_name
+from projector.kafka.subscription import POLL_TIMEOUT_MS
 from projector.settings import ProjectorSettings
-from projector.subscription import POLL_TIMEOUT_MS
 
 BARE = """
     CREATE TABLE bare (topic text, partition int, "offset" bigint, key bytea, value bytea)

@@ -13,10 +13,10 @@ import asyncpg
 
 from contracts import buckets
 from contracts.read_model import metadata
-from projector.audit import audit
-from projector.counters import moments
-from projector.recompute import recompute
-from projector.touched import Touched
+from projector.operations.audit import audit
+from projector.writing.counters import moments
+from projector.writing.recompute import recompute
+from projector.writing.touched import Touched
 from tests.applying import workers
 from tests.bench.backlog import SEED, day
 from tests.records import FakeRecord

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from contracts.read_model import metadata
-from projector import generations
-from projector.rebuild.diff import diff
+from projector.generations import schema
+from projector.generations.diff import diff
 from tests.api_rows import of_history, project
 from tests.bench.databases import Fresh
 from tests.bench.figures import Figures
@@ -44,7 +44,7 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     runs = await connection.fetchval("SELECT count(*) FROM run")
     for name in MULTIPLIED:
         await _multiply(connection, name, -(-RUNS // runs))
-    for statement in generations.creation("other", complete=True):
+    for statement in schema.creation("other", complete=True):
         await connection.execute(statement)
     for table in metadata.tables:
         await connection.execute(f"INSERT INTO g_other.{table} SELECT * FROM g_main.{table}")

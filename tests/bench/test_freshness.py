@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaProducer
 
 from contracts.topics import topic_name
 from projector.demo.generate_envelope import Generated
-from projector.publishing import HEADERS
+from projector.kafka.publishing import HEADERS
+from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
-from projector.topics import create_topics
 from tests.bench.backlog import Backlog, events
 from tests.bench.databases import Fresh
 from tests.bench.figures import Figures

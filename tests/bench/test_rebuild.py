@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaProducer
 from contracts.topics import topic_name
 from projector.demo.generate import history
 from projector.demo.generate_envelope import Generated
-from projector.publishing import HEADERS
+from projector.kafka.publishing import HEADERS
 from tests.bench.backlog import Backlog, fill
 from tests.bench.databases import Fresh
 from tests.bench.draining import copy_raw

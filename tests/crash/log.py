@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from projector.batch import Partition
+from projector.writing.batch import Partition
 from tests.crash.site import PARTITIONS, SUFFIXES, Site
 from tests.reference import Record
 

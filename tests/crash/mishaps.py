@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from projector.batch import Partition
 from projector.demo.postgres import EmbeddedPostgres
+from projector.writing.batch import Partition
 from tests.crash.progress import advance, owned_by, positions
 from tests.crash.site import Site
 from tests.crash.workers import Fleet, Worker

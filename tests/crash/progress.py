@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from projector.batch import Partition
+from projector.writing.batch import Partition
 from tests.crash.log import Ends, ends_of
 from tests.crash.site import Site
 from tests.crash.traffic import Traffic

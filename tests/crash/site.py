@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contracts.settings import KafkaSettings
 from contracts.topics import TOPICS, topic_name
-from projector.topics import create_topics
+from projector.kafka.topics import create_topics
 
 PARTITIONS = 3
 SUFFIXES = tuple(topic.suffix for topic in TOPICS)

@@ -7,7 +7,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from projector.batch import Partition
+from projector.writing.batch import Partition
 from tests.crash.judge import judge
 from tests.crash.log import Logged, read_log
 from tests.crash.progress import drained, positions

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from contracts.topics import MAX_MESSAGE_BYTES
-from projector.batch import Partition
+from projector.writing.batch import Partition
 from tests.crash.site import Site
 from tests.reference import Record
 

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack
 import asyncpg
 import pytest
 
-from projector import activation
-from projector.activation import ActivationHeld, Target, enter, workers_waiting
+from projector.generations import activation
+from projector.generations.activation import ActivationHeld, Target, enter, workers_waiting
 from tests.stack.waiting import until
 
 QUEUED = """

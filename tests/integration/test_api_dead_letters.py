@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 import api.dead_letters
-from projector.bootstrap import writer_pool
 from projector.dependencies import Dependencies
-from projector.requests import carry_out
+from projector.operations.requests import carry_out
+from projector.worker import writer_pool
 from tests.api_rows import Client, bearer, problem_of, project, serving
 from tests.records import PREFIX, record
 from tests.unit.event_samples import RUN, as_bytes, least

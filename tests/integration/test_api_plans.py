@@ -22,7 +22,7 @@ from api.queries.run_keys import RunKey, Slice
 from api.reading import AS_OF, Snapshot, Views
 from contracts import buckets
 from contracts.outage import Outage
-from projector.counters import moments
+from projector.writing.counters import moments
 
 RUNS = 20_000
 PAGE = 20

@@ -9,8 +9,8 @@ import asyncpg
 import httpx
 import pytest
 
-from projector import generations
 from projector.demo.postgres import EmbeddedPostgres
+from projector.generations import schema
 from projector.migrate import migrate
 from tests.api_rows import Client, numbered, problem_of, project, serving
 from tests.stack.waiting import until
@@ -104,7 +104,7 @@ async def test_the_active_generation_is_read_and_no_other(
     client: Client, database_url: str
 ) -> None:
     owner = await asyncpg.connect(database_url)
-    for statement in generations.creation("next", complete=True):
+    for statement in schema.creation("next", complete=True):
         await owner.execute(statement)
     totals: set[int] = set()
     swaps = 0

@@ -6,8 +6,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from projector import writer
 from projector.errors import PositionConflict
+from projector.writing import transaction
 from tests.applying import workers
 from tests.records import FakeRecord, record
 from tests.unit.event_samples import least
@@ -20,7 +20,7 @@ def steps(count: int) -> list[FakeRecord]:
 async def test_who_sleeps_within_a_copy_holds_nobody_up(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = steps(writer.MANY)
+    given = steps(transaction.MANY)
     copy = asyncpg.Connection.copy_records_to_table
     asleep, may_wake = asyncio.Event(), asyncio.Event()
 

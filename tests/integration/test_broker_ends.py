@@ -2,9 +2,9 @@
 
 from contracts.settings import KafkaSettings
 from projector.jsonl import Record
-from projector.publishing import paced, publish
-from projector.status import broker_ends
-from projector.topics import create_topics
+from projector.kafka.publishing import paced, publish
+from projector.kafka.topics import create_topics
+from projector.operations.status import broker_ends
 
 PARTITIONS = 2
 RECORDS = 3

@@ -12,11 +12,11 @@ from uuid import uuid4
 import pytest
 
 from contracts import buckets
-from projector.audit import audit
 from projector.database import connected
 from projector.demo.broker import EmbeddedBroker
 from projector.demo.generate import history
 from projector.demo.postgres import EmbeddedPostgres
+from projector.operations.audit import audit
 from tests.command import Finished, runfold, running
 from tests.stack import databases
 from tests.stack.topics import Record, send

@@ -6,7 +6,7 @@ from typing import TypeAlias
 import asyncpg
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from projector.batch import Partition
+from projector.writing.batch import Partition
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of
 from tests.reference import Record

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from contracts.read_model import COMMANDER_ROLE, READER_ROLE, WRITER_ROLE
-from projector.audit import audit
 from projector.demo.postgres import EmbeddedPostgres
 from projector.demo.postgres_binaries import wheel_binaries
 from projector.migrate import migrate
-from projector.status import status
+from projector.operations.audit import audit
+from projector.operations.status import status
 
 COMPOSE: Final = Path(__file__).parents[2] / "docker-compose.yml"
 WRITE: Final = "DELETE FROM g_main.run"

@@ -5,7 +5,7 @@ from itertools import cycle
 import asyncpg
 from aiokafka import AIOKafkaProducer
 
-from projector.publishing import HEADERS
+from projector.kafka.publishing import HEADERS
 from projector.settings import ProjectorSettings
 from tests.histories import history
 from tests.live import applied, running_worker, settings_of

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from projector import dead_letters
-from projector.dead_letters import NotParked, StillBad, UnknownDeadLetter
+from projector.operations import dead_letters
+from projector.operations.dead_letters import NotParked, StillBad, UnknownDeadLetter
 from tests.applying import workers
 from tests.records import PREFIX, record
 from tests.unit.event_samples import as_bytes, least

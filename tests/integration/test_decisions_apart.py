@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from api.commands.idempotency import KEPT_HOURS
+from api.decisions.idempotency import KEPT_HOURS
 from contracts.locks import ACTIVATION, Kind, lock
 from contracts.read_model import (
     ALL_PROJECTS_SETTING,

@@ -6,8 +6,8 @@ import asyncpg
 import pytest
 
 from contracts.read_model import metadata
-from projector import generations
-from projector.rebuild.diff import MOST_NAMED, Diff, diff
+from projector.generations import schema
+from projector.generations.diff import MOST_NAMED, Diff, diff
 from tests.api_rows import of_history, project
 from tests.histories import history
 
@@ -17,7 +17,7 @@ async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A database with two generations that say the same."""
     await project(database_url, of_history(history(5, size=400)))
     opened = await asyncpg.connect(database_url)
-    for statement in generations.creation("other", complete=True):
+    for statement in schema.creation("other", complete=True):
         await opened.execute(statement)
     for table in metadata.tables:
         await opened.execute(f"INSERT INTO g_other.{table} SELECT * FROM g_main.{table}")
@@ -67,9 +67,9 @@ async def test_evidence_of_no_incident_and_no_project_is_of_no_run(
     connection: asyncpg.Connection,
 ) -> None:
     entity = await one(connection, "evidence", "entity")
-    for schema in ("g_main", "g_other"):
+    for views in ("g_main", "g_other"):
         await connection.execute(
-            f"UPDATE {schema}.evidence SET incident_id = NULL, project_id = NULL WHERE entity = $1",
+            f"UPDATE {views}.evidence SET incident_id = NULL, project_id = NULL WHERE entity = $1",
             entity,
         )
     await connection.execute("UPDATE g_other.evidence SET id = 'x' WHERE entity = $1", entity)
@@ -91,9 +91,9 @@ async def test_what_differs_is_named_however_little_it_is(
     connection: asyncpg.Connection, before: str, after: str, field: str
 ) -> None:
     run = await one(connection, "run", "run_id")
-    for schema, summary in (("g_main", before), ("g_other", after)):
+    for views, summary in (("g_main", before), ("g_other", after)):
         await connection.execute(
-            f"UPDATE {schema}.run SET summary = $1 WHERE run_id = $2", summary, run
+            f"UPDATE {views}.run SET summary = $1 WHERE run_id = $2", summary, run
         )
     assert await named(connection) == [f"run {run}: run {run} differs in {field}"]
 

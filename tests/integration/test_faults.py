@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from api.commands.relay import Relay
+from api.decisions.relay import Relay
 from api.stream import changes
 from tests.api_rows import serving
 from tests.deciding import Approver, Told, all_published, key_file, waiting

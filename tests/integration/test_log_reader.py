@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from contracts.settings import KafkaSettings
-from projector.log_reader import log_reader, topic_by_topic
+from projector.kafka.log_reader import log_reader, topic_by_topic
 
 
 async def test_one_that_is_asked_for_nothing_ends_without_a_fault(bootstrap: str) -> None:

@@ -10,8 +10,8 @@ from contracts import metrics
 from contracts.decoding import Reason
 from contracts.errors import SettingError
 from contracts.topics import TOPICS, topic_name
-from projector.bootstrap import run_worker
 from projector.demo.ports import free_port
+from projector.worker import run_worker
 from tests.api_rows import bearer, project, serving
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of

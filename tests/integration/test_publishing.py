@@ -13,11 +13,11 @@ from contracts.envelope import CONTENT_TYPE
 from contracts.errors import OperationError
 from contracts.settings import KafkaSettings
 from contracts.topics import MAX_MESSAGE_BYTES
-from projector import publishing
 from projector.demo.broker import EmbeddedBroker
 from projector.jsonl import Record
-from projector.publishing import paced, producer, publish
-from projector.topics import create_topics
+from projector.kafka import publishing
+from projector.kafka.publishing import paced, producer, publish
+from projector.kafka.topics import create_topics
 
 PARTITIONS = 3
 

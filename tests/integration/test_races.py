@@ -13,8 +13,8 @@ from typing import Any, Literal
 import asyncpg
 import pytest
 
-from projector import writer
-from projector.recompute import recompute
+from projector.writing import transaction
+from projector.writing.recompute import recompute
 from tests.applying import Worker, workers
 from tests.records import FakeRecord, record
 from tests.reference import Record, load, run_list
@@ -144,7 +144,7 @@ async def test_whoever_is_second_sees_the_first(
         await crew[0].own([each])
         await crew[0].poll([each])
     gate = Gate(instant)
-    monkeypatch.setattr(writer, "recompute", gate.recompute)
+    monkeypatch.setattr(transaction, "recompute", gate.recompute)
     await crew[0].own([first])
     await crew[1].own([second])
     held = asyncio.create_task(crew[0].poll([first]))

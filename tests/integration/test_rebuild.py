@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from projector.audit import audit
-from projector.rebuild.diff import diff
-from projector.rebuild.plan import Options
-from projector.rebuild.run import rebuild
+from projector.generations.diff import diff
+from projector.generations.plan import Options
+from projector.generations.rebuild import rebuild
+from projector.operations.audit import audit
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of
 

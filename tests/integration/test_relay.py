@@ -13,8 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.app import create_app
-from api.commands import relay
-from api.commands.outbox import MOST
+from api.decisions import relay
+from api.decisions.outbox import MOST
 from contracts.envelope import CONTENT_TYPE
 from contracts.errors import SettingError
 from projector.demo.broker import EmbeddedBroker

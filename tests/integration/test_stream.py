@@ -13,14 +13,15 @@ import pytest
 from api.database import MAX_CONNECTIONS
 from api.stream import changes as told_changes
 from api.stream import feed, subscription
-from projector import activation, changes, generations
-from projector.activation import Target, enter
-from projector.bootstrap import writer_pool
 from projector.demo.ports import free_port, is_free
 from projector.demo.postgres import EmbeddedPostgres
+from projector.generations import activation, schema
+from projector.generations.activation import Target, enter
 from projector.migrate import migrate
-from projector.recompute import recompute
-from projector.touched import Touched
+from projector.operations import change_log
+from projector.worker import writer_pool
+from projector.writing.recompute import recompute
+from projector.writing.touched import Touched
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
 from tests.applying import Worker, workers
 from tests.command import running
@@ -178,7 +179,7 @@ async def test_a_transaction_that_commits_late_is_not_passed_over(
         await transaction.start()
         await enter(late, Target("main"))
         await late.execute("UPDATE run SET state = 'late' WHERE run_id = $1", run_id(1))
-        await changes.record(late, {run_id(1): "p0"})
+        await change_log.record(late, {run_id(1): "p0"})
         # a later transaction commits first, and does not wait to be told
         await platform.runs(2, state=WAITS)
         told = await client.next()
@@ -196,7 +197,7 @@ async def test_a_generation_is_told_of_once_it_is_active(
     owner = await asyncpg.connect(database_url)
     try:
         async with following(served) as client:
-            for statement in generations.creation("second", complete=True):
+            for statement in schema.creation("second", complete=True):
                 await owner.execute(statement)
             await owner.execute("SET search_path = g_second")
             for table in ("position", "run_fact", "run_state"):
@@ -210,7 +211,7 @@ async def test_a_generation_is_told_of_once_it_is_active(
             assert (await client.next()).event == "reset"
             async with owner.transaction():
                 await owner.execute("UPDATE run SET state = 'new' WHERE run_id = $1", run_id(2))
-                await changes.record(owner, {run_id(2): "p0"})
+                await change_log.record(owner, {run_id(2): "p0"})
             assert said([await client.next()]) == [(run_id(2), "new")]
     finally:
         await owner.close()
@@ -234,7 +235,7 @@ async def under_way(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 async def pruned(database_url: str) -> int:
     async with writer_pool(database_url, 1) as pool:
-        return await changes.prune(pool, keep_seconds=0)
+        return await change_log.prune(pool, keep_seconds=0)
 
 
 async def test_a_transaction_that_is_open_for_long_makes_nothing_lost(
@@ -256,7 +257,7 @@ async def test_what_a_long_transaction_has_changed_is_told_or_lost(
 ) -> None:
     await platform.runs(1, 2)
     async with following(served) as client, under_way(database_url) as late:
-        await changes.record(late, {run_id(1): "p0"})
+        await change_log.record(late, {run_id(1): "p0"})
         await platform.runs(2, state=WAITS)
         before = (await client.next()).place
         assert await pruned(database_url) == 3
@@ -275,8 +276,8 @@ async def test_from_a_place_that_leads_nowhere_the_views_are_to_be_read_again(
     await platform.runs(1)
     pool = writer_pool(database_url, 1)
     async with pool:
-        assert await changes.prune(pool, keep_seconds=3600) == 0
-        assert await changes.prune(pool, keep_seconds=0) == 1
+        assert await change_log.prune(pool, keep_seconds=3600) == 0
+        assert await change_log.prune(pool, keep_seconds=0) == 1
     async with following(served, place=place) as client:
         assert (await client.next()).event == "reset"
         await nothing_but(client, platform, 1)
@@ -331,8 +332,8 @@ async def test_more_changes_than_can_be_told_are_lost_also_those_of_runs_that_ar
         async with following(served) as client:
             await platform.runs(1, state=f"before_{told}")
             place = (await client.next()).place
-        await changes.record(owner, {run_id(1): "p0"})
-        await changes.record(owner, {run_id(100 + number): "p0" for number in range(count)})
+        await change_log.record(owner, {run_id(1): "p0"})
+        await change_log.record(owner, {run_id(100 + number): "p0" for number in range(count)})
         async with following(served, place=place) as again:
             assert (await again.next()).event == told
     await owner.close()

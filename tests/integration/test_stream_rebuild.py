@@ -2,9 +2,9 @@
 
 import asyncpg
 
-from projector.rebuild.catch_up import activate
-from projector.rebuild.plan import Options
-from projector.rebuild.run import rebuild
+from projector.generations.catch_up import activate
+from projector.generations.plan import Options
+from projector.generations.rebuild import rebuild
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of
 from tests.reference import Record

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from projector import bootstrap, faults, writer
-from projector.activation import Target
-from projector.applying import Applier
-from projector.batch import Batch, Partition
-from projector.bootstrap import writer_pool
+from projector import worker
 from projector.dependencies import Connection, Dependencies
+from projector.generations.activation import Target
+from projector.worker import writer_pool
+from projector.writing import faults, transaction
+from projector.writing.applying import Applier
+from projector.writing.batch import Batch, Partition
 from tests.applying import MAIN, Committed, workers
 from tests.records import PREFIX, FakeRecord, record
 from tests.unit.event_samples import least
@@ -42,7 +43,7 @@ class Slow:
                 await asyncio.sleep(size * self._each_s)
             else:
                 await connection.execute("SELECT pg_sleep($1)", size * self._each_s)
-            await writer.write(connection, batch, target, slot)
+            await transaction.write(connection, batch, target, slot)
 
 
 @pytest.mark.parametrize(
@@ -66,9 +67,9 @@ async def test_what_takes_too_long_is_done_in_smaller_parts(
 ) -> None:
     """Of one record, which has no parts, the second attempt may take as long as it does."""
     given = records(sizes[0])
-    async with workers(database_url, 1) as (worker,):
-        await worker.own(given)
-    monkeypatch.setattr(bootstrap, limited, LIMIT)
+    async with workers(database_url, 1) as (live,):
+        await live.own(given)
+    monkeypatch.setattr(worker, limited, LIMIT)
     if silently:
         monkeypatch.setattr(faults, "SILENCE_S", LIMIT_S)
     slow = Slow(each_s, silently=silently)

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from contracts.errors import OperationError
 from contracts.settings import KafkaSettings
 from contracts.topics import TOPICS, topic_name
-from projector.topics import TopicState, create_topics, partition_counts
+from projector.kafka.topics import TopicState, create_topics, partition_counts
 from tests.stack.topics import create_topic
 
 PARTITIONS = 3

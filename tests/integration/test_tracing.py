@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from contracts.errors import SettingError
-from projector import tracing
-from projector.bootstrap import run_worker
-from projector.tracing import MOST_LINKS, Tracing
+from projector.operations import tracing
+from projector.operations.tracing import MOST_LINKS, Tracing
+from projector.worker import run_worker
 from tests.live import applied, produce, running_worker, settings_of
 from tests.records import FakeRecord, record
 from tests.reference import Record

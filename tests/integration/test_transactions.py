@@ -6,10 +6,10 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from projector.audit import audit
-from projector.rebuild.plan import Options
-from projector.rebuild.run import rebuild
-from projector.status import broker_ends, status
+from projector.generations.plan import Options
+from projector.generations.rebuild import rebuild
+from projector.operations.audit import audit
+from projector.operations.status import broker_ends, status
 from tests.live import DEADLINE_S, applied, running_worker, settings_of
 from tests.stack.waiting import until
 from tests.unit.event_samples import as_bytes, least

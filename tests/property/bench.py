@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from contracts.read_model import metadata
-from projector.audit import audit
+from projector.operations.audit import audit
 from tests.applying import Worker, workers
 from tests.histories import Delivery, Poll, deliveries, schedule
 from tests.property.answers import Asker, asking, differences

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from projector.demo.postgres import EmbeddedPostgres
-from projector.topics import create_topics
+from projector.kafka.topics import create_topics
 from tests.histories import history
 from tests.live import running_worker, settings_of
 from tests.rebuild.place import Place, place_of

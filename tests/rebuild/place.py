@@ -9,8 +9,8 @@ from pathlib import Path
 
 import asyncpg
 
-from projector.audit import audit
-from projector.rebuild.diff import diff
+from projector.generations.diff import diff
+from projector.operations.audit import audit
 from projector.settings import ProjectorSettings
 from tests.command import Finished, environment
 from tests.live import applied, produce

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from projector.topics import create_topics
+from projector.kafka.topics import create_topics
 from tests.histories import history
 from tests.live import running_worker, settings_of
 from tests.rebuild.place import place_of

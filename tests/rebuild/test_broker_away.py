@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from projector import export, log_reader
 from projector.demo.broker import EmbeddedBroker
-from projector.rebuild import record
-from projector.rebuild.load import Loading, load_topics
-from projector.rebuild.plan import Options, spans
-from projector.rebuild.reader import Reader
-from projector.topics import create_topics
+from projector.generations import record
+from projector.generations.load import Loading, load_topics
+from projector.generations.plan import Options, spans
+from projector.generations.reader import Reader
+from projector.kafka import log_reader
+from projector.kafka.topics import create_topics
+from projector.operations import export
 from tests.histories import history
 from tests.live import settings_of
 from tests.rebuild.place import Place, place_of

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from projector.rebuild import catch_up
-from projector.rebuild.catch_up import ActiveBehind, CatchUp, FarBehind, catching_up
-from projector.rebuild.pace import Pace
-from projector.rebuild.plan import Options
-from projector.rebuild.run import Rebuild, rebuild
+from projector.generations import catch_up
+from projector.generations.catch_up import ActiveBehind, CatchUp, FarBehind, catching_up
+from projector.generations.pace import Pace
+from projector.generations.plan import Options
+from projector.generations.rebuild import Rebuild, rebuild
 from tests.histories import history
 from tests.live import running_worker, settings_of
 from tests.rebuild.place import Place, place_of

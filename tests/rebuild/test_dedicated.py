@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from projector.activation import workers_waiting
+from projector.generations.activation import workers_waiting
 from tests.histories import history
 from tests.live import applied, running_worker, settings_of
 from tests.rebuild.place import Place, place_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 
 from projector import jsonl
-from projector.rebuild.diff import COMPARED
+from projector.generations.diff import COMPARED
 from tests.histories import history
 from tests.rebuild.place import Place
 from tests.rebuild.processes import killed

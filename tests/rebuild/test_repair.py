@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from projector.audit import audit
-from projector.rebuild.repair import UnknownRun, repair_incident, repair_run
+from projector.generations.repair import UnknownRun, repair_incident, repair_run
+from projector.operations.audit import audit
 from tests.api_rows import of_history, project
 from tests.histories import history
 

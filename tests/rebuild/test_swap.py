@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from projector.activation import NotCaughtUp, activate
+from projector.generations.activation import NotCaughtUp, activate
 from tests.api_rows import serving
 from tests.histories import history
 from tests.live import applied

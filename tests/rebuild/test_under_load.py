@@ -12,8 +12,8 @@ import pytest
 from projector.demo.generate import history
 from projector.demo.generate_envelope import Generated
 from projector.jsonl import Record
-from projector.publishing import paced, publish
-from projector.topics import create_topics
+from projector.kafka.publishing import paced, publish
+from projector.kafka.topics import create_topics
 from tests.api_rows import Client, serving
 from tests.command import running
 from tests.live import settings_of

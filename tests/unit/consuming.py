@@ -7,16 +7,16 @@ from typing import Any
 from aiokafka import TopicPartition
 from faststream.kafka import KafkaMessage
 
-from projector.activation import Target
-from projector.applying import Applier, Write
-from projector.batch import Batch, Partition
-from projector.consumer import Consumer
 from projector.dependencies import Dependencies
 from projector.errors import PositionConflict
-from projector.metrics import Metrics
-from projector.outage import Outage
-from projector.seeking import Seeker
+from projector.generations.activation import Target
+from projector.kafka.broker_log import Outage
+from projector.kafka.consumer import Consumer
+from projector.kafka.seeking import Seeker
+from projector.operations.metrics import Metrics
 from projector.settings import ProjectorSettings
+from projector.writing.applying import Applier, Write
+from projector.writing.batch import Batch, Partition
 from tests.applying import Committed, NoPool
 from tests.records import PREFIX, Timed
 from tests.unit.event_samples import as_bytes, least

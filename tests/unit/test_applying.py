@@ -11,10 +11,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from projector.activation import Target
-from projector.applying import AS_BEFORE, LONGER, Applier
-from projector.batch import Batch, Partition
 from projector.dependencies import Dependencies
+from projector.generations.activation import Target
+from projector.writing.applying import AS_BEFORE, LONGER, Applier
+from projector.writing.batch import Batch, Partition
 from tests.applying import Committed, NoPool
 from tests.records import PREFIX, FakeRecord, record
 from tests.unit.event_samples import least

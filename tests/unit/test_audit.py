@@ -2,7 +2,7 @@
 
 import pytest
 
-from projector.audit import Audit, PartitionCount, position_faults
+from projector.operations.audit import Audit, PartitionCount, position_faults
 
 SOUND = PartitionCount(
     "awooop.run-state", 3, 100, 200, applied=87, dead=4, tombstones=1, later=3, gaps=5, parked=4

@@ -16,8 +16,8 @@ import yaml
 from api.settings import ApiSettings
 from contracts.settings import DatabaseSettings, Settings, load, variable
 from projector.migrate import OLDEST_SERVER
+from projector.operations.status import Status, WorkerStatus
 from projector.settings import ProjectorSettings, TopicSettings
-from projector.status import Status, WorkerStatus
 
 ROOT: Final = Path(__file__).parents[2]
 COMPOSE: Final = ROOT / "docker-compose.yml"

@@ -9,9 +9,9 @@ import asyncio
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
 
-from projector import consumer
-from projector.consumer import Consumer
 from projector.errors import ClientStuck
+from projector.kafka import consumer
+from projector.kafka.consumer import Consumer
 from tests.unit.consuming import HERE, THERE, Kafka, Worker, event, turns
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from contracts.errors import OperationError
-from projector.rebuild.crew import work
+from projector.generations.crew import work
 
 
 async def held() -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from contracts.decoding import Reason
-from projector.applying import slices
-from projector.batch import Batch, Partition, fold
+from projector.writing.applying import slices
+from projector.writing.batch import Batch, Partition, fold
 from tests.records import PREFIX, FakeRecord, record
 from tests.unit.event_samples import LATER, REQUIRED, RUN, least
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import api.metrics
-import projector.metrics
+import projector.operations.metrics
 from contracts import metrics
 from contracts.metrics import Metric
 
@@ -73,7 +73,10 @@ def test_the_catalogue_is_complete_and_each_name_is_given_by_one_process() -> No
         each.name for each in constants().values()
     )
     assert len({each.name for each in CATALOGUE}) == len(CATALOGUE)
-    for given, module in ((metrics.PROJECTOR, projector.metrics), (metrics.API, api.metrics)):
+    for given, module in (
+        (metrics.PROJECTOR, projector.operations.metrics),
+        (metrics.API, api.metrics),
+    ):
         used = set(re.findall(r"\bmetrics\.([A-Z_]+)\b", inspect.getsource(module)))
         assert {constants()[name] for name in used} == set(given)
 

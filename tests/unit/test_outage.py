@@ -14,10 +14,10 @@ from aiokafka.errors import (
 from structlog.testing import capture_logs
 
 from contracts.outage import LONGEST_PAUSE, Outage
-from projector import faults
 from projector.dependencies import Dependencies, Stopping
-from projector.faults import Fault
-from projector.outage import BrokerLog, FrameworkLog
+from projector.kafka.broker_log import BrokerLog, FrameworkLog
+from projector.writing import faults
+from projector.writing.faults import Fault
 
 
 def test_an_outage_is_told_once_and_so_is_its_end() -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from projector.commands import rebuild_progress
-from projector.rebuild.progress import Progress
+from projector.generations.progress import Progress
 
 
 @pytest.fixture

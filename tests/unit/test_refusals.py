@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from api.commands import refusals
+from api.decisions import refusals
 from api.problems import NotFound, Problem
 from tests.readme import README
 

@@ -3,8 +3,8 @@
 import pytest
 
 from contracts.read_model import metadata
-from projector import statements
 from projector.projections import rows
+from projector.writing import statements
 
 TABLES: dict[str, tuple[str, ...]] = {
     "run_fact": rows.RunRow._fields,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from projector.status import PartitionStatus, partition_statuses
+from projector.operations.status import PartitionStatus, partition_statuses
 
 AT = ("awooop.run-state", 0)
 

@@ -8,9 +8,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
-from projector import subscription, trailing
-from projector.batch import Batch
-from projector.consumer import Consumer
+from projector.kafka import subscription, trailing
+from projector.kafka.consumer import Consumer
+from projector.writing.batch import Batch
 from tests.unit.consuming import HERE, THERE, Kafka, Worker, event, turns
 
 

@@ -10,9 +10,9 @@ from aiokafka import TopicPartition
 from prometheus_client import generate_latest
 
 from contracts.decoding import Reason, Undecodable
-from projector.batch import Batch, DeadLetter, Move, Partition
-from projector.metrics import OUTCOMES, Metrics
-from projector.outage import Outage
+from projector.kafka.broker_log import Outage
+from projector.operations.metrics import OUTCOMES, Metrics
+from projector.writing.batch import Batch, DeadLetter, Move, Partition
 from tests.records import FakeRecord, Timed
 from tests.scraping import Scrape
 

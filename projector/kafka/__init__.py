@@ -1,0 +1,4 @@
+"""Everything said to the Kafka client: consuming, seeking, publishing, and what the topics hold.
+
+Nothing here writes a view; polls are handed to `projector.writing`.
+"""

@@ -1,0 +1,4 @@
+"""What operators look at and ask for: status, audit, dead letters, metrics, exports.
+
+It reads the views and the control schema; rows of a generation are written by `projector.writing`.
+"""

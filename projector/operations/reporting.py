@@ -1,0 +1,91 @@
+"""A worker's sign of life: who it is, what it has, how far the broker's partitions reach."""
+
+import asyncio
+import os
+import socket
+import time
+from collections import Counter
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from projector.dependencies import Dependencies
+from projector.kafka.broker_log import pause
+from projector.projections.text import dumps
+from projector.writing import faults
+from projector.writing.batch import Batch, Partition
+
+INTERVAL_SECONDS: Final = 2.0
+
+REPORT: Final = """
+    INSERT INTO runfold.worker (worker_id, host, pid, generation, partitions, last_error)
+    VALUES ($1, $2, $3, coalesce($4, (SELECT name FROM runfold.active_generation)), $5, $6)
+    ON CONFLICT (worker_id) DO UPDATE
+    SET generation = excluded.generation,
+        partitions = excluded.partitions,
+        last_error = excluded.last_error,
+        seen_at = clock_timestamp()
+"""
+
+FORGET: Final = """
+    DELETE FROM runfold.worker
+    WHERE worker_id = $1 OR seen_at < clock_timestamp() - interval '1 day'
+"""
+
+
+class Reporter:
+    """Keeps this worker's row in `runfold.worker` true; no generation means the active one."""
+
+    def __init__(self, dependencies: Dependencies, worker_id: str, generation: str | None) -> None:
+        self._dependencies = dependencies
+        self._identity = worker_id, socket.gethostname(), os.getpid(), generation
+        self._events: Counter[Partition] = Counter()
+        self._since = time.monotonic()
+
+    def committed(self, batch: Batch) -> None:
+        """Count what a batch has brought."""
+        for partition, move in batch.moves.items():
+            self._events[partition] += move.applied
+
+    async def run(self, kafka: AIOKafkaConsumer) -> None:
+        """Report until the worker stops; while a dependency is away there is nothing to report."""
+        needs = self._dependencies
+        while not needs.stopping.is_set():
+            self._note_broker(kafka)
+            said = needs.broker.last_error or needs.database.last_error
+            await self._attempt(REPORT, *self._identity, dumps(self._partitions(kafka)), said)
+            await pause(needs.stopping, INTERVAL_SECONDS)
+        await self._attempt(FORGET, self._identity[0])
+
+    def _note_broker(self, kafka: AIOKafkaConsumer) -> None:
+        """Take note of when the broker last answered a fetch, with records or without."""
+        answers = [kafka.last_poll_timestamp(each) for each in kafka.assignment()]
+        latest = max((answer for answer in answers if answer is not None), default=None)
+        if latest is not None:
+            self._dependencies.broker.over(time.time() - latest / 1000)
+
+    async def _attempt(self, statement: str, *arguments: Any) -> None:
+        database = self._dependencies.database
+        try:
+            async with asyncio.timeout(INTERVAL_SECONDS):
+                await self._dependencies.pool.execute(statement, *arguments)
+        except Exception as error:
+            if faults.of(error) is None:
+                raise
+            database.failed(error)
+        else:
+            database.over()
+
+    def _partitions(self, kafka: AIOKafkaConsumer) -> list[dict[str, Any]]:
+        now = time.monotonic()
+        seconds, self._since = now - self._since, now
+        events, self._events = self._events, Counter()
+        return [
+            {
+                "topic": each.topic,
+                "partition": each.partition,
+                "end": kafka.highwater(TopicPartition(each.topic, each.partition)),
+                "events_per_second": round(events[Partition(*each)] / seconds, 1),
+            }
+            for each in sorted(kafka.assignment())
+        ]

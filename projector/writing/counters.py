@@ -1,0 +1,127 @@
+"""Exact totals, moved by the difference between what was and what is."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+from contracts import buckets
+from contracts.buckets import Level
+from contracts.incidents import incident_key
+from projector.dependencies import Connection
+from projector.writing.run_list import RunView
+from projector.writing.statements import columns
+from projector.writing.touched import Changed
+
+SLOTS: Final = 8
+"""Rows a total is spread over, so that workers do not queue for one of them."""
+
+MOVE_RUNS: Final = """
+    INSERT INTO run_counter AS stored (level, bucket, project_id, state, status, slot, total)
+    SELECT
+        level, CASE WHEN level = 0 THEN '-infinity' ELSE bucket END,
+        project_id, state, status, $1, change
+    FROM unnest($2::smallint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bigint[])
+        AS given (level, bucket, project_id, state, status, change)
+    ON CONFLICT (level, bucket, project_id, state, status, slot) DO UPDATE
+    SET total = stored.total + excluded.total
+"""
+
+MOVE_INCIDENTS: Final = """
+    INSERT INTO incident_counter AS stored (
+        incident, level, bucket, project_id, state, status, slot, total
+    )
+    SELECT
+        incident, level, CASE WHEN level = 0 THEN '-infinity' ELSE bucket END,
+        project_id, state, status, $1, change
+    FROM unnest(
+        $2::text[], $3::smallint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
+        $8::bigint[]
+    ) AS given (incident, level, bucket, project_id, state, status, change)
+    ON CONFLICT (incident, level, bucket, project_id, state, status, slot) DO UPDATE
+    SET total = stored.total + excluded.total
+"""
+
+MOVE_CONTRACTS: Final = """
+    INSERT INTO contract_counter AS stored (project_id, lifecycle_status, slot, total)
+    SELECT project_id, lifecycle_status, $1, change
+    FROM unnest($2::text[], $3::text[], $4::bigint[])
+        AS given (project_id, lifecycle_status, change)
+    ON CONFLICT (project_id, lifecycle_status, slot) DO UPDATE
+    SET total = stored.total + excluded.total
+"""
+
+
+async def count_runs(
+    connection: Connection,
+    was: Mapping[str, RunView],
+    now: Mapping[str, RunView],
+    slot: int,
+) -> None:
+    """Move the totals of runs, by time and by incident, from what was to what is."""
+    runs: Counter[RunKey] = Counter()
+    incidents: Counter[tuple[str, *RunKey]] = Counter()
+    for run_id, view in now.items():
+        old = was.get(run_id)
+        if old == view:
+            continue
+        runs.update(run_keys(view))
+        incidents.update(incident_keys(view))
+        if old is not None:
+            runs.subtract(run_keys(old))
+            incidents.subtract(incident_keys(old))
+    await _move(connection, MOVE_RUNS, runs, slot)
+    await _move(connection, MOVE_INCIDENTS, incidents, slot)
+
+
+async def count_contracts(connection: Connection, changed: Iterable[Changed], slot: int) -> None:
+    """Move the totals of contract revisions by the rows that storing them has changed."""
+    totals: Counter[tuple[str, str]] = Counter()
+    for row in changed:
+        totals[row["project_id"], row["lifecycle_status"]] += 1
+        if row["was_project_id"] is not None:
+            totals[row["was_project_id"], row["was_lifecycle_status"]] -= 1
+    await _move(connection, MOVE_CONTRACTS, totals, slot)
+
+
+async def _move(connection: Connection, statement: str, totals: Counter[Any], slot: int) -> None:
+    rows = [(*key, change) for key, change in sorted(totals.items()) if change]
+    if rows:
+        await connection.execute(statement, slot, *columns(rows))
+
+
+RunKey: TypeAlias = tuple[int, datetime, str, str, str]
+"""Level, bucket, project, state, remediation status."""
+
+EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
+"""Stands for the bucket of all time."""
+
+
+def run_keys(view: RunView) -> Iterator[RunKey]:
+    """Yield what a run is counted under."""
+    return _keys(view, buckets.OF_RUNS)
+
+
+def incident_keys(view: RunView) -> Iterator[tuple[str, *RunKey]]:
+    """Yield what a run is counted under for each incident it mentions."""
+    for incident in {incident_key(incident) for incident in view.incidents}:
+        for key in _keys(view, buckets.OF_INCIDENTS):
+            yield incident, *key
+
+
+def _keys(view: RunView, levels: Sequence[Level]) -> Iterator[RunKey]:
+    of = view.project_id, view.state, view.status
+    yield buckets.OF_ALL_TIME, EPOCH, *of
+    for level in levels:
+        yield level.number, level.floor(view.created_at), *of
+
+
+def moments(levels: Sequence[Level]) -> str:
+    """Return the FROM item `moment` of SQL: the levels and buckets of a row's `created_at`."""
+    values = [f"({buckets.OF_ALL_TIME}::smallint, '-infinity'::timestamptz)"]
+    values += [
+        f"({level.number}::smallint, date_bin('{level.width.total_seconds():.0f} s', created_at,"
+        f" '{buckets.ORIGIN.isoformat()}'))"
+        for level in levels
+    ]
+    return f"(VALUES {', '.join(values)}) AS moment (level, bucket)"

@@ -1,0 +1,172 @@
+"""The run list and its links: read and written for many runs at a time."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from contracts.incidents import incident_key
+from projector.dependencies import Connection
+from projector.projections.ranks import Rank
+from projector.writing.statements import columns
+
+
+class RunView(NamedTuple):
+    """What filters, links and counters know of a run."""
+
+    project_id: str
+    state: str
+    status: str
+    created_at: datetime
+    incidents: list[str]
+
+
+RUNS_OF_INCIDENTS: Final = "SELECT DISTINCT run_id FROM run_incident WHERE incident = ANY($1)"
+
+LOCK_RUNS: Final = """
+    SELECT run_id, project_id, state, status, created_at, incidents
+    FROM run
+    WHERE run_id = ANY($1)
+    ORDER BY run_id
+    FOR UPDATE
+"""
+
+STORE: Final = f"""
+    WITH stored AS (
+        INSERT INTO run (
+            run_id, project_id, state, status, created_at, timeout_at, version,
+            incidents, listing, summary, pending_action, decision
+        )
+        SELECT
+            fact.run_id, fact.project_id, fact.state, given.status, fact.created_at,
+            fact.timeout_at, fact.version, given.incidents::text[], fact.listing, given.summary,
+            fact.pending_action, decided.detail
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::json[])
+            AS given (run_id, status, incidents, summary)
+        JOIN run_fact AS fact USING (run_id)
+        LEFT JOIN LATERAL (
+            SELECT item.detail
+            FROM item
+            WHERE item.run_id = fact.run_id
+                AND item.rank = {Rank.DECISION:d}
+                AND item.project_id = fact.project_id
+                AND item.run_version = fact.version
+            ORDER BY item.listed_at, item.tie
+            LIMIT 1
+        ) AS decided ON true
+        ON CONFLICT (run_id) DO UPDATE
+        SET project_id = excluded.project_id,
+            state = excluded.state,
+            status = excluded.status,
+            created_at = excluded.created_at,
+            timeout_at = excluded.timeout_at,
+            version = excluded.version,
+            incidents = excluded.incidents,
+            listing = excluded.listing,
+            summary = excluded.summary,
+            pending_action = excluded.pending_action,
+            decision = excluded.decision
+        -- as text, since JSON that is kept as it was written knows no equality
+        RETURNING new.run_id, old::text IS DISTINCT FROM new::text AS is_changed
+    )
+    SELECT run_id::text FROM stored WHERE is_changed
+"""
+
+REFRESH: Final = """
+    UPDATE run
+    SET status = given.status, summary = given.summary
+    FROM unnest($1::uuid[], $2::text[], $3::json[]) AS given (run_id, status, summary)
+    WHERE run.run_id = given.run_id AND run.summary::text <> given.summary::text
+    RETURNING run.run_id::text
+"""
+
+UNLINK: Final = """
+    DELETE FROM run_incident AS link
+    USING unnest($1::text[], $2::uuid[]) AS gone (incident, run_id)
+    WHERE link.incident = gone.incident AND link.run_id = gone.run_id
+"""
+
+LINK: Final = """
+    INSERT INTO run_incident AS link (incident, run_id, project_id, state, status, created_at)
+    SELECT * FROM unnest(
+        $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]
+    )
+    ON CONFLICT (incident, run_id) DO UPDATE
+    SET project_id = excluded.project_id,
+        state = excluded.state,
+        status = excluded.status,
+        created_at = excluded.created_at
+"""
+
+
+async def runs_of_incidents(connection: Connection, incidents: Iterable[str]) -> set[str]:
+    """Return the runs that mention any of these incidents."""
+    keys = [*incidents]
+    if not keys:
+        return set()
+    return {str(row["run_id"]) for row in await connection.fetch(RUNS_OF_INCIDENTS, keys)}
+
+
+async def lock_runs(connection: Connection, runs: Collection[str]) -> dict[str, RunView]:
+    """Return the runs' rows as they stand, held until the transaction ends.
+
+    Two transactions that reach one run through different incidents take turns here; the second
+    one's next statement sees what the first has stored.
+    """
+    rows = await connection.fetch(LOCK_RUNS, [*runs])
+    return {
+        str(row["run_id"]): RunView(
+            row["project_id"], row["state"], row["status"], row["created_at"], row["incidents"]
+        )
+        for row in rows
+    }
+
+
+async def store(
+    connection: Connection, views: Mapping[str, RunView], summaries: Mapping[str, str]
+) -> set[str]:
+    """Write whole rows, from the runs' stored facts and what was computed of them.
+
+    Returns the runs whose row is another one now.
+    """
+    if not views:
+        return set()
+    rows = [
+        (run_id, view.status, view.incidents, summaries[run_id])
+        for run_id, view in sorted(views.items())
+    ]
+    return {row["run_id"] for row in await connection.fetch(STORE, *columns(rows))}
+
+
+async def refresh(
+    connection: Connection, views: Mapping[str, RunView], summaries: Mapping[str, str]
+) -> set[str]:
+    """Write the summaries of runs of which nothing else has changed.
+
+    Returns the runs whose summary is another one now.
+    """
+    if not views:
+        return set()
+    rows = [(run_id, view.status, summaries[run_id]) for run_id, view in sorted(views.items())]
+    return {row["run_id"] for row in await connection.fetch(REFRESH, *columns(rows))}
+
+
+async def link(
+    connection: Connection, was: Mapping[str, RunView], now: Mapping[str, RunView]
+) -> None:
+    """Make the runs' links to incidents say what their rows say."""
+    gone: list[tuple[str, str]] = []
+    changed: list[tuple[str, str, str, str, str, datetime]] = []
+    for run_id, view in now.items():
+        old = was.get(run_id)
+        if old == view:
+            continue
+        keys = {incident_key(incident) for incident in view.incidents}
+        if old is not None:
+            gone += [(key, run_id) for key in map(incident_key, old.incidents) if key not in keys]
+        changed += [
+            (key, run_id, view.project_id, view.state, view.status, view.created_at) for key in keys
+        ]
+    if gone:
+        await connection.execute(UNLINK, *columns(gone))
+    if changed:
+        await connection.execute(LINK, *columns(sorted(changed)))
