@@ -9,7 +9,7 @@ TWO_AT_ONCE := --numprocesses 2 --dist worksteal
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint kafka-test bench bench-quick bench-large clean
+.PHONY: help install demo test lint crash kafka-test bench bench-quick bench-large clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ lint: install ## check style, types and who may import whom
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+crash: install ## kill, pause and starve everything, on the embedded database and broker
+	$(BIN)/pytest $(TWO_AT_ONCE) -m 'crash and not kafka'
 
 kafka-test: install ## run the tests that need Apache Kafka: fetches it with Maven, runs it with Java
 	@for tool in java mvn; do command -v $$tool >/dev/null || \
