@@ -156,7 +156,7 @@ def test_an_error_that_the_client_takes_for_final_and_that_stays_is_a_defect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("projector.outage.time.monotonic", lambda: now)
+    monkeypatch.setattr("projector.kafka.broker_log.time.monotonic", lambda: now)
     defects: list[Exception] = []
     log = FrameworkLog(Outage("broker"), defects.append)
     refused, away = GroupAuthorizationFailedError("group"), KafkaConnectionError("refused")
