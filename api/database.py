@@ -9,7 +9,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from api.problems import Unavailable
 from contracts import instants
-from contracts.outage import LOST, Outage
+from contracts.health import LOST, Outage
 from contracts.read_model import COMMANDER_ROLE, READER_ROLE
 
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"

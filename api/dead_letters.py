@@ -12,7 +12,7 @@ from api.auth import Bearer
 from api.database import Acquired, Pool, reachable
 from api.problems import NotFound, Problem
 from api.reading import enter
-from contracts.outage import Outage
+from contracts.health import Outage
 from contracts.requests import CHANNEL, Action, Outcome
 
 WAIT_S: Final = 5.0

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts import metrics
-from contracts.outage import Outage
+from contracts.health import Outage
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 

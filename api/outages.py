@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from contracts.outage import Outage
+from contracts.health import Outage
 
 
 class Outages:

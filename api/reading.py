@@ -18,7 +18,7 @@ from api.auth import Bearer, Forbidden, Role
 from api.database import Acquired, Connection, NotMigrated, OtherReadModel, Pool, reachable
 from api.parameters import LiveParameters, Parameters, WaitFor
 from api.problems import NotFound, Unavailable
-from contracts.outage import Outage
+from contracts.health import Outage
 from contracts.read_model import (
     ALL_PROJECTS_SETTING,
     OPERATOR_SETTING,

@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
-from contracts.outage import Outage
+from contracts.health import Outage
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from contracts import instants
 from contracts.errors import OperationError
-from contracts.outage import LOST
+from contracts.health import LOST
 from contracts.read_model import WRITER_ROLE
 from projector.generations import schema
 

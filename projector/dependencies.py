@@ -7,8 +7,7 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from projector.kafka.broker_log import CALM_SECONDS, Outage
-from projector.writing import faults
+from contracts.health import Outage, Stopping
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """A connection to PostgreSQL, a pool's or one's own."""
@@ -23,18 +22,11 @@ class Dependencies:
     stopping: asyncio.Event
     """Set when the worker shall end."""
     database: Outage = field(default_factory=lambda: Outage("database"))
-    broker: Outage = field(default_factory=lambda: Outage("broker", CALM_SECONDS))
+    broker: Outage = field(default_factory=lambda: Outage("broker"))
 
     async def wait_for(self, away: Outage, error: Exception) -> None:
-        """Take note that a dependency is away and wait before the next attempt.
-
-        Raises `Stopping` when the worker shall end: whoever waits gives up what it has in hand.
-        """
-        away.failed(faults.cause(error))
+        """Note that a dependency is away and wait before the next attempt. Raises `Stopping`."""
+        away.failed(error)
         await away.wait(self.stopping)
         if self.stopping.is_set():
             raise Stopping from error
-
-
-class Stopping(Exception):
-    """The worker was asked to stop while it waited; nothing of this batch is written."""

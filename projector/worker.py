@@ -1,13 +1,14 @@
 """The composition root: puts a worker together and runs it until it is asked to stop."""
 
 import asyncio
+import logging
 import os
 import secrets
 import signal
 import socket
 import zlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -15,15 +16,14 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from contracts.errors import SettingError
+from contracts.health import Outage, Stopping, keep_trying
 from contracts.read_model import WRITER_ROLE
 from projector.database import CONNECT_SECONDS
 from projector.dependencies import Dependencies
 from projector.errors import NotMigrated
 from projector.generations import schema
 from projector.generations.activation import LONGEST_SECONDS, Bond, Target
-from projector.kafka.broker_log import CALM_SECONDS, BrokerLog, Outage
 from projector.kafka.consumer import Consumer
-from projector.kafka.seeking import Seeker
 from projector.operations import change_log, metrics, requests
 from projector.operations.metrics import Metrics
 from projector.operations.reporting import Reporter
@@ -65,19 +65,21 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
     the worker.
     """
     stopping = stopping or _asked_to_stop()
-    database, broker = Outage("database"), Outage("broker", CALM_SECONDS)
+    database, broker = Outage("database"), Outage("broker")
     measured = Metrics(database, broker)
-    with metrics.given(measured, settings.metrics_host, settings.metrics_port):
+    # the client repeats the same warnings all through an outage; what they mean is logged once
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    with (
+        suppress(Stopping),
+        metrics.given(measured, settings.metrics_host, settings.metrics_port),
+    ):
         generation = await _generation(settings, database, stopping)
-        if generation is None:
-            return
         bond = Bond.FOLLOWS if settings.generation is None else Bond.KEEPS
         target = Target(generation, bond)
         async with _closed_in_time(writer_pool(settings.database_url, CONNECTIONS)) as pool:
             dependencies = Dependencies(pool, stopping, database, broker)
-            with BrokerLog(dependencies.broker).attached():
-                async with _traced(settings) as tracing:
-                    await _work(settings, dependencies, target, measured, tracing)
+            async with _traced(settings) as tracing:
+                await _work(settings, dependencies, target, measured, tracing)
 
 
 @asynccontextmanager
@@ -110,26 +112,22 @@ async def _work(
     observers = Observers((reporter, measured))
     write = transaction.write if tracing is None else tracing.write(transaction.write)
     applier = Applier(dependencies, target, settings.topic_prefix, slot, observers, write=write)
-    seeker = Seeker(dependencies)
     consumer = await _joined(
         dependencies,
-        lambda: Consumer(
-            settings, applier, seeker, dependencies, metrics=measured, tracing=tracing
-        ),
+        lambda: Consumer(settings, applier, dependencies, metrics=measured, tracing=tracing),
     )
     if consumer is None:
         return
     beside = [
         asyncio.create_task(_or_end(work, dependencies.stopping))
         for work in (
-            metrics.keep_assessed(measured, consumer.kafka, applier, dependencies.stopping),
-            consumer.keep_sought(),
+            consumer.watch(),
             requests.carry_out(dependencies, settings.topic_prefix),
             change_log.keep_pruned(dependencies, settings.stream_keep_seconds),
         )
     ]
     structlog.get_logger("runfold").info("worker started", generation=target.generation)
-    await reporter.run(consumer.kafka)
+    await reporter.run(consumer)
     await consumer.stop()
     if consumer.failure is not None:
         raise consumer.failure
@@ -162,28 +160,23 @@ def _asked_to_stop() -> asyncio.Event:
 
 async def _generation(
     settings: ProjectorSettings, database: Outage, stopping: asyncio.Event
-) -> str | None:
+) -> str:
     """Return the generation to write, waiting for the database and for its first migration."""
-    while not stopping.is_set():
+
+    async def resolved() -> str:
+        connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_SECONDS)
         try:
-            connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_SECONDS)
-            try:
-                found = await schema.resolve(connection, settings.generation)
-                if settings.generation is not None:
-                    await schema.resolve_current(connection, found)
-            finally:
-                await connection.close()
-        except NotMigrated as error:
-            database.failed(error)
-        except Exception as error:
-            if of(error) is not Fault.INFRASTRUCTURE:
-                raise
-            database.failed(error)
-        else:
-            database.over()
+            found = await schema.resolve(connection, settings.generation)
+            if settings.generation is not None:
+                await schema.resolve_current(connection, found)
             return found
-        await database.wait(stopping)
-    return None
+        finally:
+            await connection.close()
+
+    def is_away(error: Exception) -> bool:
+        return isinstance(error, NotMigrated) or of(error) is Fault.INFRASTRUCTURE
+
+    return await keep_trying(resolved, database, stopping, is_away)
 
 
 def writer_pool(database_url: str, connections: int) -> asyncpg.Pool:

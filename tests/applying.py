@@ -57,7 +57,6 @@ class Worker:
     async def poll(self, records: Sequence[Record]) -> None:
         """Apply one poll."""
         await self._applier.apply_all(slices(records, SLICE_BYTES))
-        await self._applier.settled()
 
 
 @asynccontextmanager

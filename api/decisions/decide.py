@@ -33,7 +33,7 @@ from api.reading import enter
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
 from contracts.locks import ACTIVATION, Kind, lock
-from contracts.outage import Outage
+from contracts.health import Outage
 
 WAITING: Final = "waiting_approval"
 

@@ -20,7 +20,7 @@ from api.database import COMMAND_SESSION, CONNECT_TIMEOUT_S
 from api.decisions.outbox import CHANNEL, CHECK, CLAIM, MARK, MOST
 from api.outages import Outages
 from contracts.envelope import CONTENT_TYPE
-from contracts.outage import LOST, Outage, pause
+from contracts.health import LOST, Outage, pause
 from contracts.read_model import ALL_PROJECTS_SETTING
 from contracts.settings import KafkaConnection
 

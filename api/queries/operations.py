@@ -13,17 +13,19 @@ from api.reading import Snapshot
 PARTITIONS: Final = """
     WITH report AS (
         SELECT DISTINCT ON (of.topic, of.partition)
-            of.topic, of.partition, of."end", of.events_per_second, w.last_error, w.worker_id
+            of.topic, of.partition, of."end", of.read_to, of.events_per_second, w.last_error,
+            w.worker_id
         FROM runfold.worker w
         CROSS JOIN LATERAL json_to_recordset(w.partitions) AS of (
-            topic text, partition integer, "end" bigint, events_per_second double precision)
+            topic text, partition integer, "end" bigint, read_to bigint,
+            events_per_second double precision)
         WHERE w.generation = $1 AND w.seen_at > clock_timestamp() - interval '30 s'
         ORDER BY of.topic, of.partition, w.seen_at DESC
     ),
     line AS (
         SELECT topic, partition, p.next_offset AS position, r."end",
             CASE WHEN r."end" IS NOT NULL
-                THEN greatest(r."end" - coalesce(p.next_offset, 0), 0) END AS lag,
+                THEN greatest(r."end" - greatest(p.next_offset, r.read_to, 0), 0) END AS lag,
             r.events_per_second, r.last_error, r.worker_id,
             runfold.rfc3339(p.updated_at) AS updated_at
         -- below zero stand the files a generation was made from

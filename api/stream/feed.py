@@ -16,7 +16,7 @@ from api.stream import changes
 from api.stream.changes import Changes
 from api.stream.subscription import Subscription
 from contracts.changes import CHANNEL
-from contracts.outage import LOST, Outage
+from contracts.health import LOST, Outage
 
 TOGETHER_S: Final = 0.1
 """How long changes are gathered: clients are told at most so often."""

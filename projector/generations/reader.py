@@ -91,13 +91,9 @@ class Reader:
             for record in fetched
             if record.offset < ends[partition]
         ]
-        try:
-            for part in slices(records, BYTES_AT_ONCE, pace.at_once(WRITTEN_AT_ONCE)):
-                await self._applier.apply_all([part])
-                await pace.after(len(part))
-            await self._applier.settled()
-        finally:
-            await self._applier.drop()
+        for part in slices(records, BYTES_AT_ONCE, pace.at_once(WRITTEN_AT_ONCE)):
+            await self._applier.apply_all([part])
+            await pace.after(len(part))
 
     async def _over_gaps(self, gone: Sequence[Partition]) -> None:
         """Go to the first offsets of partitions whose beginning was dropped, if that is allowed."""

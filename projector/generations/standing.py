@@ -9,10 +9,10 @@ from datetime import datetime
 import asyncpg
 
 from contracts.errors import OperationError
+from contracts.health import Outage
 from projector.database import CONNECT_SECONDS, faults_named
 from projector.dependencies import Connection, Dependencies
 from projector.generations.activation import Bond, Target, enter
-from projector.kafka.broker_log import Outage
 from projector.settings import ProjectorSettings
 from projector.writing import positions, transaction
 from projector.writing.applying import Applier, Write

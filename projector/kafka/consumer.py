@@ -1,49 +1,66 @@
-"""The worker's Kafka side: what becomes of polls, and of partitions that come and go."""
+"""The worker's Kafka side: polls are applied as they come, partitions are sought where needed.
+
+It is always in one of two states. Applying: each poll starts at the position of each of its
+partitions and is written before the next is asked for. Seeking: after a rebalance, a conflict, an
+outage of the database, another active generation or a hole in the offsets, the stored positions are
+read and the client is sent there. What is fetched twice is passed over by its offset.
+"""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    CorruptRecordException,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnsupportedCodecError,
+)
 from faststream.kafka import KafkaMessage
-from faststream.kafka.message import FAKE_CONSUMER
 
-from projector.dependencies import Dependencies, Stopping
+from contracts.health import Stopping, pause
+from projector.dependencies import Dependencies
 from projector.errors import ClientStuck, PositionConflict, RecordUnreadable
 from projector.generations.activation import ActiveGenerationChanged, Target
-from projector.kafka.broker_log import REFUSED, pause
-from projector.kafka.committing import Commits
-from projector.kafka.seeking import Seeker
-from projector.kafka.subscription import start, subscribe
-from projector.kafka.trailing import Found, Trailing
+from projector.kafka.seeking import TO_CHECK, Rest, Seeker, rests
+from projector.kafka.subscription import subscribe
 from projector.operations.metrics import Metrics, PolledRecord
 from projector.settings import ProjectorSettings
 from projector.writing.applying import Applier, slices
-from projector.writing.batch import Partition, by_partition
+from projector.writing.batch import Partition
 
 if TYPE_CHECKING:
     from projector.operations.tracing import Tracing
 
 REVOCATION_SECONDS: Final = 5.0
 LEAVE_SECONDS: Final = 5.0
-OUTAGE_SECONDS: Final = 1.0
-"""How long after an outage its end is noticed at the latest."""
-BACKLOG: Final = 1_000
-"""Waiting records from which on the next poll is decoded while one is being written."""
-SEEKS: Final = "seeks"
-"""Under which a poll says how often partitions had been sought when it was drained."""
+WATCH_SECONDS: Final = 1.0
+COMMIT_SECONDS: Final = 1.0
+SILENT_SECONDS: Final = 5.0
+"""How long the broker may answer no fetch before it counts as away."""
+
+UNREADABLE: Final = (UnsupportedCodecError, CorruptRecordException)
+"""Errors of the client that a record's bytes cause, and no wait cures."""
+REFUSED: Final = (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
+"""Errors after which the client stops to ask, even when it would be allowed again."""
 
 
-class Consumer:
-    """One worker's subscription: hands every poll to the applier, in turn."""
+class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One worker's subscription: hands every poll to the applier, one at a time."""
 
     def __init__(
         self,
         settings: ProjectorSettings,
         applier: Applier,
-        seeker: Seeker,
         dependencies: Dependencies,
         *,
         metrics: Metrics,
@@ -53,20 +70,17 @@ class Consumer:
         """What ended the worker, when it was neither a record nor a dependency."""
         self._settings = settings
         self._applier = applier
-        self._seeker = seeker
+        self._seeker = Seeker(dependencies)
         self._dependencies = dependencies
         self._metrics = metrics
         self._tracing = tracing
         self._turn = asyncio.Lock()
+        self._handled_at = self._failed_at = time.time()
         self._ended = False
+        self._committed: dict[TopicPartition, int] = {}
+        self._rests: dict[Partition, Rest] = {}
         self._log = structlog.get_logger("runfold")
-        self._commits = Commits(applier)
-        self._trailing = Trailing(applier)
-        self._seeks = self._handled = 0
-        self._watches: set[asyncio.Task[None]] = set()
-        self._broker, self._subscriber = subscribe(
-            settings, self, dependencies.broker, self._given_up
-        )
+        self._broker, self._subscriber = subscribe(settings, self.handle, self, self._client_failed)
 
     @property
     def kafka(self) -> AIOKafkaConsumer:
@@ -75,95 +89,35 @@ class Consumer:
 
     async def start(self) -> None:
         """Join the group and begin to poll. Raises KafkaError when the broker is away."""
-        await start(self._broker, self)
+        await self._broker.start()
 
     async def stop(self) -> None:
         """Finish the poll in hand, if the time there is suffices, and leave the group.
 
-        What is given up has written nothing: whoever takes over does it again.
+        A poll that is given up has written nothing: the next worker reads it again.
         """
         try:
             async with asyncio.timeout(self._settings.shutdown_seconds), self._turn:
                 self._ended = True
-                await self._applier.finished()
-                await self._guarded(self._applier.settled())
         except TimeoutError:
             self._ended = True
-            self._applier.give_up()
             self._log.warning("the poll in hand is given up: it took too long to finish")
         if self.kafka is not None:
-            await self._commits.now(self.kafka)
+            await self._commit()
         try:
             async with asyncio.timeout(LEAVE_SECONDS):
                 await self._broker.stop()
         except TimeoutError:
-            self._log.warning("the group is not left in time: it will notice by itself")
+            self._log.warning("the group was not left in time: it will notice by itself")
 
-    async def polls(self, drained: int) -> None:
-        """Pass over what is no record where partitions have come to rest.
-
-        What was drained and never came to us (something has failed in between) is sought.
-        """
-        if drained != self._handled:
-            async with self._turn:
-                self._handled = drained
-                if not self._is_stopping:
-                    await self._guarded(self._seek(self._ours()))
-        seeks = self._seeks
-        found = None if self._is_stopping else await self._trailing.look(self.kafka)
-        if found is not None:
-            async with self._turn:
-                if seeks == self._seeks and not self._is_stopping:
-                    await self._guarded(self._pass_over(found))
-
-    async def _pass_over(self, found: Found) -> None:
-        await self._applier.settled()
-        await self._trailing.pass_over(self.kafka, found.held)
-        self._commits.soon(self.kafka)
-        if found.dropped:
-            await self._seek(found.dropped)
-
-    @property
-    def _is_stopping(self) -> bool:
-        """Whether polls may be given up, so that not all that was delivered is dealt with."""
-        return self._ended or self._dependencies.stopping.is_set()
+    # -- applying
 
     async def handle(self, message: KafkaMessage) -> None:
-        """Apply one poll: every record of it will be durable, or will be fetched again.
-
-        Where many more are waiting, the end of it may still be being written afterwards.
-        """
-        records: Sequence[PolledRecord] = message.raw_message
+        """Apply one poll: every record of it will be durable, or will be fetched again."""
         async with self._turn:
-            if self._ended:
-                return
-            if message.headers[SEEKS] == self._seeks:
-                await self._guarded(self._poll(records))
-            else:
-                # what was drained before a seek does not follow on from where we have gone back
-                # to; of partitions that were not sought then it would not come again either
-                await self._guarded(self._seek({each for each, _ in by_partition(records)}))
-        self._handled += 1
-
-    async def _guarded(self, work: Awaitable[None]) -> None:
-        """Do work of the applier; go back to the stored positions where it says so."""
-        try:
-            await self._work_or_seek(work)
-        except Stopping:
-            return
-        except Exception as error:  # noqa: BLE001 - FastStream would swallow it and go on
-            self._fail(error)
-
-    async def _work_or_seek(self, work: Awaitable[None]) -> None:
-        try:
-            await work
-        except PositionConflict as conflict:
-            self._log.info("partitions are sought again", reason=str(conflict))
-            await self._seek(self._ours())
-        except ActiveGenerationChanged as change:
-            self._log.info("another generation is active", generation=change.name)
-            self._applier.positions.clear()
-            await self._seek(self._ours())
+            if not self._ended:
+                await self._guarded(self._poll(message.raw_message))
+            self._handled_at = time.time()
 
     async def _poll(self, records: Sequence[PolledRecord]) -> None:
         if self._tracing is None:
@@ -171,56 +125,135 @@ class Consumer:
             return
         with self._tracing.poll(records):
             await self._apply(records)
-            # a trace tells when events were visible
-            await self._applier.settled()
 
     async def _apply(self, records: Sequence[PolledRecord]) -> None:
-        positions = self._applier.ahead
+        positions = self._applier.positions
         self._seeker.check_log(self.kafka, records, positions)
-        astray = self._seeker.astray(records, positions)
-        if astray:
-            await self._applier.settled()
-            await self._seek(astray)
-            records = [r for r in records if Partition(r.topic, r.partition) not in astray]
+        out_of_sequence = self._seeker.out_of_sequence(records, positions)
+        if out_of_sequence:
+            await self._seek(out_of_sequence)
+            records = [r for r in records if Partition(r.topic, r.partition) not in out_of_sequence]
         started = time.perf_counter()
-        writing = await self._applier.apply_all(slices(records, self._settings.poll_max_bytes))
-        if writing is not None:
-            watch = asyncio.create_task(self._watched(writing, records, started))
-            self._watches.add(watch)
-            watch.add_done_callback(self._watches.discard)
-        if self._seeker.waiting(self.kafka, self._applier.ahead) < BACKLOG:
-            # what comes during the write is one poll then; drained now, the next would take the
-            # few records there are, and those after them would wait for two transactions
-            await self._applier.settled()
-
-    async def _watched(
-        self, writing: asyncio.Task[None], records: Sequence[PolledRecord], started: float
-    ) -> None:
-        """Wait for the last write of a poll, after which all its records are durable.
-
-        A failure is dealt with here if no other poll comes, which would meet it first.
-        """
-        await asyncio.wait({writing})
-        if writing.cancelled() or writing.exception() is not None:
-            async with self._turn:
-                if not self._ended:
-                    await self._guarded(self._applier.settled())
-            return
-        await self._guarded(self._durable(records, started))
-
-    async def _durable(self, records: Sequence[PolledRecord], started: float) -> None:
+        await self._applier.apply_all(slices(records, self._settings.poll_max_bytes))
         self._metrics.polled(records, time.perf_counter() - started)
-        if not self._ended:
-            self._commits.soon(self.kafka)
 
-    async def drained(self, records: Any) -> KafkaMessage:
-        """Return the message of a poll, as FastStream takes it for `handle`."""
-        # FastStream's own parser reads headers as text and fails on those that are none
-        seeks = {SEEKS: self._seeks}
-        return KafkaMessage(raw_message=records, body=b"", headers=seeks, consumer=FAKE_CONSUMER)
+    async def _guarded(self, work: Awaitable[None]) -> None:
+        """Do work on the views; seek where it says so, end the worker on what nobody expects."""
+        try:
+            try:
+                await work
+            except PositionConflict as conflict:
+                self._log.info("partitions are sought again", reason=str(conflict))
+                await self._seek(self._ours())
+            except ActiveGenerationChanged as change:
+                self._log.info("another generation is active", generation=change.name)
+                await self._seek(self._ours())
+        except Stopping:
+            return
+        except Exception as error:  # noqa: BLE001 - FastStream would log it and poll again
+            self._fail(error)
 
-    def _given_up(self, error: Exception) -> None:
-        """End the worker: the client below cannot go on."""
+    # -- seeking
+
+    async def _seek(self, partitions: Iterable[Partition]) -> None:
+        """Go to the stored positions of those partitions that are ours."""
+        wanted = self._ours().intersection(partitions)
+        while True:
+            try:
+                found = await self._seeker.seek(self.kafka, wanted, self._applier.target)
+            except ActiveGenerationChanged as change:
+                self._applier.target = Target(change.name)
+                wanted = self._ours()
+            else:
+                self._applier.positions |= found
+                return
+
+    async def _seek_elsewhere(self) -> None:
+        before = {**self._applier.positions}
+        await self._seek(self._ours())
+        if before != self._applier.positions:
+            self._log.info("the database stands elsewhere than before")
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Take over partitions."""
+        async with self._turn:
+            self._applier.positions.clear()
+            self._committed = {}
+            await self._guarded(self._seek(Partition(*each) for each in assigned))
+        self._log.info("partitions assigned", partitions=len(assigned))
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Give partitions up: after the poll in hand, if that does not take too long.
+
+        A poll that is written later all the same is written only if nobody else has moved the
+        partition: waiting here spares a conflict and guards nothing.
+        """
+        try:
+            async with asyncio.timeout(REVOCATION_SECONDS), self._turn:
+                if revoked:
+                    await self._commit()
+        except TimeoutError:
+            self._log.info("partitions are given up with a poll in hand")
+        for partition in revoked:
+            self._applier.positions.pop(Partition(*partition), None)
+
+    def _ours(self) -> set[Partition]:
+        return {Partition(*each) for each in self.kafka.assignment()}
+
+    # -- once a second
+
+    async def watch(self) -> None:
+        """Look after what no poll shows, once a second until the worker stops.
+
+        Whether the broker answers; offsets to commit; the lag; partitions at rest; and the stored
+        positions after an outage of the database, which may come back as another one (restored
+        from a backup, a standby).
+        """
+        database = self._dependencies.database
+        outages = database.ended
+        while not self._dependencies.stopping.is_set():
+            await pause(self._dependencies.stopping, WATCH_SECONDS)
+            await self._check_broker()
+            await self._commit()
+            self._metrics.assess(self.kafka, self.read_to())
+            async with self._turn:
+                if self._ended:
+                    return
+                if outages != database.ended:
+                    outages = database.ended
+                    await self._guarded(self._seek_elsewhere())
+                await self._check_rests()
+
+    async def _check_broker(self) -> None:
+        """Tell from the answers to fetches whether the broker is there."""
+        broker, now = self._dependencies.broker, time.time()
+        assigned = self.kafka.assignment()
+        if not assigned:
+            # nothing is fetched then
+            try:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    await self.kafka.topics()
+            except (KafkaError, TimeoutError) as error:
+                broker.failed(error)
+            else:
+                broker.over()
+            return
+        answered = max(self.kafka.last_poll_timestamp(each) or 0 for each in assigned) / 1000
+        if broker.is_on:
+            if answered > self._failed_at:
+                broker.over()
+        # while a poll is written nothing is fetched into full buffers
+        elif not self._turn.locked() and now - max(answered, self._handled_at) > SILENT_SECONDS:
+            self._client_failed(f"no answer for {SILENT_SECONDS:g} s")
+
+    def _client_failed(self, error: Exception | str) -> None:
+        """Note that the broker is away, or end the worker where the client cannot recover."""
+        if isinstance(error, str | KafkaError | OSError) and not isinstance(
+            error, UNREADABLE + REFUSED
+        ):
+            self._failed_at = time.time()
+            self._dependencies.broker.failed(error)
+            return
         failure: Exception
         if isinstance(error, REFUSED):
             failure = ClientStuck(error)
@@ -230,82 +263,63 @@ class Consumer:
         self._fail(failure)
 
     def _fail(self, error: Exception) -> None:
-        """End the worker, if it is not about to end already: the first cause counts."""
+        """End the worker, unless it is about to end already: the first cause counts."""
         self._ended = True
         self.failure = self.failure or error
-        self._applier.positions.clear()
         self._dependencies.stopping.set()
 
-    async def _seek(self, partitions: Iterable[Partition]) -> None:
-        """Go to the stored positions of those partitions that are ours, whatever we believed."""
-        await self._applier.finished()
-        self._applier.positions |= await self._sought(self._ours().intersection(partitions))
-
-    async def keep_sought(self) -> None:
-        """Go back to the stored positions after each outage of the database, until we stop.
-
-        What answers then may stand elsewhere (restored from a backup, a standby), which nobody
-        notices of a partition that nothing more comes to.
-        """
-        database, known = self._dependencies.database, self._dependencies.database.ended
-        while not self._dependencies.stopping.is_set():
-            await pause(self._dependencies.stopping, OUTAGE_SECONDS)
-            if known == database.ended:
-                continue
-            known = database.ended
-            async with self._turn:
-                await self._applier.finished()
-                if not self._ended:
-                    await self._guarded(self._seek_those_elsewhere())
-
-    async def _seek_those_elsewhere(self) -> None:
-        applier = self._applier
-        elsewhere = await self._seeker.elsewhere(applier.positions, applier.target)
-        if elsewhere:
-            self._log.info("the database stands elsewhere than before", partitions=len(elsewhere))
-            await self._seek(elsewhere)
-
-    def _ours(self) -> set[Partition]:
-        return {Partition(*each) for each in self.kafka.assignment()}
-
-    async def _sought(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """Seek partitions to where the generation stands that is to be written."""
-        while True:
-            try:
-                found = await self._seeker.seek(self.kafka, partitions, self._applier.target)
-            except ActiveGenerationChanged as change:
-                # positions kept from the one before conflict when they are used, and are sought
-                self._applier.target = Target(change.name)
-            else:
-                self._seeks += 1
-                return found
-
-    async def assigned(self, partitions: set[Partition]) -> None:
-        """Take over partitions."""
-        async with self._turn:
-            await self._applier.finished()
-            try:
-                found = await self._sought(partitions)
-            except Stopping:
-                return
-            except Exception as error:  # noqa: BLE001 - aiokafka would swallow it and go on
-                self._fail(error)
-                return
-            self._applier.positions = found
-        self._log.info("partitions assigned", partitions=len(partitions))
-
-    async def revoked(self, partitions: set[Partition]) -> None:
-        """Give partitions up: after the poll in hand, if that does not take too long.
-
-        A poll that is written later all the same is written only if nobody else has moved the
-        partition, so that waiting here spares a conflict and guards nothing.
-        """
+    async def _commit(self) -> None:
+        """Commit the positions to Kafka, for lag tools: nothing of ours reads them."""
+        assigned = self.kafka.assignment()
+        offsets = {
+            TopicPartition(*partition): position
+            for partition, position in self._applier.positions.items()
+            if TopicPartition(*partition) in assigned
+        }
+        if not offsets or offsets == self._committed:
+            return
         try:
-            async with asyncio.timeout(REVOCATION_SECONDS), self._turn:
-                await self._applier.finished()
-                if self.kafka is not None and partitions:
-                    await self._commits.now(self.kafka)
-        except TimeoutError:
-            self._log.info("partitions are given up with a poll in hand")
-        for partition in partitions:
-            self._applier.positions.pop(partition, None)
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await self.kafka.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
+            self._log.debug("offsets were not committed to Kafka", error=str(error))
+        else:
+            self._committed = offsets
+
+    async def _check_rests(self) -> None:
+        """Read once more what the client has passed at a log's end without delivering a record.
+
+        A poll that failed halfway may have lost records there. What is delivered neither time
+        holds no record (a transaction's markers, an aborted transaction): the worker is not behind.
+        """
+        known, self._rests = (
+            self._rests,
+            rests(self._rests, self._applier.positions, await self._client_positions()),
+        )
+        for partition, rest in self._rests.items():
+            if rest.times == TO_CHECK and known[partition].times < TO_CHECK:
+                self.kafka.seek(TopicPartition(*partition), rest.position)
+
+    async def _client_positions(self) -> dict[Partition, int]:
+        """Return the offsets the client will deliver next, where it knows them by itself."""
+        found = {}
+        for partition, position in self._applier.positions.items():
+            at = TopicPartition(*partition)
+            if at in self.kafka.assignment() and self.kafka.highwater(at) != position:
+                try:
+                    async with asyncio.timeout(0):
+                        found[partition] = await self.kafka.position(at)
+                except (KafkaError, TimeoutError):
+                    continue
+        return found
+
+    def read_to(self) -> dict[Partition, int]:
+        """Return for each partition the offset before which nothing is unread."""
+        return {
+            partition: rest.to
+            if (rest := self._rests.get(partition)) is not None
+            and rest.position == position
+            and rest.times > TO_CHECK
+            else position
+            for partition, position in self._applier.positions.items()
+        }

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from contracts.outage import Outage
+from contracts.health import Outage
 from contracts.settings import KafkaSettings, kafka_connection
 
 Offsets: TypeAlias = dict[TopicPartition, int]

@@ -1,16 +1,53 @@
 """Where to read on: the stored position of a partition, or the first offset the broker holds."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from contracts.health import keep_trying
 from projector.dependencies import Connection, Dependencies
 from projector.errors import PositionBeyondLog
 from projector.generations.activation import ACTIVE, ActiveGenerationChanged, Bond, Target, enter
 from projector.writing import faults, positions
 from projector.writing.batch import Partition, Record, by_partition
+
+T = TypeVar("T")
+
+
+TO_CHECK: Final = 2
+"""Times a partition is seen at rest before the end of its log is read once more."""
+
+
+class Rest(NamedTuple):
+    """A partition whose client has gone on from our position without delivering a record."""
+
+    position: int
+    to: int
+    """The offset the client asks for next."""
+    times: int = 1
+    """How often it was seen so."""
+
+
+def rests(
+    known: Mapping[Partition, Rest],
+    positions: Mapping[Partition, int],
+    client: Mapping[Partition, int],
+) -> dict[Partition, Rest]:
+    """Return which partitions are at rest now; `client` has the offsets it will deliver next.
+
+    One that was sought and has not been answered yet stays as it was.
+    """
+    found = {}
+    for partition, position in positions.items():
+        to, before = client.get(partition, position), known.get(partition)
+        if before is not None and before.position == position and to in {position, before.to}:
+            found[partition] = before._replace(times=before.times + (to > position))
+        elif to > position:
+            found[partition] = Rest(position, to)
+    return found
 
 
 class Seeker:
@@ -29,14 +66,22 @@ class Seeker:
 
         A partition without a position gets one at the first offset the broker holds. Where the
         broker no longer holds a stored position, the missing offsets are counted as a gap and
-        told. Raises `ActiveGenerationChanged` and `Stopping`.
+        logged. Raises `ActiveGenerationChanged` and `Stopping`.
         """
         wanted = sorted(partitions)
         suspects, self._suspects = self._suspects, set()
         if not wanted:
             return {}
-        first = await self._first_offsets(kafka, wanted)
-        found = await self._stored(first, target)
+        needs = self._dependencies
+
+        async def first_offsets() -> dict[Partition, int]:
+            first = await kafka.beginning_offsets([TopicPartition(*each) for each in wanted])
+            return {Partition(*each): offset for each, offset in first.items()}
+
+        first = await keep_trying(
+            first_offsets, needs.broker, needs.stopping, lambda error: isinstance(error, KafkaError)
+        )
+        found = await self._in(target, lambda connection: self._stored(connection, first))
         assigned = kafka.assignment()
         for partition, position in found.items():
             if TopicPartition(*partition) in assigned:
@@ -47,105 +92,63 @@ class Seeker:
                     self._holes.pop(partition, None)
         return found
 
-    def astray(
-        self, records: Sequence[Record], positions: Mapping[Partition, int]
+    def out_of_sequence(
+        self, records: Sequence[Record], known: Mapping[Partition, int]
     ) -> set[Partition]:
-        """Return the partitions whose records do not follow on from their position.
+        """Return the partitions whose records do not start at their position.
 
-        They have to be sought again. A hole is the broker's (compaction, a transaction's markers)
-        when it is still there after that: nothing went past us, and as the position was sought the
-        broker had not dropped what lies there.
+        They have to be sought again. A hole that is still there after that is the broker's
+        (compaction, a transaction's markers): nothing was skipped on our side.
         """
-        seen: dict[Partition, int] = {}
+        first: dict[Partition, int] = {}
         for partition, some in by_partition(records):
-            seen.setdefault(partition, next(some).offset)
-        astray = set()
-        for partition, offset in seen.items():
-            position = positions.get(partition)
-            hole = position is None or offset > position
-            if hole and self._holes.get(partition, -1) != position:
-                astray.add(partition)
-        self._suspects = astray
-        return astray
+            first.setdefault(partition, next(some).offset)
+        self._suspects = {
+            partition
+            for partition, offset in first.items()
+            if (position := known.get(partition)) is None
+            or (offset > position and self._holes.get(partition) != position)
+        }
+        return self._suspects
 
     @staticmethod
     def check_log(
-        kafka: AIOKafkaConsumer, records: Sequence[Record], positions: Mapping[Partition, int]
+        kafka: AIOKafkaConsumer, records: Sequence[Record], known: Mapping[Partition, int]
     ) -> None:
-        """Raise `PositionBeyondLog` where the broker's log ends before what we have read of it.
+        """Raise `PositionBeyondLog` where the broker's log ends before what was read of it.
 
         The broker then delivers the new log from its start, all of which seems to be known.
         """
         for partition, some in by_partition(records):
-            position = positions.get(partition, 0)
+            position = known.get(partition, 0)
             if (
                 next(some).offset < position
                 and kafka.highwater(TopicPartition(*partition)) < position
             ):
                 raise PositionBeyondLog(*partition, position)
 
-    @staticmethod
-    def waiting(kafka: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> int:
-        """Return how many records from these positions on the broker is known to hold for us."""
-        ours = {Partition(*each) for each in kafka.assignment()} & positions.keys()
-        ends = {each: kafka.highwater(TopicPartition(*each)) for each in ours}
-        return sum(max(0, end - positions[each]) for each, end in ends.items() if end is not None)
+    async def _in(self, target: Target, question: Callable[[Connection], Awaitable[T]]) -> T:
+        """Return the answer of the target generation, waiting for the database."""
+        needs = self._dependencies
 
-    async def _first_offsets(
-        self, kafka: AIOKafkaConsumer, partitions: Sequence[Partition]
-    ) -> dict[Partition, int]:
-        while True:
-            try:
-                first = await kafka.beginning_offsets([TopicPartition(*p) for p in partitions])
-            except KafkaError as error:
-                await self._dependencies.wait_for(self._dependencies.broker, error)
-            else:
-                return {Partition(*each): offset for each, offset in first.items()}
+        async def asked() -> T:
+            async with needs.pool.acquire() as connection, connection.transaction():
+                if target.bond is Bond.FOLLOWS:
+                    # rather than look for tables that may be dropped
+                    active = await connection.fetchval(ACTIVE)
+                    if active != target.generation:
+                        raise ActiveGenerationChanged(active)
+                # not held: which generation is active is settled when a batch is written
+                await enter(connection, target._replace(bond=Bond.MAKES))
+                return await question(connection)
 
-    async def elsewhere(self, known: Mapping[Partition, int], target: Target) -> set[Partition]:
-        """Return the partitions that do not stand at these positions, waiting for the database.
+        return await keep_trying(asked, needs.database, needs.stopping, faults.is_away)
 
-        Raises `ActiveGenerationChanged` and `Stopping`.
-        """
-        stored = await self._asked(target, lambda found: positions.read(found, known))
-        return {each for each, position in known.items() if stored.get(each) != position}
-
-    async def _stored(self, first: Mapping[Partition, int], target: Target) -> dict[Partition, int]:
-        return await self._asked(target, lambda connection: self._read(connection, first))
-
-    async def _asked(
-        self, target: Target, question: Callable[[Connection], Awaitable[dict[Partition, int]]]
-    ) -> dict[Partition, int]:
-        """Return the answer of the target generation, once the database is there."""
-        while True:
-            try:
-                async with (
-                    self._dependencies.pool.acquire() as connection,
-                    connection.transaction(),
-                ):
-                    await self._check(connection, target)
-                    # not held: which generation is active is settled when a batch is written
-                    await enter(connection, target._replace(bond=Bond.MAKES))
-                    return await question(connection)
-            except Exception as error:
-                if faults.of(error) is None:
-                    raise
-                await self._dependencies.wait_for(self._dependencies.database, error)
-
-    @staticmethod
-    async def _check(connection: Connection, target: Target) -> None:
-        """Raise `ActiveGenerationChanged` rather than look for tables that may be dropped."""
-        if target.bond is Bond.FOLLOWS:
-            active = await connection.fetchval(ACTIVE)
-            if active != target.generation:
-                raise ActiveGenerationChanged(active)
-
-    async def _read(
+    async def _stored(
         self, connection: Connection, first: Mapping[Partition, int]
     ) -> dict[Partition, int]:
         await positions.begin(connection, first)
         stored = await positions.read(connection, first)
-        self._dependencies.database.over()
         for partition, position in stored.items():
             if position < first[partition]:
                 await positions.skip_gap(connection, partition, position, first[partition])

@@ -1,56 +1,35 @@
-"""One batch subscriber over all topics: what FastStream and aiokafka are told, and what they tell.
+"""The worker's FastStream subscriber: one batch subscriber over all topics, acknowledged by hand.
 
-FastStream runs the loop. What it would do about a failure is decided by its `Subscribed`: it would
-go on with the next poll, we go back to the stored positions.
+FastStream polls, and hands each poll to the handler before it asks for the next.
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Final, Protocol, cast
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import ConsumerRebalanceListener
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from contracts.topics import TOPICS, topic_name
-from projector.kafka.broker_log import REFUSED, FrameworkLog, Outage
 from projector.kafka.security import security
 from projector.settings import ProjectorSettings
-from projector.writing.batch import Partition
 
 POLL_TIMEOUT_MS: Final = 10
 METADATA_MS: Final = 10_000
 
 
-class Subscribed(Protocol):
-    """Whom a subscription tells of polls and of what the group has decided."""
-
-    async def polls(self, drained: int) -> None:
-        """Do what is to be done before the next poll, after so many that were to be handled."""
-
-    async def drained(self, records: Any) -> KafkaMessage:
-        """Return the message of a poll, as it is taken for `handle`."""
-
-    async def handle(self, message: KafkaMessage) -> None:
-        """Deal with one poll."""
-
-    async def assigned(self, partitions: set[Partition]) -> None:
-        """Take over partitions."""
-
-    async def revoked(self, partitions: set[Partition]) -> None:
-        """Give partitions up."""
-
-
 def subscribe(
     settings: ProjectorSettings,
-    subscribed: Subscribed,
-    outage: Outage,
-    given_up: Callable[[Exception], None],
+    handle: Callable[[KafkaMessage], Awaitable[None]],
+    listener: ConsumerRebalanceListener,
+    failed: Callable[[Exception], None],
 ) -> tuple[KafkaBroker, BatchSubscriber]:
-    """Return the client, which joins the group when it is started, and its only subscriber.
+    """Return the broker, which joins the group when it is started, and its only subscriber.
 
-    `outage` is told of a broker that is away, `given_up` of what the client does not get over.
+    `failed` gets every error of the client that FastStream would only log before it polls again.
     """
     broker = KafkaBroker(
         settings.kafka_bootstrap,
@@ -61,81 +40,47 @@ def subscribe(
         # `Consumer.stop` has waited for the poll in hand before
         graceful_timeout=None,
         metadata_max_age_ms=METADATA_MS,
-        logger=FrameworkLog(outage, given_up),
+        logger=_Errors(failed),
         security=security(settings),
     )
     subscriber = broker.subscriber(
         *(topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS),
         batch=True,
-        group_id=_group(settings),
+        group_id=settings.group_id,
         ack_policy=AckPolicy.MANUAL,
-        # where we read is sought; this only says what is fetched before we have sought it
+        # the position is sought; this only says what is fetched before that
         auto_offset_reset="earliest",
-        # what a producer has taken back never happened
+        # an aborted transaction never happened
         isolation_level="read_committed",
         batch_timeout_ms=POLL_TIMEOUT_MS,
         max_records=settings.poll_max_records,
         fetch_max_bytes=settings.poll_max_bytes,
         max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
         fetch_max_wait_ms=100,
-        listener=_Listener(subscribed),
-        parser=subscribed.drained,
+        listener=listener,
+        parser=_parsed,
         decoder=_undecoded,
     )
-    subscriber(subscribed.handle)
+    subscriber(handle)
     return broker, subscriber
 
 
-class _Client(AIOKafkaConsumer):  # type: ignore[misc]
-    """The client, which tells when it is polled."""
-
-    def __init__(self, *topics: str, subscribed: Subscribed, **options: Any) -> None:
-        super().__init__(*topics, **options)
-        self._subscribed = subscribed
-        self._drained = 0
-
-    async def getmany(self, *partitions: Any, **options: Any) -> Any:
-        await self._subscribed.polls(self._drained)
-        self._drained += 1
-        try:
-            polled = await super().getmany(*partitions, **options)
-        except REFUSED:
-            # told instead of what was drained; any other error may have come in the middle of it
-            self._drained -= 1
-            raise
-        self._drained -= not polled
-        return polled
-
-
-async def start(broker: KafkaBroker, subscribed: Subscribed) -> None:
-    """Join the group and begin to poll. Raises KafkaError when the broker is away."""
-    # FastStream tells of polls that bring records, one after the other, and of no others
-    made = cast("partial[AIOKafkaConsumer]", await broker.connect())
-    broker.config.broker_config.builder = partial(_Client, subscribed=subscribed, **made.keywords)
-    await broker.start()
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Passes the group's decisions on."""
-
-    def __init__(self, subscribed: Subscribed) -> None:
-        self._subscribed = subscribed
-
-    async def on_partitions_assigned(self, assigned: set[Any]) -> None:
-        await self._subscribed.assigned({Partition(*each) for each in assigned})
-
-    async def on_partitions_revoked(self, revoked: set[Any]) -> None:
-        await self._subscribed.revoked({Partition(*each) for each in revoked})
+async def _parsed(records: Any) -> KafkaMessage:
+    # FastStream's own parser decodes headers as text and fails on those that are not
+    return KafkaMessage(raw_message=records, body=b"", consumer=FAKE_CONSUMER)
 
 
 async def _undecoded(message: KafkaMessage) -> KafkaMessage:
     return message
 
 
-def _group(settings: ProjectorSettings) -> str:
-    """Return the workers' group; those of a generation that is not active share no partitions
-    with those of the active one, which needs all of them.
-    """
-    if settings.generation is None:
-        return settings.group_id
-    return f"{settings.group_id}.{settings.generation}"
+class _Errors:
+    """FastStream's logger: passes errors on and drops the rest, which runfold logs itself."""
+
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
+        self._failed = failed
+
+    def log(self, level: int, message: Any, /, *_: Any, exc_info: Any = None, **__: Any) -> None:
+        """Pass on an error."""
+        if level >= logging.ERROR:
+            self._failed(exc_info if isinstance(exc_info, Exception) else RuntimeError(message))

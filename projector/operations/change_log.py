@@ -7,7 +7,7 @@ from typing import Final
 import asyncpg
 
 from contracts.changes import CHANNEL
-from contracts.outage import pause
+from contracts.health import pause
 from projector.dependencies import Connection, Dependencies
 from projector.writing import faults
 
@@ -83,5 +83,5 @@ async def keep_pruned(dependencies: Dependencies, keep_seconds: float) -> None:
         except Exception as error:
             if faults.of(error) is None:
                 raise
-            dependencies.database.failed(faults.cause(error))
+            dependencies.database.failed(error)
         await pause(dependencies.stopping, PRUNE_SECONDS)

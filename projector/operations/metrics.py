@@ -1,6 +1,5 @@
 """What a worker measures of itself, and the port it is read at."""
 
-import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +16,11 @@ from prometheus_client.registry import Collector
 from contracts import metrics
 from contracts.decoding import Reason
 from contracts.errors import SettingError
-from contracts.outage import Outage, pause
+from contracts.health import Outage
 from contracts.settings import variable
-from projector.writing.applying import Applier
 from projector.writing.batch import Batch, Partition, Record, by_partition
 
 MILLISECONDS: Final = 1_000
-ASSESS_SECONDS: Final = 1.0
 
 OUTCOMES: Final = ("applied", "dead", "tombstone", "gap")
 """What may become of a record, in the order in which a move counts it."""
@@ -81,15 +78,18 @@ class Metrics:
         self._poll_records.observe(len(records))
         self._poll_seconds.observe(seconds)
 
-    def assess(self, kafka: AIOKafkaConsumer, positions: Mapping[Partition, int]) -> None:
-        """Set the lag of the partitions this worker has, and forget that of others."""
+    def assess(self, kafka: AIOKafkaConsumer, read_to: Mapping[Partition, int]) -> None:
+        """Set the lag of the partitions this worker has, and forget that of others.
+
+        Nothing before the offset in `read_to` is unread.
+        """
         assigned = {Partition(*each) for each in kafka.assignment()}
         for partition in self._assigned.keys() - assigned:
             self._forget(partition)
         for partition in assigned - self._assigned.keys():
             self._expect(partition)
-        for partition in assigned & positions.keys():
-            self._assess(kafka, partition, positions[partition])
+        for partition in assigned & read_to.keys():
+            self._assess(kafka, partition, read_to[partition])
 
     def _assess(self, kafka: AIOKafkaConsumer, partition: Partition, position: int) -> None:
         at = TopicPartition(*partition)
@@ -128,15 +128,6 @@ class _Dependencies(Collector):
         """Yield how each dependency is."""
         up, failures = metrics.DEPENDENCY_UP, metrics.DEPENDENCY_FAILURES
         yield from metrics.dependencies(up, failures, self._outages)
-
-
-async def keep_assessed(
-    measured: Metrics, kafka: AIOKafkaConsumer, applier: Applier, stopping: asyncio.Event
-) -> None:
-    """Assess the lag every second until the worker stops."""
-    while not stopping.is_set():
-        measured.assess(kafka, applier.positions)
-        await pause(stopping, ASSESS_SECONDS)
 
 
 @contextmanager

@@ -7,10 +7,9 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
+from contracts.health import pause
 from projector.dependencies import Dependencies
-from projector.kafka.broker_log import pause
+from projector.kafka.consumer import Consumer
 from projector.projections.text import dumps
 from projector.writing import faults
 from projector.writing.batch import Batch, Partition
@@ -47,22 +46,14 @@ class Reporter:
         for partition, move in batch.moves.items():
             self._events[partition] += move.applied
 
-    async def run(self, kafka: AIOKafkaConsumer) -> None:
+    async def run(self, consumer: Consumer) -> None:
         """Report until the worker stops; while a dependency is away there is nothing to report."""
         needs = self._dependencies
         while not needs.stopping.is_set():
-            self._note_broker(kafka)
             said = needs.broker.last_error or needs.database.last_error
-            await self._attempt(REPORT, *self._identity, dumps(self._partitions(kafka)), said)
+            await self._attempt(REPORT, *self._identity, dumps(self._partitions(consumer)), said)
             await pause(needs.stopping, INTERVAL_SECONDS)
         await self._attempt(FORGET, self._identity[0])
-
-    def _note_broker(self, kafka: AIOKafkaConsumer) -> None:
-        """Take note of when the broker last answered a fetch, with records or without."""
-        answers = [kafka.last_poll_timestamp(each) for each in kafka.assignment()]
-        latest = max((answer for answer in answers if answer is not None), default=None)
-        if latest is not None:
-            self._dependencies.broker.over(time.time() - latest / 1000)
 
     async def _attempt(self, statement: str, *arguments: Any) -> None:
         database = self._dependencies.database
@@ -76,15 +67,17 @@ class Reporter:
         else:
             database.over()
 
-    def _partitions(self, kafka: AIOKafkaConsumer) -> list[dict[str, Any]]:
+    def _partitions(self, consumer: Consumer) -> list[dict[str, Any]]:
         now = time.monotonic()
         seconds, self._since = now - self._since, now
         events, self._events = self._events, Counter()
+        kafka, read_to = consumer.kafka, consumer.read_to()
         return [
             {
                 "topic": each.topic,
                 "partition": each.partition,
-                "end": kafka.highwater(TopicPartition(each.topic, each.partition)),
+                "end": kafka.highwater(each),
+                "read_to": read_to.get(Partition(*each)),
                 "events_per_second": round(events[Partition(*each)] / seconds, 1),
             }
             for each in sorted(kafka.assignment())

@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from typing import Any, Final
 
 import asyncpg
 
+from contracts.health import Stopping, keep_trying
 from contracts.requests import CHANNEL, Action, Outcome
-from projector.dependencies import Connection, Dependencies, Stopping
+from projector.dependencies import Connection, Dependencies
 from projector.generations.activation import ActiveGenerationChanged
 from projector.operations import dead_letters
 from projector.operations.dead_letters import NotParked, StillBad, UnknownDeadLetter
 from projector.writing import faults
-from projector.writing.faults import Fault
 
 TAKE: Final = """
     SELECT request_id, letter_id, action, asked_by
@@ -39,21 +40,19 @@ UNTOLD_SECONDS: Final = 5.0
 
 async def carry_out(dependencies: Dependencies, prefix: str) -> None:
     """Carry out requests until the worker stops, waiting for a database that is away."""
-    while not dependencies.stopping.is_set():
-        try:
-            async with dependencies.pool.acquire() as connection:
-                await _listen(connection, prefix, dependencies.stopping)
-        except ActiveGenerationChanged:
-            continue  # between finding out which is active and holding it: once more
-        except Exception as error:
-            fault = faults.of(error)
-            if fault is None:
-                raise
-            if fault is not Fault.TRANSIENT:
-                try:
-                    await dependencies.wait_for(dependencies.database, error)
-                except Stopping:
-                    return
+
+    async def listen() -> None:
+        async with dependencies.pool.acquire() as connection:
+            await _listen(connection, prefix, dependencies.stopping)
+
+    # another generation may become active between finding it out and holding it: once more
+    with suppress(Stopping):
+        await keep_trying(
+            listen,
+            dependencies.database,
+            dependencies.stopping,
+            lambda error: isinstance(error, ActiveGenerationChanged) or faults.is_away(error),
+        )
 
 
 async def _listen(connection: Connection, prefix: str, stopping: asyncio.Event) -> None:

@@ -138,7 +138,8 @@ async def status(connection: asyncpg.Connection, ends: Ends) -> Status:
         generation=generation,
         partitions=partition_statuses(
             {(row["topic"], row["partition"]): row["next_offset"] for row in positions},
-            _latest(ends, _reported_ends(workers)),
+            _latest(ends, _reported(workers, "end")),
+            _reported(workers, "read_to"),
         ),
         dead_letters=tuple(DeadLetterCount(*row) for row in dead_letters),
         workers=tuple(_worker(row) for row in workers),
@@ -147,18 +148,20 @@ async def status(connection: asyncpg.Connection, ends: Ends) -> Status:
 
 
 def partition_statuses(
-    positions: Mapping[tuple[str, int], int], ends: Ends
+    positions: Mapping[tuple[str, int], int], ends: Ends, read_to: Ends
 ) -> tuple[PartitionStatus, ...]:
     """Put positions and ends together, in order of topic and partition.
 
-    What was read was there: an end before the position is stale and counts as no lag.
+    What was read was there: an end before the position is stale and counts as no lag. Offsets
+    before `read_to` that no position is after hold no record, and count as none either.
     """
     statuses = []
     for topic, partition in sorted({*positions, *ends}):
         position, end = positions.get((topic, partition)), ends.get((topic, partition))
         if end is not None and position is not None:
             end = max(end, position)
-        lag = None if end is None else end - (position or 0)
+        read = max(position or 0, read_to.get((topic, partition), 0))
+        lag = None if end is None else max(0, end - read)
         statuses.append(PartitionStatus(topic, partition, position, end, lag))
     return tuple(statuses)
 
@@ -193,13 +196,13 @@ def _latest(*sources: Ends) -> Ends:
     return latest
 
 
-def _reported_ends(workers: list[Any]) -> Ends:
+def _reported(workers: list[Any], offset: str) -> Ends:
     return _latest(
         *(
-            {(one["topic"], one["partition"]): one["end"]}
+            {(one["topic"], one["partition"]): one[offset]}
             for worker in workers
             for one in json.loads(worker["partitions"])
-            if one["end"] is not None
+            if one[offset] is not None
         )
     )
 

@@ -18,10 +18,11 @@ from typing import Final, Protocol, TypeAlias
 import asyncpg
 import structlog
 
+from contracts.health import cause
 from projector.dependencies import Connection, Dependencies
 from projector.generations.activation import ActiveGenerationChanged, Target
 from projector.writing import faults, transaction
-from projector.writing.batch import Batch, Folding, Move, Partition, Record, Rejections, fold
+from projector.writing.batch import Batch, Folding, Partition, Record, Rejections, fold
 from projector.writing.faults import Fault
 
 Write: TypeAlias = Callable[[Connection, Batch, Target, int], Awaitable[None]]
@@ -81,61 +82,29 @@ class Applier:
         self._observer = observer
         self._transaction = write
         self._until = until
-        self._writing: asyncio.Task[None] | None = None
-        self._coming: dict[Partition, int] = {}
         self._log = structlog.get_logger("runfold")
 
-    @property
-    def ahead(self) -> dict[Partition, int]:
-        """The positions as they are once the write under way is durable."""
-        is_coming = self._writing is not None and not self._writing.done()
-        return {**self.positions, **self._coming} if is_coming else {**self.positions}
-
-    async def apply_all(self, parts: Iterable[Sequence[Record]]) -> asyncio.Task[None] | None:
+    async def apply_all(self, parts: Iterable[Sequence[Record]]) -> None:
         """Apply slices in order, as `apply` does; while one is written the next is decoded.
 
-        A slice is written only after the one before it is durable. The last one still is being
-        written when this returns: returns that write, which the next call waits for, and `settled`.
-        Raises what `apply` raises, for that write of an earlier call, too; slices after the one
-        that failed are dropped.
+        A slice is written only after the one before it is durable; all of them are when this
+        returns. Raises what `apply` raises; slices after the one that failed are dropped.
         """
+        ahead = {**self.positions}
+        writing: asyncio.Task[None] | None = None
         try:
             for part in parts:
-                batch = await self._folded(part, self.ahead)
-                await self.settled()
-                self._coming = _ends(batch)
-                self._writing = asyncio.create_task(self._write_or_halve(part, batch, {}))
-        except asyncio.CancelledError:
-            await self.drop()
-            raise
-        return self._writing
-
-    async def settled(self) -> None:
-        """Wait for the write under way, if there is one. Raises what `apply` raises."""
-        writing = self._writing
-        if writing is None:
-            return
-        try:
-            await writing
+                batch = await self._folded(part, ahead)
+                ahead |= _ends(batch)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(self._write_or_halve(part, batch, {}))
+            if writing is not None:
+                await writing
         finally:
-            self._writing = None
-
-    async def finished(self) -> None:
-        """Wait for the write under way to succeed or to fail; `settled` tells which."""
-        if self._writing is not None:
-            await asyncio.wait({self._writing})
-
-    async def drop(self) -> None:
-        """Give up the write under way: its transaction ends before anything else begins."""
-        if (writing := self.give_up()) is not None:
-            await asyncio.wait({writing})
-
-    def give_up(self) -> asyncio.Task[None] | None:
-        """Give up the write under way without waiting for its transaction to end."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.cancel()
-        return writing
+            if writing is not None and not writing.done():
+                writing.cancel()
+                await asyncio.wait({writing})
 
     async def apply(self, records: Sequence[Record], rejections: Rejections | None = None) -> None:
         """Apply records in one transaction, or in several when the database refuses one of them.
@@ -149,19 +118,6 @@ class Applier:
         rejections = rejections or {}
         batch = fold(records, self.positions, self._prefix, rejections, self._until)
         await self._write_or_halve(records, batch, rejections)
-
-    async def pass_over(self, stretches: Mapping[Partition, tuple[int, int]]) -> None:
-        """Move partitions from the first offset of such a stretch, which holds no record for them,
-        to the one after it.
-
-        Waits and raises as `apply` does.
-        """
-        moves = {
-            partition: Move(start, end, gaps=end - start)
-            for partition, (start, end) in stretches.items()
-        }
-        if refused := await self._write(Batch(moves), divisible=False):
-            raise refused
 
     async def _folded(self, records: Sequence[Record], ahead: Mapping[Partition, int]) -> Batch:
         """Fold in steps, between which a write under way goes on."""
@@ -211,7 +167,7 @@ class Applier:
                 if fault is None:
                     raise
                 if fault is Fault.DATA or (fault is Fault.TOO_MUCH and divisible):
-                    return faults.cause(error)
+                    return cause(error)
                 if fault is Fault.TOO_MUCH and is_limited:
                     self._log.warning("a record takes longer than a transaction may: it has longer")
                     is_limited = False

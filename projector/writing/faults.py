@@ -5,7 +5,7 @@ from typing import Final
 
 import asyncpg
 
-from contracts.outage import LOST
+from contracts.health import LOST, cause
 
 
 class Fault(Enum):
@@ -27,13 +27,6 @@ ROLLBACK_CLASS: Final = "40"
 TIMED_OUT: Final = ("25P03", "25P04", "57014")
 """A transaction that was ended for our silence within it (what is computed of it is too much) or
 for its length, and a statement that was."""
-
-CLIENTS: Final = (
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-)
-"""What asyncpg raises in its own words, of what it was told or has noticed."""
 
 SILENCE_S: Final = 15.0
 """How long a transaction may wait for its worker's next statement, in seconds."""
@@ -61,21 +54,9 @@ def of(error: Exception, after: float = 0.0) -> Fault | None:
     return Fault.TOO_MUCH if after >= SILENCE_S else Fault.INFRASTRUCTURE
 
 
-def cause(error: BaseException) -> BaseException:
-    """Return what an error came of, in words for people.
-
-    asyncpg tells of a connection that was lost within a transaction in its own terms, and of what
-    the server has said before it closed one as the cause of that.
-    """
-    while isinstance(error, CLIENTS):
-        before = error.__cause__ or error.__context__
-        # else it is of whoever called, who was dealing with another error
-        if not isinstance(before, (*LOST, asyncpg.PostgresError)):
-            break
-        error = before
-    if isinstance(error, asyncpg.InternalClientError):
-        return ConnectionResetError("the connection was lost")
-    return error
+def is_away(error: Exception) -> bool:
+    """Return whether to wait and try again: any error of PostgreSQL's or the network's."""
+    return of(error) is not None
 
 
 def said(error: asyncpg.PostgresError) -> str:

@@ -21,7 +21,7 @@ from api.queries.run_filter import RunFilter
 from api.queries.run_keys import RunKey, Slice
 from api.reading import AS_OF, Snapshot, Views
 from contracts import buckets
-from contracts.outage import Outage
+from contracts.health import Outage
 from projector.writing.counters import moments
 
 RUNS = 20_000

@@ -13,7 +13,7 @@ from aiokafka.errors import (
 )
 from structlog.testing import capture_logs
 
-from contracts.outage import LONGEST_PAUSE, Outage
+from contracts.health import LONGEST_PAUSE, Outage
 from projector.dependencies import Dependencies, Stopping
 from projector.kafka.broker_log import BrokerLog, FrameworkLog
 from projector.writing import faults
@@ -48,7 +48,7 @@ def test_an_outage_is_over_when_it_worked_after_the_last_failure_and_all_is_calm
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("contracts.outage.time.monotonic", lambda: now)
+    monkeypatch.setattr("contracts.health.time.monotonic", lambda: now)
     outage = Outage("broker", calm_seconds=5)
     outage.failed("refused")
     now = 110.0
@@ -84,7 +84,7 @@ def test_aiokafkas_warnings_are_one_outage(message: str, *, counts: bool) -> Non
 async def test_who_waits_for_a_dependency_stops_when_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("contracts.outage.random.uniform", lambda *_: LONGEST_PAUSE)
+    monkeypatch.setattr("contracts.health.random.uniform", lambda *_: LONGEST_PAUSE)
     stopping = asyncio.Event()
     needs = Dependencies(pool=None, stopping=stopping)  # type: ignore[arg-type]
     waiting = asyncio.create_task(needs.wait_for(needs.database, OSError("away")))

@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from api.database import reachable
 from api.problems import Unavailable
-from contracts.outage import Outage
+from contracts.health import Outage
 
 
 @contextmanager
