@@ -32,8 +32,8 @@ from api.queries.approvals import DECISION
 from api.reading import enter
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
-from contracts.locks import ACTIVATION, Kind, lock
 from contracts.health import Outage
+from contracts.locks import ACTIVATION, Kind, lock
 
 WAITING: Final = "waiting_approval"
 

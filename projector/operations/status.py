@@ -202,7 +202,7 @@ def _reported(workers: list[Any], offset: str) -> Ends:
             {(one["topic"], one["partition"]): one[offset]}
             for worker in workers
             for one in json.loads(worker["partitions"])
-            if one[offset] is not None
+            if one.get(offset) is not None
         )
     )
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from faststream.kafka import KafkaMessage
+from projector.kafka.broker_log import Outage
 
 from projector.dependencies import Dependencies
 from projector.errors import PositionConflict
 from projector.generations.activation import Target
-from projector.kafka.broker_log import Outage
 from projector.kafka.consumer import Consumer
 from projector.kafka.seeking import Seeker
 from projector.operations.metrics import Metrics

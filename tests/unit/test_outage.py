@@ -11,11 +11,11 @@ from aiokafka.errors import (
     KafkaConnectionError,
     UnsupportedCodecError,
 )
+from projector.kafka.broker_log import BrokerLog, FrameworkLog
 from structlog.testing import capture_logs
 
 from contracts.health import LONGEST_PAUSE, Outage
 from projector.dependencies import Dependencies, Stopping
-from projector.kafka.broker_log import BrokerLog, FrameworkLog
 from projector.writing import faults
 from projector.writing.faults import Fault
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from projector.kafka.broker_log import Outage
 from prometheus_client import generate_latest
 
 from contracts.decoding import Reason, Undecodable
-from projector.kafka.broker_log import Outage
 from projector.operations.metrics import OUTCOMES, Metrics
 from projector.writing.batch import Batch, DeadLetter, Move, Partition
 from tests.records import FakeRecord, Timed
