@@ -18,10 +18,11 @@ async def test_records_of_a_poll_that_failed_are_read_again(
     settings = settings_of(database_url, bootstrap, topic_prefix)
     getmany = AIOKafkaConsumer.getmany
     lost: list[Any] = []
+    is_due = False
 
     async def failing(client: AIOKafkaConsumer, *partitions: Any, **options: Any) -> Any:
         polled = await getmany(client, *partitions, **options)
-        if polled and not lost:
+        if polled and is_due and not lost:
             lost.append(polled)
             raise KafkaError("failed in the middle of draining")
         return polled
@@ -30,8 +31,11 @@ async def test_records_of_a_poll_that_failed_are_read_again(
     connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
     try:
         async with running_worker(settings):
-            # one record, after which nothing comes that would show the hole
-            await applied(connection, await produce(settings, history(3, size=20)[:1]))
+            first, second = history(3, size=20)[:2]
+            await applied(connection, await produce(settings, [first]))
+            is_due = True
+            # nothing comes after it that would show the hole
+            await applied(connection, 1 + await produce(settings, [second]))
         assert lost
     finally:
         await connection.close()
