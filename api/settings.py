@@ -29,8 +29,6 @@ class ApiSettings(DatabaseSettings, AuthSettings, BrokerSettings, LogSettings):
     """Port the API listens on; 0 is any free one."""
     stream_connections: int = Field(default=100, ge=1, le=100_000, examples=[100])
     """Most clients that may follow `/v1/stream` at once, in one API process."""
-    stream_keep_alive_seconds: float = Field(default=15, gt=0, le=3_600, examples=[15])
-    """How often a client of `/v1/stream` is told that there is nothing to tell."""
     ready_max_lag: int = Field(default=100_000, ge=0, examples=[100_000])
     """Most events that the views may be behind, over all partitions, for `/readyz` to say so."""
 

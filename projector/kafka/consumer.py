@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from projector.operations.tracing import Tracing
 
 REVOCATION_SECONDS: Final = 5.0
+SHUTDOWN_SECONDS: Final = 30.0
+"""How long a worker that is asked to stop may take to finish the poll in hand."""
 LEAVE_SECONDS: Final = 5.0
 OUTAGE_SECONDS: Final = 1.0
 """How long after an outage its end is noticed at the latest."""
@@ -83,7 +85,7 @@ class Consumer:
         What is given up has written nothing: whoever takes over does it again.
         """
         try:
-            async with asyncio.timeout(self._settings.shutdown_seconds), self._turn:
+            async with asyncio.timeout(SHUTDOWN_SECONDS), self._turn:
                 self._ended = True
                 await self._applier.finished()
                 await self._guarded(self._applier.settled())

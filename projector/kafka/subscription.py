@@ -67,7 +67,7 @@ def subscribe(
     subscriber = broker.subscriber(
         *(topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS),
         batch=True,
-        group_id=_group(settings),
+        group_id=settings.group_id,
         ack_policy=AckPolicy.MANUAL,
         # where we read is sought; this only says what is fetched before we have sought it
         auto_offset_reset="earliest",
@@ -130,12 +130,3 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 async def _undecoded(message: KafkaMessage) -> KafkaMessage:
     return message
-
-
-def _group(settings: ProjectorSettings) -> str:
-    """Return the workers' group; those of a generation that is not active share no partitions
-    with those of the active one, which needs all of them.
-    """
-    if settings.generation is None:
-        return settings.group_id
-    return f"{settings.group_id}.{settings.generation}"

@@ -70,8 +70,11 @@ async def test_a_failure_at_the_end_of_the_log_ends_the_worker() -> None:
 
 
 @pytest.mark.usefixtures("at_end")
-async def test_a_stop_gives_up_a_poll_that_waits_for_its_write() -> None:
-    worker = Worker(shutdown_seconds=1)
+async def test_a_stop_gives_up_a_poll_that_waits_for_its_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("projector.kafka.consumer.SHUTDOWN_SECONDS", 1)
+    worker = Worker()
     worker.table.may_write.clear()
     polling = asyncio.create_task(worker.poll(event(HERE, 100)))
     await worker.table.begun.wait()
@@ -119,7 +122,10 @@ async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
 
 
 @pytest.mark.usefixtures("kafka")
-async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_allowed() -> None:
+async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("projector.kafka.consumer.SHUTDOWN_SECONDS", 1)
     ended = asyncio.Event()
 
     async def write(*_: object) -> None:
@@ -128,7 +134,7 @@ async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_a
         finally:
             await ended.wait()  # a server that does not answer the cancellation either
 
-    worker = Worker(write, shutdown_seconds=1)
+    worker = Worker(write)
     await worker.poll(event(HERE, 100))
     async with asyncio.timeout(10):
         await worker.consumer.stop()

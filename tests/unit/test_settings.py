@@ -175,7 +175,6 @@ def test_several_brokers_have_commas_between(
         ("RUNFOLD_PARTITIONS", "six"),
         ("RUNFOLD_POLL_MAX_RECORDS", "-1"),
         ("RUNFOLD_POLL_MAX_BYTES", "8MB"),
-        ("RUNFOLD_SHUTDOWN_SECONDS", "0"),
         ("RUNFOLD_LOG_FORMAT", "xml"),
     ],
 )
