@@ -25,7 +25,7 @@ class ProjectorSettings(DatabaseSettings, TopicSettings):
     topics it is what these bytes become. A single larger record is still taken."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     """Address a worker gives its metrics at."""
-    metrics_port: int | None = Field(default=None, ge=0, le=65_535, examples=[9108])
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     """Port a worker gives its metrics at, for Prometheus; 0 is any free one, none when unset."""
     tracing: bool = False
     """Whether polls are traced with OpenTelemetry; needs `runfold[otel]`, and its own variables

@@ -10,8 +10,9 @@ from aiokafka import AIOKafkaConsumer
 from faststream.kafka import KafkaMessage
 from faststream.kafka.message import FAKE_CONSUMER
 
+from contracts.errors import OperationError
 from projector.dependencies import Dependencies, Stopping
-from projector.errors import ClientStuck, PositionConflict, RecordUnreadable
+from projector.errors import PositionConflict
 from projector.generations.activation import ActiveGenerationChanged, Target
 from projector.kafka.broker_log import REFUSED, pause
 from projector.kafka.committing import Commits
@@ -223,11 +224,21 @@ class Consumer:
 
     def _given_up(self, error: Exception) -> None:
         """End the worker: the client below cannot go on."""
-        failure: Exception
+        what = f"{type(error).__name__}: {error}"
         if isinstance(error, REFUSED):
-            failure = ClientStuck(error)
+            message = (
+                f"the Kafka client does not go on after {what}: mend what it says"
+                " (permissions of the group or its topics?) and start the worker again"
+            )
         else:
-            failure = RecordUnreadable(error, self._applier.positions)
+            places = ", ".join(
+                f"{at.topic}[{at.partition}] {position}"
+                for at, position in sorted(self._applier.positions.items())
+            )
+            message = (
+                f"the Kafka client cannot read a record at one of these positions: {places}: {what}"
+            )
+        failure = OperationError(message)
         failure.__cause__ = error
         self._fail(failure)
 
