@@ -20,22 +20,12 @@ from tests.command import Finished, called, runfold, running
 SECRET = "0123456789abcdef" * 4
 NOBODY = "127.0.0.1:1"
 DATABASE = {"RUNFOLD_DATABASE_URL": f"postgresql://u:hunter2@{NOBODY}/x"}
-WITHOUT_OPTIONS = (
-    "stack",
-    "projector",
-    "migrate",
-    "topics",
-    "asyncapi",
-    "publish",
-    "audit",
-    "generations list",
-    "generations activate",
-    "generations drop",
-    "generations diff",
-    "dead-letters show",
-)
 VARIABLES = {
-    **dict.fromkeys(WITHOUT_OPTIONS, ""),
+    **dict.fromkeys(
+        ["stack", "projector", "migrate", "topics", "asyncapi", "publish", "audit"], ""
+    ),
+    **dict.fromkeys([f"generations {verb}" for verb in ("list", "activate", "drop", "diff")], ""),
+    "dead-letters show": "",
     "demo": "API_PORT GENERATE_SEED",
     "api": "API_HOST API_PORT",
     "token": "TOKEN_SUB TOKEN_PROJECTS TOKEN_ROLES TOKEN_TTL",

@@ -193,16 +193,12 @@ def test_logging_in_needs_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_clients_get_what_they_need_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(
-        monkeypatch,
-        {
-            **KAFKA,
-            "RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-            "RUNFOLD_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
-            "RUNFOLD_KAFKA_SASL_USERNAME": "runfold",
-            "RUNFOLD_KAFKA_SASL_PASSWORD": "hunter2",
-        },
-    )
+    given(monkeypatch, KAFKA)
+    assert kafka_connection(load(KafkaSettings))["ssl_context"] is None
+    monkeypatch.setenv("RUNFOLD_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("RUNFOLD_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+    monkeypatch.setenv("RUNFOLD_KAFKA_SASL_USERNAME", "runfold")
+    monkeypatch.setenv("RUNFOLD_KAFKA_SASL_PASSWORD", "hunter2")
     connection: dict[str, Any] = {**kafka_connection(load(KafkaSettings))}
     context = connection.pop("ssl_context")
     assert isinstance(context, ssl.SSLContext)
@@ -215,11 +211,6 @@ def test_clients_get_what_they_need_to_log_in(monkeypatch: pytest.MonkeyPatch) -
         "sasl_plain_username": "runfold",
         "sasl_plain_password": "hunter2",
     }
-
-
-def test_a_plain_connection_has_no_tls(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, KAFKA)
-    assert kafka_connection(load(KafkaSettings))["ssl_context"] is None
 
 
 def test_a_file_that_holds_no_certificates_is_named(
