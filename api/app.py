@@ -80,7 +80,6 @@ def create_app(settings: ApiSettings) -> FastAPI:
                 dead_letters=DeadLetters(command_pool, outages.database),
                 signing_keys=signing,
                 feed=feed,
-                stream_keep_alive_s=settings.stream_keep_alive_seconds,
                 max_lag=settings.ready_max_lag,
                 metrics=metrics,
             )

@@ -32,7 +32,6 @@ class Services:
     signing_keys: SigningKeys | None
     """Keys of approval tokens, if this service has any."""
     feed: Feed
-    stream_keep_alive_s: float
     max_lag: int
     """Most events the views may be behind to be ready."""
     metrics: Metrics

@@ -6,13 +6,19 @@ single line names the variables, and never shows a value that may hold a secret.
 
 import re
 import ssl
-from contextlib import suppress
 from pathlib import Path
-from typing import Final, Literal, TypedDict, TypeVar
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from typing import Annotated, Final, Literal, TypedDict, TypeVar
+from urllib.parse import parse_qsl
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic.fields import FieldInfo
+from pydantic import (
+    AfterValidator,
+    Field,
+    FilePath,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -20,48 +26,25 @@ from contracts.errors import SettingError
 from contracts.topics import DEFAULT_PREFIX
 
 PREFIX: Final = "RUNFOLD_"
-SECRET_BYTES: Final = 32
-"""Shortest HS256 secret: a shorter one is weaker than the signature it makes."""
-
-_BOOTSTRAP: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\]):([0-9]{1,5})")
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
-
-_TLS_VERSIONS: Final = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}
-# What the client of the database refuses besides, and would be asked for again and again.
-_DATABASE_OPTIONS: Final = {
-    "sslmode": {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"},
-    "target_session_attrs": {
-        "any",
-        "primary",
-        "standby",
-        "read-write",
-        "read-only",
-        "prefer-standby",
-    },
-    "ssl_min_protocol_version": _TLS_VERSIONS,
-    "ssl_max_protocol_version": _TLS_VERSIONS,
+_LABEL: Final = r"[A-Za-z0-9_-]{1,63}"
+_SERVER: Final = re.compile(
+    rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[0-9a-fA-F:.]+\])(?::([0-9]{{1,5}}))?"
+)
+_URL: Final = re.compile(
+    r"postgres(?:ql)?://(?:[^/?#@]*@)?(?P<servers>[^/?#@]*)(?:/[^?#@]*)?(?:\?(?P<query>[^#@]*))?"
+)
+# What the database's client refuses too: as an outage, which it would never get over.
+_OPTIONS: Final = {
+    "port": r"\d+(,\d+)*",
+    "sslmode": "disable|allow|prefer|require|verify-ca|verify-full",
+    "target_session_attrs": "any|primary|standby|read-write|read-only|prefer-standby",
+    "ssl_min_protocol_version": r"TLSv1(\.[123])?",
+    "ssl_max_protocol_version": r"TLSv1(\.[123])?",
 }
-_DATABASE_FILES: Final = {"sslrootcert", "sslcert", "sslkey", "sslcrl"}
-
-
-_ENCODE: Final = "/, ?, # and @ in the user, the password or an option must be percent-encoded"
-
-
-def _is_cut(parts: SplitResult) -> bool:
-    """Whether an unescaped character may have ended the password, whose beginning is now a host."""
-    after_host = parts.path + parts.query if parts.netloc else ""
-    return bool(parts.fragment) or "@" in after_host or parts.netloc.count("@") > 1
-
-
-def _is_name(host: str) -> bool:
-    """Whether a host's name is one that can be looked up at all."""
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        return False
-    return True
+_FILES: Final = {"sslrootcert", "sslcert", "sslkey", "sslcrl"}
 
 
 class Settings(BaseSettings):
@@ -77,34 +60,34 @@ class Settings(BaseSettings):
     )
 
 
+def _is_server(text: str, *, needs_port: bool = False) -> bool:
+    match = _SERVER.fullmatch(text)
+    if match is None or match[1] is None:
+        return match is not None and not needs_port
+    return 1 <= int(match[1]) <= 65_535
+
+
 class DatabaseSettings(Settings):
     """Where PostgreSQL is."""
 
-    database_url: str = Field(repr=False, examples=["postgresql://runfold@127.0.0.1:5432/runfold"])
+    database_url: str = Field(repr=False)
     """URL of the database: `postgresql://…`, over TCP, or over a socket with `?host=/directory`."""
 
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, url: str) -> str:
-        is_cut = has_right_port = False
-        with suppress(ValueError):
-            parts = urlsplit(url)
-            is_cut = _is_cut(parts)
-            has_right_port = parts.port != 0
-        if is_cut:
-            raise ValueError(_ENCODE)
-        if not has_right_port or not _is_name(parts.hostname or ""):
-            raise ValueError("the host or the port in it cannot be read")
-        if parts.scheme not in {"postgresql", "postgres"}:
-            raise ValueError("it must start with postgresql://")
-        for option, value in parse_qsl(parts.query):
-            if value not in _DATABASE_OPTIONS.get(option, {value}):
-                known = ", ".join(sorted(_DATABASE_OPTIONS[option]))
-                raise ValueError(f"{option} in it must be one of {known}")
-            if option == "port" and not all(map(str.isdecimal, value.split(","))):
-                raise ValueError("the port in it cannot be read")
-            if option in _DATABASE_FILES and not Path(value).is_file():
-                raise ValueError(f"{option} in it is no file: {value}")
+        match = _URL.fullmatch(url)
+        servers = match["servers"].split(",") if match and match["servers"] else []
+        if not match or not all(_is_server(each) for each in servers):
+            raise ValueError(
+                "it must be postgresql://user:password@host:port/database?option=value, with every"
+                " /, ?, # and @ in user, password and value percent-encoded"
+            )
+        for option, value in parse_qsl(match["query"] or ""):
+            if not re.fullmatch(_OPTIONS.get(option, ".*"), value, re.DOTALL):
+                raise ValueError(f"{option} in it must be {_OPTIONS[option]}")
+            if option in _FILES and not Path(value).is_file():
+                raise ValueError(f"{option} in it is not a file: {value}")
         return url
 
 
@@ -122,99 +105,78 @@ class KafkaConnection(TypedDict):
 class TopicPrefixSettings(Settings):
     """Which topics are ours."""
 
-    topic_prefix: str = Field(
-        default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]{0,200}$", examples=["awooop."]
-    )
+    topic_prefix: str = Field(default=DEFAULT_PREFIX, pattern=r"^[A-Za-z0-9._-]{0,200}$")
     """What the name of every topic starts with."""
+
+
+def _servers(value: str) -> str:
+    servers = [server.strip() for server in value.split(",")]
+    for server in servers:
+        if not _is_server(server, needs_port=True):
+            raise ValueError(f"{server!r} is not host:port")
+    return ",".join(servers)
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
 
 
 class BrokerSettings(TopicPrefixSettings):
     """Where the broker is, if there is one, and how to log in there."""
 
-    kafka_bootstrap: str | None = Field(default=None, examples=["127.0.0.1:9092"])
+    kafka_bootstrap: Servers | None = None
     """Brokers to start from: `host:port`, several with a comma between. Without any, the API takes
     decisions and leaves their publication to another."""
-    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        default="PLAINTEXT", examples=["SASL_SSL"]
-    )
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     """How connections to the broker are protected."""
-    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
-        default="PLAIN", examples=["SCRAM-SHA-512"]
-    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     """How to log in to the broker, with a SASL protocol."""
-    kafka_sasl_username: str | None = Field(default=None, examples=["runfold"])
+    kafka_sasl_username: str | None = None
     """User at the broker; needed with a SASL protocol."""
-    kafka_sasl_password: SecretStr | None = Field(default=None, examples=["<the password>"])
+    kafka_sasl_password: SecretStr | None = None
     """Password at the broker; needed with a SASL protocol."""
-    kafka_ssl_cafile: Path | None = Field(default=None, examples=["/etc/ssl/kafka-ca.pem"])
+    kafka_ssl_cafile: FilePath | None = None
     """PEM file of the authorities that may have signed the broker's certificate; the system's own
     when unset."""
 
-    @field_validator("kafka_bootstrap")
-    @classmethod
-    def _is_host_and_port(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        servers = [server.strip() for server in value.split(",")]
-        for server in servers:
-            match = _BOOTSTRAP.fullmatch(server)
-            host = server.rpartition(":")[0]
-            if not match or not 1 <= int(match[1]) <= 65_535 or not _is_name(host):
-                raise ValueError(f"{server!r} is not host:port")
-        return ",".join(servers)
-
-    @field_validator("kafka_ssl_cafile")
-    @classmethod
-    def _is_file(cls, path: Path | None) -> Path | None:
-        if path is not None and not path.is_file():
-            raise ValueError(f"there is no file {str(path)!r}")
-        return path
-
     @model_validator(mode="after")
     def _can_log_in(self) -> "BrokerSettings":
-        needed = {
-            "RUNFOLD_KAFKA_SASL_USERNAME": self.kafka_sasl_username,
-            "RUNFOLD_KAFKA_SASL_PASSWORD": self.kafka_sasl_password,
-        }
-        missing = [name for name, value in needed.items() if value is None]
-        if self.kafka_security_protocol.startswith("SASL_") and missing:
-            raise ValueError(
-                f"{' and '.join(missing)}: missing, but needed with"
-                f" RUNFOLD_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
-            )
+        for name in ("kafka_sasl_username", "kafka_sasl_password"):
+            if self.kafka_security_protocol.startswith("SASL_") and getattr(self, name) is None:
+                raise ValueError(
+                    f"{variable(name)}: missing, but needed with"
+                    f" {variable('kafka_security_protocol')}={self.kafka_security_protocol}"
+                )
         return self
 
 
 class KafkaSettings(BrokerSettings):
     """Where the broker is, how to log in there, and which group is ours."""
 
-    kafka_bootstrap: str = Field(
-        examples=["127.0.0.1:9092"],
-        description=BrokerSettings.model_fields["kafka_bootstrap"].description,
+    kafka_bootstrap: Servers = Field(
+        description=BrokerSettings.model_fields["kafka_bootstrap"].description
     )
-    group_id: str = Field(default="runfold", min_length=1, max_length=200, examples=["runfold"])
+    group_id: str = Field(default="runfold", min_length=1, max_length=200)
     """Consumer group that the workers share."""
 
 
 class AuthSettings(Settings):
     """How bearer tokens are verified."""
 
-    auth_hs256_secret: SecretStr | None = Field(
-        default=None, examples=["$(openssl rand -base64 48)"]
-    )
+    auth_hs256_secret: SecretStr | None = None
     """Shared secret of HS256 tokens, at least 32 bytes; this or a JWKS."""
-    auth_jwks: str | None = Field(default=None, examples=["https://id.example.com/jwks.json"])
+    auth_jwks: str | None = None
     """File or URL of the public keys (JWKS) that tokens are signed with; this or a secret."""
-    auth_issuer: str = Field(default="runfold", min_length=1, examples=["runfold"])
+    auth_issuer: str = Field(default="runfold", min_length=1)
     """Issuer a token must name (`iss`)."""
-    auth_audience: str = Field(default="runfold", min_length=1, examples=["runfold"])
+    auth_audience: str = Field(default="runfold", min_length=1)
     """Audience a token must name (`aud`)."""
 
     @field_validator("auth_hs256_secret")
     @classmethod
     def _is_long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
-        if secret is not None and len(secret.get_secret_value().encode()) < SECRET_BYTES:
-            raise ValueError(f"it must have at least {SECRET_BYTES} bytes")
+        # a shorter one is weaker than the signature it makes
+        if secret is not None and len(secret.get_secret_value().encode()) < 32:
+            raise ValueError("it must have at least 32 bytes")
         return secret
 
     @model_validator(mode="after")
@@ -222,9 +184,8 @@ class AuthSettings(Settings):
         if (self.auth_hs256_secret is None) == (self.auth_jwks is None):
             found = "neither is" if self.auth_jwks is None else "both are"
             raise ValueError(
-                "RUNFOLD_AUTH_HS256_SECRET, RUNFOLD_AUTH_JWKS: exactly one is needed,"
-                f" {found} set, for example"
-                ' RUNFOLD_AUTH_HS256_SECRET="$(openssl rand -base64 48)"'
+                f"RUNFOLD_AUTH_HS256_SECRET, RUNFOLD_AUTH_JWKS: exactly one is needed, {found} set,"
+                ' for example RUNFOLD_AUTH_HS256_SECRET="$(openssl rand -base64 48)"'
             )
         return self
 
@@ -232,7 +193,7 @@ class AuthSettings(Settings):
 class LogSettings(Settings):
     """How log lines look."""
 
-    log_format: Literal["console", "json"] | None = Field(default=None, examples=["json"])
+    log_format: Literal["console", "json"] | None = None
     """`console` for people, `json` for machines; by default `console` on a terminal, `json`
     elsewhere."""
 
@@ -280,22 +241,14 @@ def _ssl_context(settings: BrokerSettings) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=settings.kafka_ssl_cafile)
     except OSError as error:
         name = variable("kafka_ssl_cafile")
-        raise SettingError(f"{name}: {settings.kafka_ssl_cafile} is no PEM file") from error
+        raise SettingError(f"{name}: {settings.kafka_ssl_cafile} is not a PEM file") from error
 
 
 def _fault(settings: type[Settings], details: ErrorDetails) -> str:
+    what = details["msg"].removeprefix("Value error, ")
     if not details["loc"]:
-        return _plain(details)
+        return what  # of several fields: it names their variables itself
     field = str(details["loc"][0])
-    wrong = "missing" if details["type"] == "missing" else _plain(details)
-    example = _example(settings.model_fields[field])
-    return f"{variable(field)}: {wrong}, for example {variable(field)}={example}"
-
-
-def _plain(details: ErrorDetails) -> str:
-    text = details["msg"].removeprefix("Value error, ")
-    return text.replace("Input should", "it should").replace("String should", "it should")
-
-
-def _example(field: FieldInfo) -> object:
-    return field.examples[0] if field.examples else field.default
+    if details["type"] == "missing":
+        what = f"missing: {settings.model_fields[field].description}"
+    return f"{variable(field)}: {' '.join(what.split())}"

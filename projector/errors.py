@@ -9,15 +9,10 @@ OperationError
 ├── GenerationIncomplete  it is still being rebuilt
 ├── GenerationOfThePast   it is as of an instant
 ├── PositionConflict      another worker has moved the partition
-├── RecordUnreadable      the Kafka client fails on a record's bytes
-├── ClientStuck           the Kafka client was refused what it asked for, and asks no more
 └── PositionBeyondLog     the stored position is after the end of the partition
 """
 
-from collections.abc import Mapping
-
 from contracts.errors import OperationError
-from projector.writing.batch import Partition
 
 
 class NotMigrated(OperationError):
@@ -89,29 +84,6 @@ class PositionConflict(OperationError):
         super().__init__(
             f"{topic}[{partition}] stands at {found}, this poll started at {expected}:"
             " another worker has moved it"
-        )
-
-
-class RecordUnreadable(OperationError):
-    """The Kafka client fails on the bytes of a record, before anything of ours sees it."""
-
-    def __init__(self, error: Exception, positions: Mapping[Partition, int]) -> None:
-        places = ", ".join(
-            f"{at.topic}[{at.partition}] {position}" for at, position in sorted(positions.items())
-        )
-        super().__init__(
-            f"the Kafka client cannot read a record at one of these positions: {places}:"
-            f" {type(error).__name__}: {error}"
-        )
-
-
-class ClientStuck(OperationError):
-    """The Kafka client fails with an error that it does not get over, whatever the broker does."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(
-            f"the Kafka client does not go on after {type(error).__name__}: {error}: mend what it"
-            " says (permissions of the group or its topics?) and start the worker again"
         )
 
 

@@ -23,17 +23,12 @@ class ProjectorSettings(DatabaseSettings, TopicSettings):
     """Bytes of records, as the broker keeps them, that a worker takes in one poll at most. It holds
     two polls, one being written: the bound of its memory, whatever the backlog; of compressed
     topics it is what these bytes become. A single larger record is still taken."""
-    generation: str | None = Field(default=None, pattern=r"^[a-z0-9_]{1,40}$")
-    """Generation to keep up to date, in a consumer group of its own; the active one, and each that
-    follows it, when unset."""
     metrics_host: str = Field(default="127.0.0.1", min_length=1)
     """Address a worker gives its metrics at."""
-    metrics_port: int | None = Field(default=None, ge=0, le=65_535, examples=[9108])
+    metrics_port: int | None = Field(default=None, ge=0, le=65_535)
     """Port a worker gives its metrics at, for Prometheus; 0 is any free one, none when unset."""
     tracing: bool = False
     """Whether polls are traced with OpenTelemetry; needs `runfold[otel]`, and its own variables
     (`OTEL_EXPORTER_OTLP_ENDPOINT` and others) say where to."""
     stream_keep_seconds: float = Field(default=3_600, ge=1, le=604_800)
     """How long changes of runs are kept for clients of `/v1/stream` that come back."""
-    shutdown_seconds: float = Field(default=30, gt=0, le=3_600)
-    """How long a worker that is asked to stop may take to finish the poll in hand."""

@@ -22,7 +22,7 @@ from projector.database import CONNECT_SECONDS
 from projector.dependencies import Dependencies
 from projector.errors import NotMigrated
 from projector.generations import schema
-from projector.generations.activation import LONGEST_SECONDS, Bond, Target
+from projector.generations.activation import LONGEST_SECONDS, Target
 from projector.kafka.consumer import Consumer
 from projector.operations import change_log, metrics, requests
 from projector.operations.metrics import Metrics
@@ -73,9 +73,8 @@ async def run_worker(settings: ProjectorSettings, stopping: asyncio.Event | None
         suppress(Stopping),
         metrics.given(measured, settings.metrics_host, settings.metrics_port),
     ):
-        generation = await _generation(settings, database, stopping)
-        bond = Bond.FOLLOWS if settings.generation is None else Bond.KEEPS
-        target = Target(generation, bond)
+        generation = await _generation(settings.database_url, database, stopping)
+        target = Target(generation)
         async with _closed_in_time(writer_pool(settings.database_url, CONNECTIONS)) as pool:
             dependencies = Dependencies(pool, stopping, database, broker)
             async with _traced(settings) as tracing:
@@ -107,7 +106,7 @@ async def _work(
     tracing: "Tracing | None",
 ) -> None:
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
-    reporter = Reporter(dependencies, worker_id, settings.generation)
+    reporter = Reporter(dependencies, worker_id)
     slot = zlib.crc32(worker_id.encode()) % SLOTS
     observers = Observers((reporter, measured))
     write = transaction.write if tracing is None else tracing.write(transaction.write)
@@ -158,18 +157,13 @@ def _asked_to_stop() -> asyncio.Event:
     return stopping
 
 
-async def _generation(
-    settings: ProjectorSettings, database: Outage, stopping: asyncio.Event
-) -> str:
-    """Return the generation to write, waiting for the database and for its first migration."""
+async def _generation(database_url: str, database: Outage, stopping: asyncio.Event) -> str:
+    """Return the active generation, waiting for the database and for its first migration."""
 
     async def resolved() -> str:
-        connection = await asyncpg.connect(settings.database_url, timeout=CONNECT_SECONDS)
+        connection = await asyncpg.connect(database_url, timeout=CONNECT_SECONDS)
         try:
-            found = await schema.resolve(connection, settings.generation)
-            if settings.generation is not None:
-                await schema.resolve_current(connection, found)
-            return found
+            return await schema.resolve(connection)
         finally:
             await connection.close()
 

@@ -68,5 +68,5 @@ async def follow(
         # read after joining: what comes in between is told twice rather than not at all
         missed = await reader.read(parameters, opening)
         until = asyncio.get_running_loop().time() + reader.bearer.expires_at - time.time()
-        told = frames(mine, missed, serving.stream_keep_alive_s, until)
+        told = frames(mine, missed, until)
         return EventStream(told, resources.pop_all())

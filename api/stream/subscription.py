@@ -7,6 +7,7 @@ from typing import Final
 
 from api.stream.changes import Changes
 
+KEEP_ALIVE_SECONDS: Final = 15.0
 MOST_WAITING: Final = 20_000
 """Most changes that wait for a client that reads slowly; with more it is sent away."""
 
@@ -67,7 +68,7 @@ class Subscription:
 
 
 async def frames(
-    subscription: Subscription, opening: Changes, keep_alive_s: float, until: float
+    subscription: Subscription, opening: Changes, until: float
 ) -> AsyncGenerator[bytes, None]:
     """Yield server-sent events, the missed ones first, until the loop's clock says `until`.
 
@@ -78,7 +79,7 @@ async def frames(
     clock = asyncio.get_running_loop().time
     yield b"retry: 2000\n" + _rendered(opening)
     while (left := until - clock()) > 0:
-        taken = await subscription.next(min(keep_alive_s, left))
+        taken = await subscription.next(min(KEEP_ALIVE_SECONDS, left))
         if any(map(_tells, taken)):
             yield b"".join(map(_rendered, taken))
         elif subscription.is_open:

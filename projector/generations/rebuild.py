@@ -21,7 +21,6 @@ from projector.generations.pace import Pace
 from projector.generations.plan import Options, Plan, plan, shares
 from projector.generations.progress import Tracker, Watcher
 from projector.generations.record import Begun
-from projector.operations.export import exported_ends
 from projector.settings import ProjectorSettings
 from projector.writing.batch import Partition
 
@@ -218,7 +217,7 @@ async def _planned(
 ) -> Plan:
     """Return the plan as `plan` does, by what the database knows."""
     reached = await _reached(connection)
-    return await plan(settings, options, reached, loaded, await exported_ends(connection))
+    return await plan(settings, options, reached, loaded, {})
 
 
 async def _reached(connection: asyncpg.Connection) -> dict[Partition, int]:

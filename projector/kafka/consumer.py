@@ -23,9 +23,10 @@ from aiokafka.errors import (
 )
 from faststream.kafka import KafkaMessage
 
+from contracts.errors import OperationError
 from contracts.health import Stopping, pause
 from projector.dependencies import Dependencies
-from projector.errors import ClientStuck, PositionConflict, RecordUnreadable
+from projector.errors import PositionConflict
 from projector.generations.activation import ActiveGenerationChanged, Target
 from projector.kafka.seeking import TO_CHECK, Rest, Seeker, rests
 from projector.kafka.subscription import subscribe
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from projector.operations.tracing import Tracing
 
 REVOCATION_SECONDS: Final = 5.0
+SHUTDOWN_SECONDS: Final = 30.0
+"""How long a worker that is asked to stop may take to finish the poll in hand."""
 LEAVE_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 1.0
 COMMIT_SECONDS: Final = 1.0
@@ -97,7 +100,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         A poll that is given up has written nothing: the next worker reads it again.
         """
         try:
-            async with asyncio.timeout(self._settings.shutdown_seconds), self._turn:
+            async with asyncio.timeout(SHUTDOWN_SECONDS), self._turn:
                 self._ended = True
         except TimeoutError:
             self._ended = True
@@ -254,11 +257,21 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._failed_at = time.time()
             self._dependencies.broker.failed(error)
             return
-        failure: Exception
+        what = f"{type(error).__name__}: {error}"
         if isinstance(error, REFUSED):
-            failure = ClientStuck(error)
+            message = (
+                f"the Kafka client does not go on after {what}: mend what it says"
+                " (permissions of the group or its topics?) and start the worker again"
+            )
         else:
-            failure = RecordUnreadable(error, self._applier.positions)
+            places = ", ".join(
+                f"{at.topic}[{at.partition}] {position}"
+                for at, position in sorted(self._applier.positions.items())
+            )
+            message = (
+                f"the Kafka client cannot read a record at one of these positions: {places}: {what}"
+            )
+        failure = OperationError(message)
         failure.__cause__ = error
         self._fail(failure)
 

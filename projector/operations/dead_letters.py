@@ -17,14 +17,13 @@ from projector.writing.batch import Batch, of_event
 from projector.writing.faults import Fault
 
 LIST: Final = """
-    SELECT id, reason, message, topic, partition, "offset", key, state, created_at
+    SELECT id, reason, state, topic, partition, "offset", created_at, message
     FROM dead_letter
     WHERE ($1::text IS NULL OR reason = $1)
         AND ($2::text IS NULL OR topic = $2)
         AND ($3::text IS NULL OR state = $3)
-        AND ($4::bigint IS NULL OR id < $4)
     ORDER BY id DESC
-    LIMIT $5
+    LIMIT $4
 """
 
 SHOW: Final = "SELECT * FROM dead_letter WHERE id = $1"
@@ -73,11 +72,10 @@ async def list_letters(
     reason: str | None = None,
     topic: str | None = None,
     state: str | None = None,
-    before: int | None = None,
     limit: int = 50,
 ) -> list[asyncpg.Record]:
-    """Return dead letters without their bytes, newest first, those with a id below `before`."""
-    return await connection.fetch(LIST, reason, topic, state, before, limit)
+    """Return dead letters without their bytes, newest first."""
+    return await connection.fetch(LIST, reason, topic, state, limit)
 
 
 async def show(connection: Connection, number: int) -> dict[str, Any]:

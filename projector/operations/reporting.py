@@ -18,7 +18,7 @@ INTERVAL_SECONDS: Final = 2.0
 
 REPORT: Final = """
     INSERT INTO runfold.worker (worker_id, host, pid, generation, partitions, last_error)
-    VALUES ($1, $2, $3, coalesce($4, (SELECT name FROM runfold.active_generation)), $5, $6)
+    VALUES ($1, $2, $3, (SELECT name FROM runfold.active_generation), $4, $5)
     ON CONFLICT (worker_id) DO UPDATE
     SET generation = excluded.generation,
         partitions = excluded.partitions,
@@ -33,11 +33,11 @@ FORGET: Final = """
 
 
 class Reporter:
-    """Keeps this worker's row in `runfold.worker` true; no generation means the active one."""
+    """Keeps this worker's row in `runfold.worker` true."""
 
-    def __init__(self, dependencies: Dependencies, worker_id: str, generation: str | None) -> None:
+    def __init__(self, dependencies: Dependencies, worker_id: str) -> None:
         self._dependencies = dependencies
-        self._identity = worker_id, socket.gethostname(), os.getpid(), generation
+        self._identity = worker_id, socket.gethostname(), os.getpid()
         self._events: Counter[Partition] = Counter()
         self._since = time.monotonic()
 

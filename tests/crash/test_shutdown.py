@@ -6,6 +6,7 @@ import time
 import pytest
 
 from projector.demo.postgres import EmbeddedPostgres
+from projector.kafka.consumer import SHUTDOWN_SECONDS
 from tests.crash.judge import judge
 from tests.crash.progress import advance, blocked, drained, locked, positions
 from tests.crash.site import PARTITIONS, SUFFIXES, Site
@@ -81,12 +82,12 @@ async def test_it_ends_within_the_time_it_has_when_the_database_hangs(
 ) -> None:
     async with traffic(embedded_site, story(5), idempotent=False) as producer:
         await producer.send(300)
-        with fleet_of(1, embedded_site, RUNFOLD_SHUTDOWN_SECONDS="2") as fleet:
+        with fleet_of(1, embedded_site) as fleet:
             [hanging] = fleet.members
             async with locked(embedded_site, "run_fact"):
                 await blocked(embedded_site)
                 hanging.terminate()
-                assert await hanging.ended(10) == 0
+                assert await hanging.ended(SHUTDOWN_SECONDS + 10) == 0
     assert hanging.lines("the poll in hand is given up")
     await judge(embedded_site, await positions(embedded_site))
 

@@ -66,8 +66,9 @@ async def platform(database_url: str) -> AsyncIterator[Platform]:
 
 
 @pytest.fixture
-async def served(database_url: str) -> AsyncIterator[Served]:
-    async with listening(database_url, stream_keep_alive_seconds=0.5) as api:
+async def served(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Served]:
+    monkeypatch.setattr(subscription, "KEEP_ALIVE_SECONDS", 0.2)
+    async with listening(database_url) as api:
         yield api
 
 
@@ -284,12 +285,9 @@ async def test_from_a_place_that_leads_nowhere_the_views_are_to_be_read_again(
 
 
 async def test_silence_is_kept_alive_and_moves_the_place_on(
-    database_url: str, platform: Platform
+    served: Served, platform: Platform
 ) -> None:
-    async with (
-        listening(database_url, stream_keep_alive_seconds=0.2) as served,
-        following(served, "p1") as client,
-    ):
+    async with following(served, "p1") as client:
         assert await client.comment() == "keep-alive"
         before = client.place
         await platform.runs(1, project="p2")

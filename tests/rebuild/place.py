@@ -38,7 +38,6 @@ class Place:
             "RUNFOLD_GROUP_ID": self.settings.group_id,
             "RUNFOLD_PARTITIONS": str(self.settings.partitions),
             "RUNFOLD_LOG_FORMAT": "json",
-            "RUNFOLD_GENERATION": self.settings.generation or "",
         }
 
     async def call(self, *arguments: str) -> Finished:

@@ -80,9 +80,8 @@ async def test_a_rebuild_tells_of_it_and_goes_on(
 async def test_an_export_tells_of_it_and_goes_on(
     place: Place, own: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = await spans(place.settings)
     with capture_logs() as lines:
         interrupt(monkeypatch, own, export, "_copy", lines)
-        exported = await export.export(place.settings, plan, BytesIO())
+        exported = await export.export(place.settings, BytesIO())
     assert [line["event"] for line in lines] == TOLD
     assert exported.written.total() == place.sent

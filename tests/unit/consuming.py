@@ -109,7 +109,7 @@ class TableSeeker(Seeker):
 class Worker:
     """A consumer on stand-ins."""
 
-    def __init__(self, write: Write | None = None, shutdown_seconds: float = 5) -> None:
+    def __init__(self, write: Write | None = None) -> None:
         self.table = Table()
         self.stopping = asyncio.Event()
         self.database = Outage("database")
@@ -120,9 +120,7 @@ class Worker:
         )
         self.applier.positions = dict(self.table.positions)
         settings = ProjectorSettings(
-            database_url="postgresql://nowhere",
-            kafka_bootstrap="nowhere:9092",
-            shutdown_seconds=shutdown_seconds,
+            database_url="postgresql://nowhere", kafka_bootstrap="nowhere:9092"
         )
         metrics = Metrics(Outage("database"))
         self.consumer = Consumer(settings, self.applier, self.seeker, needs, metrics=metrics)

@@ -15,6 +15,7 @@ import yaml
 
 from api.settings import ApiSettings
 from contracts.settings import DatabaseSettings, Settings, load, variable
+from projector.kafka.consumer import SHUTDOWN_SECONDS
 from projector.migrate import OLDEST_SERVER
 from projector.operations.status import Status, WorkerStatus
 from projector.settings import ProjectorSettings, TopicSettings
@@ -114,7 +115,7 @@ def test_a_worker_waits_for_schema_and_topics_and_is_not_alone() -> None:
     assert {"migrate", "topics", "kafka", "postgres"} == projector["depends_on"].keys()
     assert projector["deploy"]["replicas"] == 2
     grace = int(projector["stop_grace_period"].removesuffix("s"))
-    assert grace > ProjectorSettings.model_fields["shutdown_seconds"].default
+    assert grace > SHUTDOWN_SECONDS
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import asyncio
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError
 
-from projector.errors import ClientStuck
 from projector.kafka import consumer
 from projector.kafka.consumer import Consumer
 from tests.unit.consuming import HERE, THERE, Kafka, Worker, event, turns
@@ -70,8 +69,11 @@ async def test_a_failure_at_the_end_of_the_log_ends_the_worker() -> None:
 
 
 @pytest.mark.usefixtures("at_end")
-async def test_a_stop_gives_up_a_poll_that_waits_for_its_write() -> None:
-    worker = Worker(shutdown_seconds=1)
+async def test_a_stop_gives_up_a_poll_that_waits_for_its_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("projector.kafka.consumer.SHUTDOWN_SECONDS", 1)
+    worker = Worker()
     worker.table.may_write.clear()
     polling = asyncio.create_task(worker.poll(event(HERE, 100)))
     await worker.table.begun.wait()
@@ -119,7 +121,10 @@ async def test_a_failure_that_no_other_poll_meets_ends_the_worker() -> None:
 
 
 @pytest.mark.usefixtures("kafka")
-async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_allowed() -> None:
+async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_allowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("projector.kafka.consumer.SHUTDOWN_SECONDS", 1)
     ended = asyncio.Event()
 
     async def write(*_: object) -> None:
@@ -128,7 +133,7 @@ async def test_a_write_that_does_not_end_holds_a_stop_up_for_no_longer_than_is_a
         finally:
             await ended.wait()  # a server that does not answer the cancellation either
 
-    worker = Worker(write, shutdown_seconds=1)
+    worker = Worker(write)
     await worker.poll(event(HERE, 100))
     async with asyncio.timeout(10):
         await worker.consumer.stop()
@@ -159,6 +164,6 @@ async def test_partitions_are_sought_again_after_an_outage_of_the_database(
 async def test_a_client_that_does_not_go_on_ends_the_worker_with_what_it_says() -> None:
     worker = Worker()
     worker.consumer._given_up(GroupAuthorizationFailedError("group"))
-    assert isinstance(worker.consumer.failure, ClientStuck)
+    assert "the Kafka client does not go on" in str(worker.consumer.failure)
     assert "GroupAuthorizationFailedError" in str(worker.consumer.failure)
     assert worker.stopping.is_set()

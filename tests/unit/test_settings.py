@@ -1,5 +1,6 @@
 """Settings come from the environment; a wrong one is one line that names its variable."""
 
+import os
 import ssl
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,13 @@ from contracts.settings import (
 )
 from projector.settings import ProjectorSettings
 
-DATABASE = "postgresql://user:hunter2@127.0.0.1:5432/runfold"
+DATABASE = {"RUNFOLD_DATABASE_URL": "postgresql://user:hunter2@127.0.0.1:5432/runfold"}
 KAFKA = {"RUNFOLD_KAFKA_BOOTSTRAP": "127.0.0.1:9092"}
 SECRET = "s3cret-" * 8
 
 
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     for name in [name for name in os.environ if name.startswith("RUNFOLD_")]:
         monkeypatch.delenv(name)
 
@@ -45,36 +44,26 @@ def fault(settings: type[Settings]) -> str:
     return str(raised.value)
 
 
-def fault_of_url(monkeypatch: pytest.MonkeyPatch, url: str) -> str:
-    """What is said of a database's URL, which never shows its password."""
-    given(monkeypatch, {"RUNFOLD_DATABASE_URL": url})
-    line = fault(DatabaseSettings)
-    assert line.startswith("RUNFOLD_DATABASE_URL: ")
-    assert "hunter2" not in line
-    return line
-
-
 def test_a_worker_needs_a_database_and_a_broker_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given(monkeypatch, {"RUNFOLD_DATABASE_URL": DATABASE, **KAFKA})
+    given(monkeypatch, {**DATABASE, **KAFKA})
     settings = load(ProjectorSettings)
-    assert (settings.database_url, settings.kafka_bootstrap) == (DATABASE, "127.0.0.1:9092")
+    assert settings.database_url == DATABASE["RUNFOLD_DATABASE_URL"]
+    assert settings.kafka_bootstrap == "127.0.0.1:9092"
     assert (settings.topic_prefix, settings.group_id) == ("awooop.", "runfold")
     assert (settings.partitions, settings.poll_max_records) == (6, 4_000)
     assert settings.poll_max_bytes == 8 * 1024 * 1024
     assert settings.log_format is None
 
 
-def test_every_missing_variable_is_named_with_an_example() -> None:
-    line = fault(ProjectorSettings)
-    assert "RUNFOLD_DATABASE_URL: missing, for example RUNFOLD_DATABASE_URL=postgresql://" in line
-    assert "RUNFOLD_KAFKA_BOOTSTRAP: missing" in line
-
-
-def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_missing_variable_is_named_and_an_empty_one_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     given(monkeypatch, {"RUNFOLD_DATABASE_URL": ""})
-    assert "RUNFOLD_DATABASE_URL: missing" in fault(DatabaseSettings)
+    line = fault(ProjectorSettings)
+    assert "RUNFOLD_DATABASE_URL: missing: URL of the database: `postgresql://" in line
+    assert "RUNFOLD_KAFKA_BOOTSTRAP: missing: " in line
 
 
 @pytest.mark.parametrize(
@@ -85,6 +74,8 @@ def test_an_empty_variable_is_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> 
         "postgresql:///runfold?host=/var/run/postgresql",
         "postgresql://user@/runfold?host=/tmp&port=5433",
         "postgresql://[::1]:5432/runfold",
+        "postgresql://user@one:5432,two:5433/runfold?target_session_attrs=read-write",
+        "postgresql://user:%2F%40%23%3F@127.0.0.1",
     ],
 )
 def test_a_database_is_reached_by_tcp_or_socket(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
@@ -99,18 +90,11 @@ def test_a_database_is_reached_by_tcp_or_socket(monkeypatch: pytest.MonkeyPatch,
         "user:hunter2@127.0.0.1/runfold",
         "postgresql+asyncpg://user:hunter2@127.0.0.1/runfold",
         "postgresql://user:hunter2@127.0.0.1:99999/runfold",
+        "postgresql://user:hunter2@127.0.0.1:0/runfold",
+        "postgresql://user:hunter2@127.0.0.1:pg/runfold",
         "postgresql://user:hunter2@[::1/runfold",
-    ],
-)
-def test_what_is_no_postgresql_url_is_refused_and_its_password_not_shown(
-    monkeypatch: pytest.MonkeyPatch, url: str
-) -> None:
-    fault_of_url(monkeypatch, url)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
+        f"postgresql://user:hunter2@{'h' * 64}/runfold",
+        # a password that ends too early would be taken, and logged, for a host
         "postgresql://user:123/hunter2@127.0.0.1/runfold",
         "postgresql://user:123#hunter2@127.0.0.1:1/runfold",
         "postgresql://user:123?hunter2@127.0.0.1/runfold",
@@ -121,24 +105,38 @@ def test_what_is_no_postgresql_url_is_refused_and_its_password_not_shown(
         "postgresql://user@127.0.0.1/runfold#hunter2",
     ],
 )
-def test_a_password_that_ends_too_early_is_taken_for_no_host(
+def test_what_is_no_url_of_a_database_is_refused_and_its_password_not_shown(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    line = fault_of_url(monkeypatch, url)
-    assert "must be percent-encoded" in line
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": url})
+    line = fault(DatabaseSettings)
+    assert line.startswith("RUNFOLD_DATABASE_URL: it must be postgresql://")
+    assert "hunter2" not in line
     assert "123" not in line
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "sslmode=bogus",
+        "ssl_min_protocol_version=1",
+        "sslrootcert=/nowhere/ca.pem",
+        "port=pg",
+        "target_session_attrs=z",
+    ],
+)
+def test_an_option_that_no_database_could_be_reached_with_is_named(
+    monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    given(monkeypatch, {"RUNFOLD_DATABASE_URL": f"postgresql://u:hunter2@h/x?{option}"})
+    line = fault(DatabaseSettings)
+    assert line.startswith(f"RUNFOLD_DATABASE_URL: {option.partition('=')[0]} in it ")
+    assert "hunter2" not in line
+
+
 def test_no_secret_shows_in_the_settings_as_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(
-        monkeypatch,
-        {
-            "RUNFOLD_DATABASE_URL": DATABASE,
-            "RUNFOLD_KAFKA_SASL_PASSWORD": "hunter2",
-            "RUNFOLD_AUTH_HS256_SECRET": SECRET,
-            **KAFKA,
-        },
-    )
+    secrets = {"RUNFOLD_KAFKA_SASL_PASSWORD": "hunter2", "RUNFOLD_AUTH_HS256_SECRET": SECRET}
+    given(monkeypatch, {**DATABASE, **KAFKA, **secrets})
     shown = f"{load(ProjectorSettings)!r} {load(AuthSettings)!r}"
     assert "hunter2" not in shown
     assert SECRET not in shown
@@ -146,7 +144,7 @@ def test_no_secret_shows_in_the_settings_as_text(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize(
     "bootstrap",
-    ["127.0.0.1", "127.0.0.1:", "127.0.0.1:0", "host:70000", "a:1,b", "a:1,,b:2", "a b:1"],
+    ["127.0.0.1", "a:", "a:0", "a:70000", "a:1,b", "a:1,,b:2", "a b:1", f"{'h' * 64}:9092"],
 )
 def test_a_broker_is_host_and_port(monkeypatch: pytest.MonkeyPatch, bootstrap: str) -> None:
     given(monkeypatch, {"RUNFOLD_KAFKA_BOOTSTRAP": bootstrap})
@@ -175,14 +173,13 @@ def test_several_brokers_have_commas_between(
         ("RUNFOLD_PARTITIONS", "six"),
         ("RUNFOLD_POLL_MAX_RECORDS", "-1"),
         ("RUNFOLD_POLL_MAX_BYTES", "8MB"),
-        ("RUNFOLD_SHUTDOWN_SECONDS", "0"),
         ("RUNFOLD_LOG_FORMAT", "xml"),
     ],
 )
 def test_a_wrong_value_names_its_variable_alone(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
-    given(monkeypatch, {"RUNFOLD_DATABASE_URL": DATABASE, **KAFKA, name: value})
+    given(monkeypatch, {**DATABASE, **KAFKA, name: value})
     line = fault(ProjectorSettings)
     assert line.startswith(f"{name}: ")
     assert "; " not in line
@@ -190,21 +187,18 @@ def test_a_wrong_value_names_its_variable_alone(
 
 def test_logging_in_needs_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, {**KAFKA, "RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"})
-    line = fault(KafkaSettings)
-    assert "RUNFOLD_KAFKA_SASL_USERNAME and RUNFOLD_KAFKA_SASL_PASSWORD: missing" in line
+    assert fault(KafkaSettings).startswith("RUNFOLD_KAFKA_SASL_USERNAME: missing")
+    given(monkeypatch, {"RUNFOLD_KAFKA_SASL_USERNAME": "runfold"})
+    assert fault(KafkaSettings).startswith("RUNFOLD_KAFKA_SASL_PASSWORD: missing")
 
 
 def test_clients_get_what_they_need_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(
-        monkeypatch,
-        {
-            **KAFKA,
-            "RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-            "RUNFOLD_KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
-            "RUNFOLD_KAFKA_SASL_USERNAME": "runfold",
-            "RUNFOLD_KAFKA_SASL_PASSWORD": "hunter2",
-        },
-    )
+    given(monkeypatch, KAFKA)
+    assert kafka_connection(load(KafkaSettings))["ssl_context"] is None
+    monkeypatch.setenv("RUNFOLD_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
+    monkeypatch.setenv("RUNFOLD_KAFKA_SASL_MECHANISM", "SCRAM-SHA-512")
+    monkeypatch.setenv("RUNFOLD_KAFKA_SASL_USERNAME", "runfold")
+    monkeypatch.setenv("RUNFOLD_KAFKA_SASL_PASSWORD", "hunter2")
     connection: dict[str, Any] = {**kafka_connection(load(KafkaSettings))}
     context = connection.pop("ssl_context")
     assert isinstance(context, ssl.SSLContext)
@@ -219,52 +213,32 @@ def test_clients_get_what_they_need_to_log_in(monkeypatch: pytest.MonkeyPatch) -
     }
 
 
-def test_a_plain_connection_has_no_tls(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, KAFKA)
-    assert kafka_connection(load(KafkaSettings))["ssl_context"] is None
-
-
 def test_a_file_that_holds_no_certificates_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("not PEM")
-    given(
-        monkeypatch,
-        {
-            **KAFKA,
-            "RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SSL",
-            "RUNFOLD_KAFKA_SSL_CAFILE": str(file),
-        },
-    )
-    with pytest.raises(SettingError, match=r"RUNFOLD_KAFKA_SSL_CAFILE: .* is no PEM file"):
+    tls = {"RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SSL", "RUNFOLD_KAFKA_SSL_CAFILE": str(file)}
+    given(monkeypatch, {**KAFKA, **tls})
+    with pytest.raises(SettingError, match=r"RUNFOLD_KAFKA_SSL_CAFILE: .*ca\.pem"):
         kafka_connection(load(KafkaSettings))
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    "variables",
     [
-        ({}, "exactly one is needed, neither is set"),
-        (
-            {"RUNFOLD_AUTH_HS256_SECRET": SECRET, "RUNFOLD_AUTH_JWKS": "keys.json"},
-            "exactly one is needed, both are set",
-        ),
-        ({"RUNFOLD_AUTH_HS256_SECRET": "x" * 31}, "it must have at least 32 bytes"),
+        {},
+        {"RUNFOLD_AUTH_HS256_SECRET": SECRET, "RUNFOLD_AUTH_JWKS": "keys.json"},
+        {"RUNFOLD_AUTH_HS256_SECRET": SECRET[:31]},
     ],
 )
 def test_tokens_are_verified_by_one_source_of_keys(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], said: str
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     given(monkeypatch, variables)
     line = fault(AuthSettings)
-    assert said in line
     assert "RUNFOLD_AUTH_HS256_SECRET" in line
-    assert SECRET not in line
-
-
-def test_a_secret_is_measured_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, {"RUNFOLD_AUTH_HS256_SECRET": "密" * 11})
-    assert load(AuthSettings).auth_issuer == "runfold"
+    assert SECRET[:31] not in line
 
 
 @pytest.mark.parametrize(
@@ -275,28 +249,3 @@ def test_every_setting_is_described(settings: type[Settings]) -> None:
         variable(name) for name, field in settings.model_fields.items() if not field.description
     ]
     assert undescribed == []
-
-
-@pytest.mark.parametrize(
-    ("url", "wrong"),
-    [
-        (f"postgresql://u@{'h' * 64}/x", "the host or the port in it cannot be read"),
-        ("postgresql://u@h/x?sslmode=bogus", "sslmode in it must be one of allow, "),
-        ("postgresql://u@h/x?ssl_min_protocol_version=1", "ssl_min_protocol_version in it must be"),
-        (
-            "postgresql://u@h/x?sslrootcert=/nowhere/ca.pem",
-            "sslrootcert in it is no file: /nowhere",
-        ),
-        ("postgresql:///x?host=/run/pg&port=pg", "the port in it cannot be read"),
-        ("postgresql://u@h/x?target_session_attrs=z", "target_session_attrs in it must be one of"),
-    ],
-)
-def test_what_no_database_could_be_reached_with_is_named(
-    monkeypatch: pytest.MonkeyPatch, url: str, wrong: str
-) -> None:
-    assert fault_of_url(monkeypatch, url).startswith(f"RUNFOLD_DATABASE_URL: {wrong}")
-
-
-def test_a_brokers_name_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    given(monkeypatch, {"RUNFOLD_KAFKA_BOOTSTRAP": f"{'h' * 64}:9092"})
-    assert "is not host:port" in fault(KafkaSettings)

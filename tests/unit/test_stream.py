@@ -67,7 +67,7 @@ async def test_too_much_closes_and_keeps_what_was_owed(monkeypatch: pytest.Monke
     assert mine.is_open
     mine.offer(Changes("b", "c", (ONE,)))
     assert not mine.is_open
-    told = [frame async for frame in frames(mine, Changes("a", "a"), 10, NEVER)]
+    told = [frame async for frame in frames(mine, Changes("a", "a"), NEVER)]
     assert told == [
         b"retry: 2000\nid: a\n\n",
         b'id: a\nevent: run\ndata: {"run_id":"1"}\n\nid: b\nevent: run\ndata: {"run_id":"2"}\n\n',
@@ -76,7 +76,7 @@ async def test_too_much_closes_and_keeps_what_was_owed(monkeypatch: pytest.Monke
 
 async def test_a_stream_ends_when_its_time_has_come() -> None:
     until = asyncio.get_running_loop().time() + 0.05
-    told = [frame async for frame in frames(Subscription(None), Changes("a", "a"), 10, until)]
+    told = [frame async for frame in frames(Subscription(None), Changes("a", "a"), until)]
     assert told == [b"retry: 2000\nid: a\n\n", b": keep-alive\n\n"]
 
 
@@ -91,7 +91,7 @@ async def test_what_is_lost_is_told_as_a_reset() -> None:
     mine = Subscription(["p1"])
     mine.offer(Changes("a", "b", is_lost=True))
     mine.close()
-    told = [frame async for frame in frames(mine, Changes("a", "a", (ONE,)), 10, NEVER)]
+    told = [frame async for frame in frames(mine, Changes("a", "a", (ONE,)), NEVER)]
     assert told == [
         b'retry: 2000\nid: a\nevent: run\ndata: {"run_id":"1"}\n\n',
         b"id: b\nevent: reset\ndata: {}\n\n",

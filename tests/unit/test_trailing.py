@@ -254,12 +254,16 @@ async def test_what_the_client_has_left_meanwhile_is_not_passed_over(kafka: Kafk
     assert worker.table.written == []
 
 
-async def test_what_a_stop_has_given_up_meanwhile_is_not_passed_over(kafka: Kafka) -> None:
+async def test_what_a_stop_has_given_up_meanwhile_is_not_passed_over(
+    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("projector.kafka.consumer.SHUTDOWN_SECONDS", 0.01)
+
     async def write(_: object, batch: Batch, *__: object) -> None:
         assert batch.rows, "passed over"
         await asyncio.Event().wait()
 
-    worker = Worker(write, shutdown_seconds=0.01)
+    worker = Worker(write)
     kafka.positions[HERE] = 101
     await worker.poll(event(HERE, 100))
     await worker.look()

@@ -1,1 +1,0 @@
-"""The commands: options in, one function called, its answer printed."""
