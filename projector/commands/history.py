@@ -11,7 +11,7 @@ from contracts.errors import UsageError
 from projector.commands import rates
 
 if TYPE_CHECKING:
-    from projector.demo.generate_envelope import Generated
+    from projector.demo.history import Generated
     from projector.jsonl import Record
 
 app = typer.Typer()
@@ -55,7 +55,7 @@ def generate(
     ] = None,
 ) -> None:
     """Make a synthetic history, to a file or to the topics."""
-    from projector.demo.generate import history
+    from projector.demo.history import history
     from projector.jsonl import STANDARD_STREAM, writing
 
     events = history(seed, runs, _moment(start))

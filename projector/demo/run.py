@@ -22,8 +22,7 @@ from contracts.errors import OperationError
 from contracts.logging import configure
 from contracts.settings import AuthSettings, load
 from projector.demo.broker import EmbeddedBroker
-from projector.demo.generate import history
-from projector.demo.generate_envelope import SECOND, Generated
+from projector.demo.history import SECOND, Generated, history
 from projector.demo.ports import LOOPBACK, free_port, is_free
 from projector.demo.postgres import EmbeddedPostgres
 from projector.demo.server_process import ServerProcess
