@@ -28,7 +28,7 @@ def demo(
     ] = 1,
 ) -> None:
     """Show everything on this machine, nothing else installed; Ctrl-C ends all of it."""
-    from projector.demo.run import run
+    from projector.demo.demo import run
 
     run(port, seed)
 
@@ -36,7 +36,7 @@ def demo(
 @app.command()
 def stack() -> None:
     """Run only an embedded PostgreSQL and broker, until Ctrl-C."""
-    from projector.demo.run import run_stack
+    from projector.demo.demo import run_stack
 
     run_stack()
 

@@ -23,8 +23,10 @@ DECLARED: Final = [
     Requirement(one)
     for one in (
         *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["demo"],
         *PROJECT["project"]["optional-dependencies"]["dev"],
     )
+    if one != "runfold[demo]"
 ]
 PART_OF: Final = {
     "cryptography": "pyjwt",
