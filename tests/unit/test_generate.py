@@ -58,17 +58,6 @@ def test_a_seed_gives_the_same_bytes_in_another_process(events: list[Generated])
     assert hashlib.sha256(written).hexdigest() == digest
 
 
-def test_another_seed_gives_other_runs(events: list[Generated]) -> None:
-    mine = {event.key for event in events if event.topic == "run-state"}
-    others = {event.key for event in history(2, RUNS) if event.topic == "run-state"}
-    assert len(mine) == len(others) == RUNS
-    assert not mine & others
-
-
-def test_a_longer_history_begins_as_the_shorter_one(events: list[Generated]) -> None:
-    assert list(islice(history(1, None), 1_000)) == events[:1_000]
-
-
 def test_every_event_is_valid(events: list[Generated]) -> None:
     for event in events:
         decoded = decode(event.topic, event.value)
@@ -102,14 +91,6 @@ def test_records_are_keyed_as_the_topics_say(events: list[Generated]) -> None:
 
 def test_it_comes_in_order_of_time(events: list[Generated]) -> None:
     assert all(earlier.at <= later.at for earlier, later in pairwise(events))
-
-
-def test_events_differ_but_for_those_delivered_twice(events: list[Generated]) -> None:
-    by_id: dict[str, set[bytes]] = {}
-    for event in events:
-        by_id.setdefault(json.loads(event.value)["id"], set()).add(event.value)
-    assert all(len(values) == 1 for values in by_id.values())
-    assert 0 < len(events) - len(by_id) < len(events) * 0.02
 
 
 def test_there_are_runs_of_every_state_and_remediation_status(platform: Platform) -> None:
