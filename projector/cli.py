@@ -10,7 +10,6 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
@@ -23,14 +22,13 @@ from contracts.errors import OperationError, RunfoldError, UsageError
 from projector import cli_operations
 
 if TYPE_CHECKING:
-    from projector.demo.generate_envelope import Generated
+    from projector.demo.history import Generated
     from projector.jsonl import Record
 
 USAGE: Final = 2
 MOST_RUNS: Final = 100_000_000
 """Some sixty years of them."""
 LONGEST_TTL: Final = 10 * 365 * 86_400
-FIRST_RUN: Final = datetime(2026, 5, 18, 6, tzinfo=UTC)
 
 app = typer.Typer(
     name="runfold",
@@ -89,7 +87,7 @@ def demo(
     ] = 1,
 ) -> None:
     """Show everything on this machine, nothing else installed; Ctrl-C ends all of it."""
-    from projector.demo.run import run
+    from projector.demo.demo import run
 
     run(port, seed)
 
@@ -97,7 +95,7 @@ def demo(
 @app.command()
 def stack() -> None:
     """Run only an embedded PostgreSQL and broker, until Ctrl-C."""
-    from projector.demo.run import run_stack
+    from projector.demo.demo import run_stack
 
     run_stack()
 
@@ -251,10 +249,10 @@ def generate(
     ] = None,
 ) -> None:
     """Make a synthetic history, to a file or to the topics."""
-    from projector.demo.generate import history
+    from projector.demo.history import history
     from projector.jsonl import STANDARD_STREAM, writing
 
-    events = history(seed, runs, FIRST_RUN)
+    events = history(seed, runs)
     if rate is None:
         with writing(out) as file:
             for event in events:

@@ -2,8 +2,6 @@
 
 OperationError
 ├── NotMigrated           the database has no runfold schema
-├── DatabaseTooOld
-├── DatabaseTooNew        a newer version has migrated it
 ├── UnknownGeneration
 ├── GenerationOutdated
 ├── GenerationIncomplete  it is still being rebuilt
@@ -20,23 +18,6 @@ class NotMigrated(OperationError):
 
     def __init__(self) -> None:
         super().__init__("the database has no runfold schema yet: run `runfold migrate`")
-
-
-class DatabaseTooOld(OperationError):
-    """The server lacks what the writer's statements need."""
-
-    def __init__(self, found: int, needed: int) -> None:
-        super().__init__(f"PostgreSQL {found} is too old: runfold needs {needed} or newer")
-
-
-class DatabaseTooNew(OperationError):
-    """A newer version has migrated the database."""
-
-    def __init__(self, revision: str) -> None:
-        super().__init__(
-            f"the database's schema is at revision {revision}, which this version does not know:"
-            " run the newer version of runfold that made it"
-        )
 
 
 class UnknownGeneration(OperationError):

@@ -4,20 +4,18 @@
 tombstone. `-` is standard input or output.
 """
 
-import json
 import os
 import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from io import BufferedReader
-from json import JSONDecodeError
 from pathlib import Path
-from typing import IO, Final, NoReturn, cast
+from typing import IO, Final, cast
 
-import orjson
+import msgspec
 import zstandard
 
 from contracts.decoding import MAX_VALUE_BYTES
@@ -27,9 +25,6 @@ from contracts.topics import TOPICS
 STANDARD_STREAM: Final = "-"
 MAX_LINE_BYTES: Final = 16 * 1_048_576
 CHUNK_BYTES: Final = 65_536
-LONGEST_SHOWN: Final = 80
-SHALLOW: Final = 300
-MISSING: Final = (..., "missing")
 SUFFIXES: Final = tuple(topic.suffix for topic in TOPICS)
 
 
@@ -43,144 +38,100 @@ class Record:
     value: bytes | None
 
 
-class LineError(UsageError):
-    """A line of a file is not what it must be; the message names the line."""
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    topic: str
+    value: msgspec.Raw
+    key: str | None = None
 
-    def __init__(self, name: str, number: int, wrong: str) -> None:
-        super().__init__(f"{name}, line {number}: {wrong}")
 
-
-class _WrongLine(Exception):
-    """What is wrong with a line, said without its name and number."""
+_DECODER: Final = msgspec.json.Decoder(_Line)
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 @contextmanager
 def writing(path: str) -> Iterator[IO[bytes]]:
     """Open a file for lines, compressed when it ends in `.zst`; `OperationError` if it cannot.
 
-    A file of that name stays as it is until all is on the disk that is to take its place.
+    An existing file is replaced at the end, when everything is on disk.
     """
     if path == STANDARD_STREAM:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    target = Path(path).resolve()
+    # A pipe or a device has no content to lose, and must not become a file.
+    replaces = target.is_file() or not target.exists()
+    out = target.with_name(f"{target.name}.{os.getpid()}.tmp") if replaces else target
     try:
-        with _replacing(Path(path)) as file:
-            if not path.endswith(".zst"):
-                yield file
-                return
-            with zstandard.ZstdCompressor().stream_writer(file, closefd=False) as compressed:
-                yield compressed
+        with out.open("wb") as file:
+            if target.is_file():
+                # Who may not read the old file must not read the new one.
+                shutil.copymode(target, out)
+            compressor = zstandard.ZstdCompressor().stream_writer(file, closefd=False)
+            with compressor if path.endswith(".zst") else nullcontext(file) as lines:
+                yield lines
+            if replaces:
+                file.flush()
+                os.fsync(file.fileno())
+                out.replace(target)
     except OSError as error:
         raise OperationError(f"{path} cannot be written: {error.strerror or error}") from error
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    if path.exists() and not path.is_file():
-        # a pipe or a device has no content that could be lost, and is not to become a file
-        with path.open("wb") as file:
-            yield file
-        return
-    target = path.resolve()
-    beside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            if target.exists():
-                # who may not read the old one is not to read the new one
-                shutil.copymode(target, beside)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
     finally:
-        beside.unlink(missing_ok=True)
-
-
-def read(path: str) -> Iterator[Record]:
-    """Yield the records of a file, holding one line at a time; empty lines are passed over.
-
-    Raises `UsageError` when the file cannot be read, `LineError` at the first wrong line.
-    """
-    name = "standard input" if path == STANDARD_STREAM else path
-    with _reading(path) as file:
-        chunks = _decompressed(file, name) if path.endswith(".zst") else _chunks(file)
-        for number, line in enumerate(_lines(chunks, name), start=1):
-            if line and not line.isspace():
-                yield _parsed(line, name, number)
+        if replaces:
+            out.unlink(missing_ok=True)
 
 
 def line(topic: str, key: bytes | None, value: bytes | None) -> bytes | None:
     """Return a record as a line that `read` reads, `topic` by suffix.
 
-    A key that is no text is left out. None when the record is nothing such a line can hold.
+    A key that is not text is left out. None when the record is nothing such a line can hold.
     """
     try:
         text = None if key is None else key.decode()
     except UnicodeDecodeError:
         text = None
-    head = orjson.dumps({"topic": topic, "key": text})
     body = b"null" if value is None else value
     if len(body) > MAX_VALUE_BYTES:
-        # White space around it, which a line does not keep, may be what makes it too large.
         return None
-    is_plain = _is_plain(body)
-    if is_plain:
-        # A line break in JSON is white space between its tokens; in a string it is no JSON.
-        body = body.replace(b"\n", b" ")
-    made = head[:-1] + b',"value":' + body + b"}\n"
-    return made if is_plain or (b"\n" not in body and _is_kept(made, value)) else None
-
-
-def _is_plain(value: bytes) -> bool:
-    """Whether a value is an object beyond doubt, and not nested too deep to be read."""
-    if value.count(b"{") + value.count(b"[") > SHALLOW:
-        return False
+    head = msgspec.json.encode({"topic": topic, "key": text})
+    made = head[:-1] + b',"value":' + body + b"}"
     try:
-        return isinstance(orjson.loads(value), dict)
-    except orjson.JSONDecodeError:
-        return False
+        if _parsed(made, "", 0).value != (None if value is None else body.strip(b" \t\r\n")):
+            return None
+    except UsageError:
+        return None
+    # Every line break here is white space between tokens: JSON has none in strings.
+    return made.replace(b"\n", b" ") + b"\n"
 
 
-def _is_kept(line: bytes, value: bytes | None) -> bool:
-    """Whether reading this line gives a record with this value, but for white space around it."""
+def read(path: str) -> Iterator[Record]:
+    """Yield the records of a file, holding one line at a time; empty lines are skipped.
+
+    Raises `UsageError` when the file cannot be read; for the first wrong line it names the line.
+    """
+    name, is_stdin = ("standard input", True) if path == STANDARD_STREAM else (path, False)
     try:
-        found = _parsed(line, "", 0)
-    except LineError:
-        return False
-    return found.value == (value if value is None else value.strip(b" \t\r"))
-
-
-@contextmanager
-def _reading(path: str) -> Iterator[BufferedReader]:
-    if path == STANDARD_STREAM:
-        yield cast("BufferedReader", sys.stdin.buffer)
-        return
-    try:
-        with Path(path).open("rb") as file:
-            yield file
+        with nullcontext(sys.stdin.buffer) if is_stdin else Path(path).open("rb") as file:
+            # Not more than is there: whoever writes to a pipe slowly is not waited for.
+            chunks = iter(lambda: cast("BufferedReader", file).read1(CHUNK_BYTES), b"")
+            lines = _lines(_decompressed(chunks, name) if path.endswith(".zst") else chunks, name)
+            for number, text in enumerate(lines, start=1):
+                if text and not text.isspace():
+                    yield _parsed(text, name, number)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _chunks(file: BufferedReader) -> Iterator[bytes]:
-    # What is there is taken: who writes into a pipe slowly is not waited for.
-    while chunk := file.read1(CHUNK_BYTES):
-        yield chunk
-
-
-def _decompressed(file: BufferedReader, name: str) -> Iterator[bytes]:
-    """Zstandard's own stream reader takes a file cut short for a whole one; this one does not."""
+def _decompressed(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Unlike Zstandard's own stream reader this refuses a file that was cut short."""
     frame = None
     try:
-        for chunk in _chunks(file):
+        for chunk in chunks:
             rest = chunk
             while rest:
                 frame = frame or zstandard.ZstdDecompressor().decompressobj()
                 yield frame.decompress(rest)
-                rest = frame.unused_data
-                if frame.eof:
-                    frame = None
+                rest, frame = frame.unused_data, None if frame.eof else frame
     except zstandard.ZstdError as error:
         raise UsageError(f"{name} is not a Zstandard file: {error}") from error
     if frame is not None:
@@ -194,80 +145,37 @@ def _lines(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
         number += len(whole)
         yield from whole
         if len(rest) > MAX_LINE_BYTES:
-            raise LineError(name, number, f"it is longer than {MAX_LINE_BYTES} bytes")
+            raise UsageError(f"{name}, line {number}: it is longer than {MAX_LINE_BYTES} bytes")
     yield rest
 
 
-def _parsed(line: bytes, name: str, number: int) -> Record:
+def _parsed(text: bytes, name: str, number: int) -> Record:
+    """Return the record of a line. Raises `UsageError`, which says what is wrong with it."""
     try:
-        members = _members(line.decode())
-        topic, key = _topic(*members.get("topic", MISSING)), _key(*members.get("key", (None, "")))
-        return _usable(Record(number, topic, key, _value(*members.get("value", MISSING))))
-    except JSONDecodeError as error:
-        raise LineError(name, number, f"not JSON: {error.msg}") from error
-    except UnicodeDecodeError as error:
-        raise LineError(name, number, "not UTF-8") from error
-    except (_WrongLine, RecursionError, UnicodeEncodeError) as error:
-        raise LineError(name, number, str(error)) from error
+        text.decode()
+        return Record(number, *_members(text))
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name}, line {number}: {error}") from error
 
 
-def _no_constant(constant: str) -> NoReturn:
-    raise _WrongLine(f"not JSON: {constant}")
-
-
-class _Number:
-    """A number of which nothing is to be known: it may have more digits than Python would read."""
-
-    def __init__(self, text: str) -> None:
-        """Take no notice of its text."""
-
-
-_DECODER: Final = json.JSONDecoder(
-    parse_float=_Number,
-    parse_int=_Number,
-    parse_constant=_no_constant,
-)
-_BEGIN: Final = re.compile(r"\s*\{")
-_MEMBER: Final = re.compile(r'\s*"(topic|key|value)"\s*:\s*')
-_SEPARATOR: Final = re.compile(r"\s*,")
-_END: Final = re.compile(r"\s*\}\s*$")
-
-
-def _members(line: str) -> dict[str, tuple[object, str]]:
-    """Each member's value and the text it was read from, in which no digit of a number is lost."""
-    members: dict[str, tuple[object, str]] = {}
-    mark = _BEGIN.match(line)
-    while mark:
-        member = _MEMBER.match(line, mark.end())
-        if not member or member[1] in members:
-            break
-        value, end = _DECODER.raw_decode(line, member.end())
-        members[member[1]] = value, line[member.end() : end]
-        if _END.match(line, end):
-            return members
-        mark = _SEPARATOR.match(line, end)
-    raise _WrongLine('it is not an object of "topic", "key" and "value"')
-
-
-def _topic(topic: object, text: str) -> str:
-    if topic not in SUFFIXES:
-        raise _WrongLine(f'"topic" is {text[:LONGEST_SHOWN]}, not one of {", ".join(SUFFIXES)}')
-    return str(topic)
-
-
-def _key(key: object, text: str) -> bytes | None:
-    if not isinstance(key, str | None):
-        raise _WrongLine(f'"key" is {text[:LONGEST_SHOWN]}, neither text nor null')
-    return None if key is None else key.encode()
-
-
-def _value(value: object, text: str) -> bytes | None:
-    if not isinstance(value, dict | None):
-        raise _WrongLine('"value" is neither an object nor null')
-    return None if value is None else text.encode()
-
-
-def _usable(record: Record) -> Record:
-    if record.key is None and record.value is None:
-        raise _WrongLine('"key" and "value" are both null: a tombstone says whose it is')
-    return record
+def _members(text: bytes) -> tuple[str, bytes | None, bytes | None]:
+    """Return topic, key and the very bytes of the value; ValueError says what is wrong."""
+    try:
+        found = _DECODER.decode(text)
+        value = bytes(found.value)
+    except msgspec.DecodeError:
+        # To msgspec half a surrogate pair is not JSON; for us it is a text that was cut.
+        mended = _SURROGATE.sub(rb"\\u0041", text)
+        found = _DECODER.decode(mended)
+        start = mended.index(bytes(found.value))
+        value = text[start : start + len(bytes(found.value))]
+        if mended[:start] + value + mended[start + len(value) :] != text:
+            raise
+    if found.topic not in SUFFIXES:
+        raise ValueError(f'"topic" is {found.topic!r:.80}, not one of {", ".join(SUFFIXES)}')
+    if value != b"null" and not value.startswith(b"{"):
+        raise ValueError('"value" is neither an object nor null')
+    if found.key is None and value == b"null":
+        raise ValueError('"key" and "value" are both null: a tombstone needs a key')
+    key = None if found.key is None else found.key.encode()
+    return found.topic, key, None if value == b"null" else value

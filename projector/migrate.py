@@ -12,13 +12,24 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
+from contracts.errors import OperationError
 from contracts.read_model import CONTROL_SCHEMA
 from projector.database import connected
-from projector.errors import DatabaseTooNew, DatabaseTooOld, GenerationOutdated
+from projector.errors import GenerationOutdated
 from projector.generations import schema
 
 FIRST_GENERATION: Final = "main"
 OLDEST_SERVER: Final = 18
+
+FORMER_REVISIONS: Final = {"0001", "0002", "0003", "0004", "0005"}
+FORMER: Final = (
+    "the database was made by an older version of runfold, which this one cannot upgrade: migrate"
+    " an empty database; its workers fill it from the topics"
+)
+NEWER: Final = (
+    "the database's schema is at revision {}, which this version does not know: run the newer"
+    " version of runfold that made it"
+)
 
 # Two migrations at once (several hosts of one deployment) take turns on this advisory lock.
 MIGRATION_LOCK: Final = 7_046_133_001
@@ -27,15 +38,15 @@ MIGRATION_LOCK: Final = 7_046_133_001
 def migrate(database_url: str) -> None:
     """Create or upgrade the control schema, its roles, and the first generation.
 
-    Safe to call again and from several processes at once. Raises `DatabaseTooOld` below
-    PostgreSQL 18, `DatabaseTooNew` when a newer version has migrated it, `asyncpg.PostgresError`
-    or `OSError` when the database is not to be had.
+    Safe to call again and from several processes at once. Raises `OperationError` below
+    PostgreSQL 18 and when another version of runfold made the database, `asyncpg.PostgresError`
+    or `OSError` when the database cannot be reached.
     """
     asyncio.run(_migrate(database_url))
 
 
 def outdated(database_url: str) -> GenerationOutdated | None:
-    """Return what is to be said when the active generation is of another version, else None."""
+    """Return an error to report when the active generation is of another version, else None."""
     return asyncio.run(_outdated(database_url))
 
 
@@ -66,7 +77,9 @@ async def _migrate(database_url: str) -> None:
 async def _check_server(connection: AsyncConnection) -> None:
     version = await connection.scalar(text("SELECT current_setting('server_version_num')::int"))
     if version // 10_000 < OLDEST_SERVER:
-        raise DatabaseTooOld(found=version // 10_000, needed=OLDEST_SERVER)
+        raise OperationError(
+            f"PostgreSQL {version // 10_000} is too old: runfold needs {OLDEST_SERVER} or newer"
+        )
 
 
 def _upgrade(connection: Connection) -> None:
@@ -76,9 +89,12 @@ def _upgrade(connection: Connection) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        if isinstance(error.__cause__, ResolutionError):
-            raise DatabaseTooNew(error.__cause__.argument) from error
-        raise
+        if not isinstance(error.__cause__, ResolutionError):
+            raise
+        found = error.__cause__.argument
+        raise OperationError(
+            FORMER if found in FORMER_REVISIONS else NEWER.format(found)
+        ) from error
 
 
 async def _first_generation(connection: AsyncConnection) -> None:

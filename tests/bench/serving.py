@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import psutil
 
-from projector.demo.ports import LOOPBACK, free_port
+from projector.demo.process import LOOPBACK, free_port
 from projector.tokens import make_token
 from tests.api_rows import SECRET, settings_for
 from tests.command import running

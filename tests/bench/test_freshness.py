@@ -9,7 +9,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from contracts.topics import topic_name
-from projector.demo.generate_envelope import Generated
+from projector.demo.history import Generated
 from projector.kafka.publishing import HEADERS
 from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings

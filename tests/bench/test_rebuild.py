@@ -14,8 +14,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from contracts.topics import topic_name
-from projector.demo.generate import history
-from projector.demo.generate_envelope import Generated
+from projector.demo.history import Generated, history
 from projector.kafka.publishing import HEADERS
 from tests.bench.backlog import Backlog, fill
 from tests.bench.databases import Fresh

@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 
 from projector.demo.broker import EmbeddedBroker
-from projector.demo.postgres import EmbeddedPostgres
 from projector.migrate import migrate
 from tests.crash.site import Site
 from tests.kafka.server import KafkaServer
 from tests.stack import databases
 from tests.stack.group import member
+from tests.stack.servers import EmbeddedPostgres
 
 
 @pytest.fixture(scope="package")

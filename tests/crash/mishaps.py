@@ -5,12 +5,12 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
-from projector.demo.postgres import EmbeddedPostgres
 from projector.writing.batch import Partition
 from tests.crash.progress import advance, owned_by, positions
 from tests.crash.site import Site
 from tests.crash.workers import Fleet, Worker
 from tests.kafka.server import KafkaServer
+from tests.stack.servers import EmbeddedPostgres
 from tests.stack.waiting import until
 
 SIZE = 3

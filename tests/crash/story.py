@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import count, cycle, islice
 from random import Random
 
-from projector.demo.generate import history as generated
+from projector.demo.history import history as generated
 from tests.histories.bad import KINDS
 from tests.histories.events import Draft
 from tests.histories.generator import next_record

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import pytest
 
 from contracts.read_model import metadata
-from projector.demo.postgres import EmbeddedPostgres
 from tests.crash.judge import delivered, judge
 from tests.crash.progress import advance, drained, views
 from tests.crash.site import Site
@@ -16,6 +15,7 @@ from tests.crash.story import story
 from tests.crash.traffic import Traffic, flowing, traffic
 from tests.crash.workers import Fleet, Worker, fleet_of
 from tests.kafka.server import KafkaServer
+from tests.stack.servers import EmbeddedPostgres
 from tests.stack.waiting import until
 
 WORKERS = 2

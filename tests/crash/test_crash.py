@@ -5,7 +5,6 @@ from random import Random
 
 import pytest
 
-from projector.demo.postgres import EmbeddedPostgres
 from tests.crash.judge import delivered, judge
 from tests.crash.mishaps import SIZE, Mishaps
 from tests.crash.progress import drained
@@ -14,6 +13,7 @@ from tests.crash.story import story
 from tests.crash.traffic import flowing, traffic
 from tests.crash.workers import fleet_of
 from tests.kafka.server import KafkaServer
+from tests.stack.servers import EmbeddedPostgres
 
 ROUNDS = int(os.environ.get("RUNFOLD_TEST_CRASH_ROUNDS", "1"))
 """How many seeds; each is a suite of its own."""

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from projector.demo.postgres import EmbeddedPostgres
 from projector.kafka.consumer import SHUTDOWN_SECONDS
 from tests.crash.judge import judge
 from tests.crash.progress import advance, blocked, drained, locked, positions
@@ -13,6 +12,7 @@ from tests.crash.site import PARTITIONS, SUFFIXES, Site
 from tests.crash.story import story
 from tests.crash.traffic import traffic
 from tests.crash.workers import Worker, fleet_of
+from tests.stack.servers import EmbeddedPostgres
 from tests.stack.waiting import until
 
 BACKLOG = 2500

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from projector.demo.lifeline import Lifeline
+from projector.demo.process import Watchdog
 from tests.crash.site import Site
 from tests.stack.waiting import until
 
@@ -28,7 +28,7 @@ class Worker:
         self.log = site.directory / f"{name}.log"
         scratch = site.directory / f"{name}.alive"
         scratch.mkdir()
-        self._lifeline = Lifeline(scratch)
+        self._watchdog = Watchdog(scratch)
         self._asked = False
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -39,7 +39,7 @@ class Worker:
                 stderr=log,
                 start_new_session=True,
             )
-        self._lifeline.guard(self._process.pid)
+        self._watchdog.guard(self._process.pid)
 
     @property
     def pid(self) -> int:
@@ -104,9 +104,7 @@ class Worker:
 
     def _gone(self) -> int:
         status = self._process.wait()
-        if not self._lifeline.closed:
-            self._lifeline.release()
-            self._lifeline.close()
+        self._watchdog.close()
         return status
 
 

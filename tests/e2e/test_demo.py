@@ -17,8 +17,8 @@ import asyncpg
 import psutil
 import pytest
 
-from projector.demo.broker import answers
 from tests.command import running
+from tests.kafka.server import answers
 from tests.stack.waiting import until
 
 READY_S = 60
@@ -48,9 +48,9 @@ def descendants(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
 
 
 def directories(processes: list[psutil.Process]) -> set[Path]:
-    """Where the servers among them keep their files: each one's lifeline is told."""
+    """Where the servers among them keep their files: each one's watchdog is told."""
     commands = [process.cmdline() for process in processes]
-    return {Path(command[-1]) for command in commands if "lifeline" in command}
+    return {Path(command[-1]) for command in commands if "watchdog" in command}
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import asyncpg
 import httpx
 import pytest
 
-from projector.demo.postgres import EmbeddedPostgres
 from projector.generations import schema
 from projector.migrate import migrate
 from tests.api_rows import Client, numbered, problem_of, project, serving
+from tests.stack.servers import EmbeddedPostgres
 from tests.stack.waiting import until
 from tests.unit.event_samples import RUN, least
 

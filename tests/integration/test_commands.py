@@ -13,7 +13,7 @@ import pytest
 from contracts import buckets
 from projector.database import connected
 from projector.demo.broker import EmbeddedBroker
-from projector.demo.generate import history
+from projector.demo.history import history
 from projector.demo.postgres import EmbeddedPostgres
 from projector.operations.audit import audit
 from tests.command import called, running

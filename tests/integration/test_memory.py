@@ -9,7 +9,7 @@ import asyncpg
 import psutil
 import pytest
 
-from projector.demo.generate import history
+from projector.demo.history import history
 from projector.jsonl import Record
 from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics

@@ -10,7 +10,7 @@ from contracts import metrics
 from contracts.decoding import Reason
 from contracts.errors import SettingError
 from contracts.topics import TOPICS, topic_name
-from projector.demo.ports import free_port
+from projector.demo.process import free_port
 from projector.worker import run_worker
 from tests.api_rows import bearer, project, serving
 from tests.histories import history

@@ -13,11 +13,11 @@ from contracts.envelope import CONTENT_TYPE
 from contracts.errors import OperationError
 from contracts.settings import KafkaSettings
 from contracts.topics import MAX_MESSAGE_BYTES
-from projector.demo.broker import EmbeddedBroker
 from projector.jsonl import Record
 from projector.kafka import publishing
 from projector.kafka.publishing import paced, producer, publish
 from projector.kafka.topics import create_topics
+from tests.stack.servers import EmbeddedBroker
 
 PARTITIONS = 3
 

@@ -17,8 +17,6 @@ from api.decisions import relay
 from api.decisions.outbox import MOST
 from contracts.envelope import CONTENT_TYPE
 from contracts.errors import SettingError
-from projector.demo.broker import EmbeddedBroker
-from projector.demo.postgres import EmbeddedPostgres
 from projector.migrate import migrate
 from tests.api_rows import Client, problem_of, serving, settings_for
 from tests.deciding import (
@@ -34,6 +32,7 @@ from tests.deciding import (
     unpublished,
     waiting,
 )
+from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 from tests.stack.topics import create_topic
 from tests.stack.waiting import until
 from tests.unit.event_samples import RUN

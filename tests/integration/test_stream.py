@@ -13,8 +13,7 @@ import pytest
 from api.database import MAX_CONNECTIONS
 from api.stream import changes as told_changes
 from api.stream import feed, subscription
-from projector.demo.ports import free_port, is_free
-from projector.demo.postgres import EmbeddedPostgres
+from projector.demo.process import free_port, is_free
 from projector.generations import activation, schema
 from projector.generations.activation import Target, enter
 from projector.migrate import migrate
@@ -27,6 +26,7 @@ from tests.applying import Worker, workers
 from tests.command import running
 from tests.records import record
 from tests.scraping import Scrape
+from tests.stack.servers import EmbeddedPostgres
 from tests.stack.waiting import until
 from tests.streams import Client, Served, Told, following, listening
 from tests.unit.event_samples import least

@@ -6,7 +6,7 @@ import tempfile
 from hashlib import sha256
 from pathlib import Path
 
-from projector.demo.server_process import ServerError
+from projector.demo.process import ServerError
 
 _POM = Path(__file__).with_name("pom.xml")
 _CACHE = Path.home() / ".cache" / "runfold"

@@ -1,25 +1,26 @@
 """One Apache Kafka broker in KRaft mode, on loopback, to be stopped, killed and paused."""
 
+import asyncio
 import base64
-import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from projector.demo.broker import answers
-from projector.demo.ports import LOOPBACK, free_port
-from projector.demo.server import EmbeddedServer
-from projector.demo.server_process import ServerError
-from tests.kafka.jars import kafka_jars
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
 
-_START_DEADLINE_S = 60.0
-_STOP_DEADLINE_S = 30.0
+from projector.demo.process import LOOPBACK, ServerError, free_port
+from tests.kafka.jars import kafka_jars
+from tests.stack.servers import MortalServer
+
+_REQUEST_TIMEOUT_MS = 5000
 _CLUSTER_ID = base64.urlsafe_b64encode(b"runfold-in-tests").decode().rstrip("=")
 # Small and quick to start, which matters more here than throughput.
 _JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 _LOG_LEVEL = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
-class KafkaServer(EmbeddedServer):
+class KafkaServer(MortalServer):
     """Broker and controller in one process; its log survives `stop` and `kill`.
 
     Topics are created by whoever needs them, never by being asked for. A group rebalances
@@ -29,29 +30,20 @@ class KafkaServer(EmbeddedServer):
     def __init__(self) -> None:
         super().__init__("Apache Kafka")
         self._jars = Path()
-        self._settings = self._process.directory / "server.properties"
+        self._settings = self.directory / "server.properties"
 
     @property
     def bootstrap(self) -> str:
         """`127.0.0.1:PORT`, as clients want it."""
         return self.address
 
-    def stop(self) -> None:
-        """SIGTERM: a controlled shutdown; the log stays."""
-        self._process.end(signal.SIGTERM, _STOP_DEADLINE_S)
-
-    def _prepare(self) -> None:
-        self._jars = kafka_jars()
-
-    def _start_on(self, port: int) -> None:
-        if self._port is None:
-            self._settings.write_text(_properties(port, free_port(), self._process.directory))
+    def launch(self, port: int) -> None:
+        if self.port is None:
+            self._jars = kafka_jars()
+            self._settings.write_text(_properties(port, free_port(), self.directory))
             self._format()
-        self._process.spawn(self._java("kafka.Kafka", str(self._settings)))
-        self._process.wait_until(
-            lambda: self._process.listens_on(port) and answers(f"{LOOPBACK}:{port}"),
-            _START_DEADLINE_S,
-        )
+        self.spawn(*self._java("kafka.Kafka", str(self._settings)))
+        self.wait_until(lambda: self.listens_on(port) and answers(f"{LOOPBACK}:{port}"))
 
     def _format(self) -> None:
         command = self._java("kafka.tools.StorageTool", "format", "--ignore-formatted")
@@ -67,6 +59,24 @@ class KafkaServer(EmbeddedServer):
 
     def _java(self, main: str, *arguments: str) -> list[str]:
         return ["java", *_JVM, _LOG_LEVEL, "-cp", f"{self._jars}/*", main, *arguments]
+
+
+def answers(bootstrap: str) -> bool:
+    """Whether a broker answers a metadata request within 5 s; callable from any thread."""
+    with ThreadPoolExecutor(1) as thread:
+        # A thread of its own: the caller's may be running an event loop.
+        return thread.submit(lambda: asyncio.run(_answers(bootstrap))).result()
+
+
+async def _answers(bootstrap: str) -> bool:
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
+    try:
+        await client.bootstrap()
+    except KafkaError:
+        return False
+    finally:
+        await client.close()
+    return True
 
 
 def _properties(port: int, controller_port: int, directory: Path) -> str:

@@ -13,7 +13,7 @@ from contracts.decoding import Undecodable, by_models, decode
 from contracts.events import fields
 from contracts.quick_decoding import MOST_BYTES, QuickReader
 from contracts.topics import TOPICS
-from projector.demo.generate import history
+from projector.demo.history import history
 from tests.bench.backlog import SEED, START
 from tests.unit.event_mutations import altered, damaged, respelt
 from tests.unit.event_samples import as_bytes, least, most

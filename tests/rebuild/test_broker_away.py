@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from projector.demo.broker import EmbeddedBroker
 from projector.generations import record
 from projector.generations.load import Loading, load_topics
 from projector.generations.plan import Options, spans
@@ -19,6 +18,7 @@ from projector.operations import export
 from tests.histories import history
 from tests.live import settings_of
 from tests.rebuild.place import Place, place_of
+from tests.stack.servers import EmbeddedBroker
 from tests.stack.waiting import until
 
 LOADED = "SELECT sum(next_offset)::int FROM g_second.position"

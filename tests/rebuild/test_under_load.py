@@ -9,8 +9,7 @@ from itertools import count, islice
 
 import pytest
 
-from projector.demo.generate import history
-from projector.demo.generate_envelope import Generated
+from projector.demo.history import Generated, history
 from projector.jsonl import Record
 from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics

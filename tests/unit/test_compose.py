@@ -15,7 +15,6 @@ import yaml
 
 from api.settings import ApiSettings
 from contracts.settings import DatabaseSettings, Settings, load, variable
-from projector.kafka.consumer import SHUTDOWN_SECONDS
 from projector.migrate import OLDEST_SERVER
 from projector.operations.status import Status, WorkerStatus
 from projector.settings import ProjectorSettings, TopicSettings
@@ -66,10 +65,6 @@ def test_a_service_is_told_what_its_command_reads(
     assert service["command"] == [name]
 
 
-def test_only_our_services_are_built() -> None:
-    assert {name for name, service in SERVICES.items() if "build" in service} == set(SETTINGS)
-
-
 @pytest.mark.parametrize("name", SERVICES)
 def test_no_secret_is_in_the_file(name: str) -> None:
     for key, value in SERVICES[name]["environment"].items():
@@ -104,20 +99,6 @@ def test_a_service_waits_for_what_it_needs(name: str) -> None:
             assert SERVICES[needed]["restart"].startswith("on-failure")
 
 
-def test_whatever_keeps_running_is_asked_for_its_health() -> None:
-    running = {n for n, it in SERVICES.items() if not it["restart"].startswith("on-failure")}
-    assert running == {"kafka", "postgres", "projector", "api"}
-    assert {n for n, it in SERVICES.items() if "healthcheck" in it} == running
-
-
-def test_a_worker_waits_for_schema_and_topics_and_is_not_alone() -> None:
-    projector = SERVICES["projector"]
-    assert {"migrate", "topics", "kafka", "postgres"} == projector["depends_on"].keys()
-    assert projector["deploy"]["replicas"] == 2
-    grace = int(projector["stop_grace_period"].removesuffix("s"))
-    assert grace > SHUTDOWN_SECONDS
-
-
 @pytest.mark.parametrize(
     ("host", "is_gone", "healthy"),
     [
@@ -141,11 +122,18 @@ def test_a_worker_is_healthy_while_it_reports(host: str, is_gone: bool, healthy:
     assert (checked.returncode == 0) is healthy
 
 
-def test_the_api_listens_where_its_port_and_its_health_check_are() -> None:
-    api = SERVICES["api"]
-    port = ApiSettings.model_fields["api_port"].default
+def test_what_stands_in_two_places_agrees() -> None:
+    grace = int(SERVICES["projector"]["stop_grace_period"].removesuffix("s"))
+    assert grace > ProjectorSettings.model_fields["shutdown_seconds"].default
+    api, port = SERVICES["api"], ApiSettings.model_fields["api_port"].default
     assert api["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert f"http://127.0.0.1:{port}/healthz" in api["healthcheck"]["test"][-1]
+    kafka = SERVICES["kafka"]["environment"]
+    for name in ("topics", "projector", "api"):
+        inside = f"INSIDE://{SERVICES[name]['environment']['RUNFOLD_KAFKA_BOOTSTRAP']},"
+        assert inside in kafka["KAFKA_ADVERTISED_LISTENERS"]
+    outside = kafka["KAFKA_ADVERTISED_LISTENERS"].partition("OUTSIDE://127.0.0.1:")[2]
+    assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{outside}:{outside}"]
 
 
 def test_the_servers_are_those_the_tests_run_on() -> None:
@@ -155,33 +143,6 @@ def test_the_servers_are_those_the_tests_run_on() -> None:
     assert kafka == "apache/kafka"
     assert version == versions[0]
     assert SERVICES["postgres"]["image"] == f"postgres:{OLDEST_SERVER}"
-
-
-def test_every_listener_of_the_broker_is_explained() -> None:
-    kafka = SERVICES["kafka"]["environment"]
-    listeners = dict(_pairs(kafka["KAFKA_LISTENERS"], "://:"))
-    protocols = dict(_pairs(kafka["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"], ":"))
-    advertised = dict(_pairs(kafka["KAFKA_ADVERTISED_LISTENERS"], "://"))
-    assert protocols.keys() == listeners.keys()
-    controller = kafka["KAFKA_CONTROLLER_LISTENER_NAMES"]
-    assert advertised.keys() == listeners.keys() - {controller}
-    assert kafka["KAFKA_CONTROLLER_QUORUM_VOTERS"].endswith(f":{listeners[controller]}")
-    for name, address in advertised.items():
-        assert address.endswith(f":{listeners[name]}")
-    inside = advertised[kafka["KAFKA_INTER_BROKER_LISTENER_NAME"]]
-    for name in ("topics", "projector", "api"):
-        assert SERVICES[name]["environment"]["RUNFOLD_KAFKA_BOOTSTRAP"] == inside
-    outside = listeners["OUTSIDE"]
-    assert SERVICES["kafka"]["ports"] == [f"127.0.0.1:{outside}:{outside}"]
-
-
-def test_data_outlive_their_containers() -> None:
-    mounts = {n: it["volumes"] for n, it in SERVICES.items() if "volumes" in it}
-    # The image of PostgreSQL 18 keeps its data a version deeper than those before it.
-    assert mounts["postgres"] == ["postgres:/var/lib/postgresql"]
-    kafka = SERVICES["kafka"]["environment"]["KAFKA_LOG_DIRS"]
-    assert mounts["kafka"] == [f"kafka:{kafka}"]
-    assert PROJECT["volumes"].keys() == mounts.keys()
 
 
 def test_the_approval_key_is_where_the_api_looks_for_it() -> None:
@@ -220,10 +181,6 @@ def test_what_the_image_copies_is_there_and_not_ignored() -> None:
 
 def _interpolated(value: str) -> str:
     return REQUIRED.sub("a-secret-that-is-long-enough-for-hs256", value)
-
-
-def _pairs(text: str, between: str) -> list[tuple[str, str]]:
-    return [(a, b) for a, _, b in (one.partition(between) for one in text.split(","))]
 
 
 def _instructions() -> list[list[tuple[str, str]]]:

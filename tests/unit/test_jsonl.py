@@ -1,8 +1,7 @@
-"""Histories as files: what a line may be, and what is said of one that is not."""
+"""Histories as files: what a line may be, and what is said of one that is wrong."""
 
 import io
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import zstandard
 from contracts.decoding import Undecodable, decode
 from contracts.errors import OperationError, UsageError
 from projector import jsonl
-from projector.jsonl import MAX_LINE_BYTES, LineError, Record, read, writing
+from projector.jsonl import MAX_LINE_BYTES, Record, read, writing
 from tests.histories import history
 
 GOOD = b'{"topic":"run-state","key":"k","value":{"a":1}}\n'
@@ -24,17 +23,13 @@ def file_of(tmp_path: Path, content: bytes, name: str = "history.jsonl") -> str:
     return str(path)
 
 
-def test_a_line_is_a_record(tmp_path: Path) -> None:
-    assert list(read(file_of(tmp_path, GOOD))) == [Record(1, "run-state", b"k", b'{"a":1}')]
-
-
 @pytest.mark.parametrize(
     "value",
     [
-        '{"n": 0.12345678901234567890123456789}',
-        '{"n": 1e999, "big": 123456789012345678901234567890}',
+        '{"n": 0.12345678901234567890123456789, "big": ' + "1" * 10_000 + "}",
+        '{"n": 1e999}',
         '{"a": 1,  "a": 2}',
-        '{"lone": "\\ud800", "escaped": "\\u00e9"}',
+        r'{"cut": "x \ud83d", "whole": "\ud83d\ude00", "backslash": "\\ud83d"}',
         '{"text": "金流 \u2028 é"}',
         "{ }",
     ],
@@ -45,121 +40,82 @@ def test_an_event_keeps_its_very_bytes(tmp_path: Path, value: str) -> None:
     assert record == Record(1, "project", b"k", value.encode())
 
 
-def test_a_number_of_any_length_is_passed_on(tmp_path: Path) -> None:
-    value = b'{"n":' + b"1" * 10_000 + b"}"
-    (record,) = read(file_of(tmp_path, b'{"topic":"project","key":"k","value":' + value + b"}"))
-    assert record.value == value
-
-
-def test_null_is_a_tombstone_and_a_missing_key_is_none(tmp_path: Path) -> None:
-    lines = b'{"topic":"project","key":"p","value":null}\n{"topic":"project","value":{}}'
+def test_null_is_a_tombstone_and_empty_lines_count_but_are_no_records(tmp_path: Path) -> None:
+    lines = b'{"topic":"project","key":"p","value":null}\n \n{"topic":"project","value":{}}'
     assert list(read(file_of(tmp_path, lines))) == [
         Record(1, "project", b"p", None),
-        Record(2, "project", None, b"{}"),
+        Record(3, "project", None, b"{}"),
     ]
-
-
-def test_empty_lines_count_but_are_no_records(tmp_path: Path) -> None:
-    assert [record.number for record in read(file_of(tmp_path, b"\n \n" + GOOD + b"\n"))] == [3]
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (b"nonsense", "it is not an object"),
-        (b"[]", "it is not an object"),
-        (b"{}", "it is not an object"),
-        (b'{"topic":"run-state","key":"k","value":{}', "it is not an object"),
-        (b'{"topic":"run-state","key":"k","value":{}} x', "it is not an object"),
-        (b'{"topic":"run-state","key":"k","value":{},}', "it is not an object"),
-        (b'{"topic":"run-state","key":"k","value":{},"offset":1}', "it is not an object"),
-        (b'{"topic":"run-state","topic":"project","value":{}}', "it is not an object"),
-        (b'{"topic":"run-state","key":"k","value":{"a":}}', "not JSON: Expecting value"),
-        (b'{"topic":"run-state","key":"k","value":{"a":NaN}}', "not JSON: NaN"),
+        (b"nonsense", "JSON is malformed"),
+        (b'{"topic":"run-state","key":"k","value":{}', "truncated"),
+        (b'{"topic":"run-state","key":"k","value":{},"offset":1}', "unknown field `offset`"),
+        (b'{"topic":"run-state","key":"k","value":{"a":NaN}}', "JSON is malformed"),
         (b'{"topic":"run-state","key":"k","value":"text"}', '"value" is neither'),
-        (b'{"topic":"run-state","key":"k"}', '"value" is neither'),
-        (b'{"topic":"run-state","key":5,"value":{}}', '"key" is 5, neither'),
+        (b'{"topic":"run-state","key":"k"}', "missing required field `value`"),
+        (b'{"topic":"run-state","key":5,"value":{}}', "got `int` - at `$.key`"),
         (b'{"topic":"run-state","value":null}', '"key" and "value" are both null'),
-        (b'{"topic":"awooop.run-state","value":{}}', '"topic" is "awooop.run-state", not one of'),
-        (b'{"topic":["run-state"],"value":{}}', '"topic" is ["run-state"], not one of'),
-        (b'{"value":{}}', '"topic" is missing, not one of run-state, step-journal'),
-        (b'{"topic":"run-state","key":"\xff","value":{}}', "not UTF-8"),
-        (b'{"topic":"run-state","key":"\\ud800","value":{}}', "surrogates not allowed"),
+        (b'{"topic":"awooop.run-state","value":{}}', "\"topic\" is 'awooop.run-state', not one of"),
+        (b'{"topic":"run-state","value":{"a":"\xff"}}', "'utf-8' codec can't decode"),
+        (b'{"topic":"run-state","key":"\\ud800","value":{}}', "surrogate"),
         (b'{"topic":"run-state","value":' + b"[" * 200_000, "recursion"),
+        (b"x" * (MAX_LINE_BYTES + 100_000), "longer than 16777216 bytes"),
     ],
 )
 def test_a_wrong_line_is_named_after_the_good_ones(tmp_path: Path, line: bytes, said: str) -> None:
-    records = read(file_of(tmp_path, GOOD + line + b"\n" + GOOD))
+    records = read(file_of(tmp_path, GOOD + line))
     assert next(records).number == 1
-    with pytest.raises(LineError, match=r"history\.jsonl, line 2: ") as raised:
+    with pytest.raises(UsageError, match=r"history\.jsonl, line 2: ") as raised:
         next(records)
     assert said in str(raised.value)
     assert "\n" not in str(raised.value)
 
 
-def test_a_line_without_end_is_not_waited_for(tmp_path: Path) -> None:
-    content = GOOD + b"x" * (MAX_LINE_BYTES + 100_000)
-    with pytest.raises(LineError, match=r"line 2: it is longer than 16777216 bytes"):
-        list(read(file_of(tmp_path, content)))
-
-
-@pytest.mark.parametrize("name", ["history.jsonl", "history.jsonl.zst"])
-def test_what_was_written_is_read(tmp_path: Path, name: str) -> None:
-    path = str(tmp_path / name)
-    with writing(path) as file:
-        for _ in range(20_000):
-            file.write(GOOD)
-    assert sum(1 for _ in read(path)) == 20_000
-    assert (Path(path).stat().st_size < 20_000) == name.endswith(".zst")
-
-
 @pytest.mark.parametrize("name", ["history.jsonl", "history.jsonl.zst"])
 def test_a_file_stays_as_it_was_until_the_new_one_is_whole(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
+    path, link = tmp_path / name, tmp_path / f"link-{name}"
     path.write_bytes(b"old")
     path.chmod(0o600)
-    with pytest.raises(TypeError), writing(str(path)) as file:
+    link.symlink_to(path)
+    with pytest.raises(TypeError), writing(str(link)) as file:
         file.write(None)  # type: ignore[call-overload]
-    assert path.read_bytes() == b"old"
+    with writing(str(link)) as file:
+        for _ in range(20_000):
+            file.write(GOOD)
+        assert path.read_bytes() == b"old"
+    assert sum(1 for _ in read(str(path))) == 20_000
+    assert (path.stat().st_size < 20_000) == name.endswith(".zst")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert set(tmp_path.iterdir()) == {path, link}
+
+
+def test_a_pipe_is_written_into(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR)
     with writing(str(path)) as file:
         file.write(GOOD)
-        assert path.read_bytes() == b"old"
-    assert len(list(read(str(path)))) == 1
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert os.read(pipe, 1_000) == GOOD
+    assert path.is_fifo()
+    os.close(pipe)
 
 
-def test_a_link_is_followed_and_a_pipe_is_written_into(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / "file")
-    with writing(str(tmp_path / "link")) as file:
-        file.write(GOOD)
-    assert (tmp_path / "link").is_symlink()
-    assert (tmp_path / "file").read_bytes() == GOOD
-    os.mkfifo(tmp_path / "pipe")
-    with subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE) as cat:
-        with writing(str(tmp_path / "pipe")) as file:
-            file.write(GOOD)
-        assert cat.communicate()[0] == GOOD
-    assert (tmp_path / "pipe").is_fifo()
-
-
-def test_a_compressed_file_may_be_several_put_together(tmp_path: Path) -> None:
-    frame = zstandard.ZstdCompressor().compress(GOOD * 3)
-    assert len(list(read(file_of(tmp_path, frame + frame, "h.zst")))) == 6
-
-
-def test_a_compressed_file_that_was_cut_short_is_not_taken_for_a_whole_one(tmp_path: Path) -> None:
+def test_a_compressed_file_is_read_whole_or_refused(tmp_path: Path) -> None:
     frame = zstandard.ZstdCompressor().compress(GOOD * 20_000)
+    assert sum(1 for _ in read(file_of(tmp_path, frame + frame, "h.zst"))) == 40_000
     with pytest.raises(UsageError, match="is cut short"):
         list(read(file_of(tmp_path, frame[:-4], "h.zst")))
-
-
-def test_a_file_that_is_not_compressed_is_not_read_as_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a Zstandard file"):
         list(read(file_of(tmp_path, GOOD, "h.zst")))
 
 
-def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(UsageError, match="nowhere cannot be read: No such file"):
         list(read(str(tmp_path / "nowhere")))
     with (
@@ -167,14 +123,9 @@ def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
         writing(str(tmp_path / "nowhere" / "file")),
     ):
         pass
-
-
-def test_standard_input_is_called_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(GOOD + b"x\n")))
-    records = read("-")
-    assert next(records).topic == "run-state"
-    with pytest.raises(LineError, match="standard input, line 2"):
-        next(records)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"x\n")))
+    with pytest.raises(UsageError, match="standard input, line 1"):
+        next(read("-"))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -196,32 +147,19 @@ def test_what_stands_in_a_line_is_decoded_as_the_record_is(tmp_path: Path, seed:
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"),
+    ("key", "value", "kept"),
     [
-        (b'{"a": 1}', b'{"a": 1}'),
-        (b'{"a":\n1}', b'{"a": 1}'),
-        (b'{"a": "\n"}', None),
-        (b'{"a": 1234567890123456789012345678}', b'{"a": 1234567890123456789012345678}'),
-        (b'{"a": NaN}', None),
-        (b"[1]", None),
-        (b"not JSON", None),
-        (b'{"a": "\xff"}', None),
-        (b'{"a":' * 5000 + b"1" + b"}" * 5000, None),
-        (b'{"a": "' + b"x" * 1_048_576 + b'"}', None),
-        (None, None),
+        (b"k", b'{"a":\n1}', b'{"topic":"project","key":"k","value":{"a": 1}}\n'),
+        (b"k", None, b'{"topic":"project","key":"k","value":null}\n'),
+        (b"\xff", b"{}", b'{"topic":"project","key":null,"value":{}}\n'),
+        (b"\xff", None, None),
+        (b"k", b'{"a": "\n"}', None),
+        (b"k", b'{},"key":"other"', None),
+        (b"k", b"[1]", None),
+        (b"k", b'{"a": "\xff"}', None),
+        (b"k", b'{"a":' * 5000 + b"1" + b"}" * 5000, None),
+        (b"k", b'{"a": "' + b"x" * 1_048_576 + b'"}', None),
     ],
 )
-def test_what_a_line_can_hold(tmp_path: Path, value: bytes | None, kept: bytes | None) -> None:
-    made = jsonl.line("project", b"k", value)
-    if kept is None and value is not None:
-        assert made is None
-    else:
-        assert made is not None
-        (again,) = read(file_of(tmp_path, made))
-        assert again.value == kept
-
-
-def test_a_key_that_is_no_text_is_left_out_and_a_tombstone_with_it() -> None:
-    made = jsonl.line("project", b"\xff", b"{}")
-    assert made == b'{"topic":"project","key":null,"value":{}}\n'
-    assert jsonl.line("project", b"\xff", None) is None
+def test_what_a_line_can_hold(key: bytes, value: bytes | None, kept: bytes | None) -> None:
+    assert jsonl.line("project", key, value) == kept

@@ -28,13 +28,18 @@ def test_a_table_without_its_place_is_not_left_out_in_silence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("heading", "kind"), [("Dependencies", "run"), ("For development:", "develop")]
+    ("heading", "kind"),
+    [
+        ("Dependencies", "run"),
+        ("For the demo and the tests (`pip install 'runfold[demo]'`):", "demo"),
+        ("For development:", "dev"),
+    ],
 )
 def test_every_dependency_has_its_reason(heading: str, kind: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    asked = {"run": project["dependencies"], "develop": project["optional-dependencies"]["dev"]}
-    rows = _rows(heading)
-    assert set(rows) == {canonicalize_name(Requirement(one).name) for one in asked[kind]}
+    asked = {"run": project["dependencies"], **project["optional-dependencies"]}
+    rows, declared = _rows(heading), {canonicalize_name(Requirement(o).name) for o in asked[kind]}
+    assert set(rows) == declared - {"runfold"}
     assert all(rows.values())
 
 

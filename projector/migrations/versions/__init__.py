@@ -1,1 +1,1 @@
-"""One module a schema change, in order."""
+"""One module per change of the schema, in order."""
