@@ -1,7 +1,9 @@
-"""A worker's Kafka side on stand-ins: the client, the positions' table and the write."""
+"""A worker's Kafka side on stand-ins: the client, the table of positions and the write."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -15,9 +17,8 @@ from projector.kafka.consumer import Consumer
 from projector.kafka.seeking import Seeker
 from projector.operations.metrics import Metrics
 from projector.settings import ProjectorSettings
-from projector.writing.applying import Applier, Write
+from projector.writing.applying import Applier, Observers, Write
 from projector.writing.batch import Batch, Partition
-from tests.applying import Committed, NoPool
 from tests.records import PREFIX, Timed
 from tests.unit.event_samples import as_bytes, least
 
@@ -28,14 +29,13 @@ THERE = Partition(f"{PREFIX}project", 1)
 class Kafka:
     """A client that has both partitions."""
 
-    end = 10_000
-
     def __init__(self) -> None:
         self.positions = {HERE: 100, THERE: 50}
         """What it asks for next."""
         self.first = {HERE: 0, THERE: 0}
         self.stable: dict[Partition, int] = {}
         """Ends of what may be read, where that is not what it asks for next."""
+        self.end = 10_000
         self.sought: list[tuple[Partition, int]] = []
 
     def assignment(self) -> set[Any]:
@@ -46,7 +46,6 @@ class Kafka:
         self.sought.append((Partition(*at), position))
 
     def last_stable_offset(self, at: Any) -> int:
-        assert at in self.assignment()
         return self.stable.get(Partition(*at), self.positions[Partition(*at)])
 
     async def beginning_offsets(self, wanted: list[Any]) -> dict[Any, int]:
@@ -69,13 +68,14 @@ class Table:
     def __init__(self) -> None:
         self.positions = {HERE: 100, THERE: 50}
         self.written: list[tuple[int, int, int]] = []
-        self.begun = asyncio.Event()
+        """Partition, next offset and gaps of every move."""
         self.may_write = asyncio.Event()
+        """Set unless records have to wait; what is no record never does."""
         self.may_write.set()
 
     async def write(self, _: object, batch: Batch, *__: object) -> None:
-        self.begun.set()
-        await self.may_write.wait()
+        if batch.rows:
+            await self.may_write.wait()
         for partition, move in batch.moves.items():
             if self.positions[partition] != move.start:
                 raise PositionConflict(*partition, move.start, self.positions[partition])
@@ -106,18 +106,23 @@ class TableSeeker(Seeker):
         return {each for each in known if known[each] != self._table.positions[each]}
 
 
+class StandIn(Consumer):
+    """A consumer that reads what is no broker."""
+
+    kafka: Any = None
+
+
 class Worker:
     """A consumer on stand-ins."""
 
     def __init__(self, write: Write | None = None, shutdown_seconds: float = 5) -> None:
-        self.table = Table()
+        self.kafka, self.table = Kafka(), Table()
         self.stopping = asyncio.Event()
-        self.database = Outage("database")
-        needs = Dependencies(NoPool(), self.stopping, self.database)  # type: ignore[arg-type]
+        pool: Any = SimpleNamespace(acquire=nullcontext)
+        needs = Dependencies(pool, self.stopping)
         self.seeker = TableSeeker(needs, self.table)
-        self.applier = Applier(
-            needs, Target("main"), PREFIX, 0, Committed(), write=write or self.table.write
-        )
+        write = write or self.table.write
+        self.applier = Applier(needs, Target("main"), PREFIX, 0, Observers(), write=write)
         self.applier.positions = dict(self.table.positions)
         settings = ProjectorSettings(
             database_url="postgresql://nowhere",
@@ -125,7 +130,8 @@ class Worker:
             shutdown_seconds=shutdown_seconds,
         )
         metrics = Metrics(Outage("database"))
-        self.consumer = Consumer(settings, self.applier, self.seeker, needs, metrics=metrics)
+        self.consumer: Any = StandIn(settings, self.applier, self.seeker, needs, metrics=metrics)
+        self.consumer.kafka = self.kafka
         self.drained = 0
 
     async def poll(self, *records: Timed) -> None:
@@ -133,7 +139,8 @@ class Worker:
 
     async def drain(self, *records: Timed) -> KafkaMessage:
         self.drained += 1
-        return await self.consumer.drained(records)
+        message: KafkaMessage = await self.consumer.drained(records)
+        return message
 
     async def look(self) -> None:
         await self.consumer.polls(self.drained)

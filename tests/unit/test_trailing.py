@@ -1,6 +1,7 @@
 """What is passed over at the end of a log, and above all what is not, without a broker."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -9,82 +10,86 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
 from projector.kafka import subscription, trailing
-from projector.kafka.consumer import Consumer
 from projector.writing.batch import Batch
-from tests.unit.consuming import HERE, THERE, Kafka, Worker, event, turns
+from tests.unit.consuming import HERE, THERE, Worker, event, turns
 
 
-@pytest.fixture
-def kafka(monkeypatch: pytest.MonkeyPatch) -> Kafka:
-    client = Kafka()
-    monkeypatch.setattr(Consumer, "kafka", client)
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trailing, "LOOK_SECONDS", 0.0)
-    return client
 
 
-@pytest.fixture
-def at_end(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> Kafka:
-    """Nothing waits behind what is polled, as far as was told."""
-    monkeypatch.setattr(Kafka, "end", 0)
-    return kafka
-
-
-async def test_what_was_there_at_two_looks_is_passed_over(kafka: Kafka) -> None:
+async def test_what_was_there_at_two_looks_is_passed_over_once() -> None:
     worker = Worker()
-    kafka.positions[HERE] = 103
-    await worker.look()
-    assert worker.table.written == []
-    await worker.look()
-    assert worker.table.written == [(0, 103, 3)]
+    worker.kafka.positions[HERE] = 103
+    for written in ([], [(0, 103, 3)], [(0, 103, 3)]):
+        await worker.look()
+        assert worker.table.written == written
     assert worker.applier.positions == {HERE: 103, THERE: 50}
-    await worker.look()
-    assert worker.table.written == [(0, 103, 3)]
     assert worker.consumer.failure is None
 
 
-async def test_two_looks_are_a_second_apart(kafka: Kafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trailing, "LOOK_SECONDS", 1.0)
+def more_comes(worker: Worker) -> None:
+    worker.kafka.positions[HERE] += 1
+
+
+def more_is_there(worker: Worker) -> None:
+    worker.kafka.stable[HERE] = 110
+
+
+def client_goes_back(worker: Worker) -> None:
+    worker.kafka.positions[HERE] = 0
+
+
+def is_anothers(worker: Worker) -> None:
+    del worker.kafka.positions[HERE]
+
+
+def is_given_up(worker: Worker) -> None:
+    del worker.applier.positions[HERE]
+
+
+@pytest.mark.parametrize(
+    ("when", "change"),
+    [
+        ("before", more_is_there),
+        ("before", is_anothers),
+        ("between", more_comes),
+        ("between", is_anothers),
+        ("after", more_comes),
+        ("after", client_goes_back),
+        ("after", is_anothers),
+        ("after", is_given_up),
+    ],
+)
+async def test_a_partition_that_has_not_come_to_rest_is_not_passed_over(
+    when: str, change: Callable[[Worker], None]
+) -> None:
+    """Something changes before, between or after the two looks; the other partition is at rest."""
     worker = Worker()
-    kafka.positions[HERE] = 103
-    for _ in range(3):
-        await worker.look()
-    assert worker.table.written == []
-
-
-async def test_while_more_comes_nothing_is_passed_over(kafka: Kafka) -> None:
-    worker = Worker()
-    for reached in (101, 102, 103):
-        kafka.positions[HERE] = reached
-        await worker.look()
-    assert worker.table.written == []
-
-
-async def test_what_is_still_being_written_is_not_passed_over(kafka: Kafka) -> None:
-    may_write = asyncio.Event()
-
-    async def write(connection: object, batch: Batch, *more: object) -> None:
-        if batch.rows:
-            await may_write.wait()
-        await worker.table.write(connection, batch, *more)
-
-    worker = Worker(write)
-    kafka.positions[HERE] = 101
-    await worker.poll(event(HERE, 100))
+    worker.kafka.positions |= {HERE: 103, THERE: 53}
+    if when == "before":
+        change(worker)
     await worker.look()
-    looking = asyncio.create_task(worker.look())
-    await turns()
-    may_write.set()
+    if when == "between":
+        change(worker)
+    async with worker.consumer._turn:
+        looking = asyncio.create_task(worker.look())
+        await turns()
+        if when == "after":
+            change(worker)
     await looking
-    assert worker.table.written == [(0, 101, 0)]
+    assert worker.table.written == [(1, 53, 3)]
+    assert worker.consumer.failure is None
 
 
 async def test_what_is_sought_after_a_look_is_not_passed_over(
-    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # a partition that is not ours at the instant of the seek stays where the client has it
-    monkeypatch.setattr(kafka, "seek", lambda *_: None)
     worker = Worker()
-    kafka.positions[HERE] = 103
+    # a partition that is not ours at the instant of the seek stays where the client has it
+    monkeypatch.setattr(worker.kafka, "seek", lambda *_: None)
+    worker.kafka.positions[HERE] = 103
     await worker.look()
     worker.seeker.may_seek.clear()
     assigning = asyncio.create_task(worker.consumer.assigned({HERE}))
@@ -97,33 +102,61 @@ async def test_what_is_sought_after_a_look_is_not_passed_over(
     assert worker.table.written == []
 
 
-async def test_a_position_that_the_client_has_to_ask_for_holds_nothing_up(
-    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("stands_at", "written"), [(100, [(0, 101, 0)]), (90, [])], ids=["written", "refused"]
+)
+async def test_what_is_being_written_is_not_passed_over(
+    stands_at: int, written: list[tuple[int, int, int]]
 ) -> None:
-    monkeypatch.setattr(kafka, "position", lambda _: asyncio.Event().wait())
-    worker = Worker()
-    async with asyncio.timeout(10):
-        for _ in range(2):
-            await worker.look()
-    assert worker.table.written == []
-
-
-async def test_what_could_not_be_written_is_sought_and_not_passed_over(kafka: Kafka) -> None:
     worker = Worker()
     worker.table.may_write.clear()
-    kafka.positions[HERE] = 101
+    worker.kafka.positions[HERE] = 101
     await worker.poll(event(HERE, 100))
     await worker.look()
     looking = asyncio.create_task(worker.look())
     await turns()
-    worker.table.positions[HERE] = 90
+    worker.table.positions[HERE] = stands_at
     worker.table.may_write.set()
     await looking
+    assert worker.table.written == written
+    assert worker.applier.positions[HERE] == worker.table.positions[HERE]
+
+
+async def test_a_poll_that_was_never_handled_comes_again() -> None:
+    worker = Worker()
+    await worker.drain(event(HERE, 100))
+    worker.kafka.positions[HERE] = 101
+    for _ in range(3):
+        await worker.look()
     assert worker.table.written == []
-    assert (HERE, 90) in kafka.sought
+    assert worker.kafka.sought == [(HERE, 100), (THERE, 50)]
 
 
-async def test_a_poll_that_a_stop_has_given_up_is_not_passed_over(at_end: Kafka) -> None:
+async def test_a_poll_drained_before_a_seek_of_other_partitions_comes_again() -> None:
+    worker = Worker()
+    early = await worker.drain(event(THERE, 50))
+    worker.kafka.positions[THERE] = 51
+    worker.table.positions[HERE] = 90
+    await worker.consumer._seek_those_elsewhere()
+    assert worker.kafka.sought == [(HERE, 90)]
+    await worker.consumer.handle(early)
+    for _ in range(2):
+        await worker.look()
+    assert worker.table.written == []
+    assert (THERE, 50) in worker.kafka.sought
+
+
+async def test_what_the_broker_has_dropped_is_sought_which_counts_it() -> None:
+    worker = Worker()
+    worker.kafka.first[HERE] = 102
+    worker.kafka.positions |= {HERE: 103, THERE: 51}
+    for _ in range(2):
+        await worker.look()
+    assert worker.table.written == [(1, 51, 1)]
+    assert worker.kafka.sought == [(HERE, 100)]
+
+
+async def test_a_poll_that_a_stop_has_given_up_is_not_passed_over() -> None:
     asked = asyncio.Event()
 
     async def away(*_: object) -> None:
@@ -131,7 +164,8 @@ async def test_a_poll_that_a_stop_has_given_up_is_not_passed_over(at_end: Kafka)
         raise ConnectionRefusedError
 
     worker = Worker(away)
-    at_end.positions[HERE] = 101
+    worker.kafka.end = 0
+    worker.kafka.positions[HERE] = 101
     polling = asyncio.create_task(worker.poll(event(HERE, 100)))
     async with asyncio.timeout(10):
         await asked.wait()
@@ -144,123 +178,13 @@ async def test_a_poll_that_a_stop_has_given_up_is_not_passed_over(at_end: Kafka)
     assert worker.applier.positions[HERE] == 100
 
 
-async def test_what_the_broker_has_dropped_is_sought_which_tells_of_it(kafka: Kafka) -> None:
-    worker = Worker()
-    kafka.first[HERE] = 102
-    kafka.positions[HERE] = 103
-    kafka.positions[THERE] = 51
-    for _ in range(2):
-        await worker.look()
-    assert worker.table.written == [(1, 51, 1)]
-    assert kafka.sought == [(HERE, 100)]
-
-
-async def test_a_poll_drained_before_a_seek_of_other_partitions_comes_again(kafka: Kafka) -> None:
-    worker = Worker()
-    early = await worker.drain(event(THERE, 50))
-    kafka.positions[THERE] = 51
-    worker.table.positions[HERE] = 90
-    worker.database.failed("gone")
-    worker.database.over()
-    await worker.consumer._seek_those_elsewhere()
-    assert kafka.sought == [(HERE, 90)]
-    await worker.consumer.handle(early)
-    for _ in range(2):
-        await worker.look()
-    assert worker.table.written == []
-    assert (THERE, 50) in kafka.sought
-
-
-async def test_a_poll_that_was_never_handled_comes_again(kafka: Kafka) -> None:
-    worker = Worker()
-    await worker.drain(event(HERE, 100))
-    kafka.positions[HERE] = 101
-    for _ in range(3):
-        await worker.look()
-    assert worker.table.written == []
-    assert kafka.sought == [(HERE, 100), (THERE, 50)]
-
-
-async def test_what_is_not_ours_any_more_is_not_passed_over(kafka: Kafka) -> None:
-    worker = Worker()
-    kafka.positions = {THERE: 53}
-    for _ in range(2):
-        await worker.look()
-    assert worker.table.written == [(1, 53, 3)]
-
-
-@pytest.mark.parametrize("error", [KafkaConnectionError, None])
-async def test_a_broker_that_does_not_answer_holds_nothing_up(
-    kafka: Kafka, monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
-) -> None:
-    async def away(_: object) -> None:
-        if error is not None:
-            raise error
-        await asyncio.Event().wait()
-
-    worker = Worker()
-    kafka.positions[HERE] = 103
-    with monkeypatch.context() as patched:
-        patched.setattr(trailing, "ANSWER_SECONDS", 0.01)
-        patched.setattr(trailing, "NO_ANSWER_SECONDS", 0.0)
-        patched.setattr(kafka, "beginning_offsets", away)
-        for _ in range(3):
-            await worker.look()
-    assert worker.table.written == []
-    await worker.look()
-    assert worker.table.written == [(0, 103, 3)]
-
-
-async def test_a_broker_that_does_not_answer_is_not_asked_again_at_once(
-    kafka: Kafka, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = 0
-
-    async def away(_: object) -> None:
-        nonlocal asked
-        asked += 1
-        raise KafkaConnectionError
-
-    monkeypatch.setattr(kafka, "beginning_offsets", away)
-    worker = Worker()
-    kafka.positions[HERE] = 103
-    for _ in range(4):
-        await worker.look()
-    assert asked == 1
-
-
-async def test_a_partition_given_up_before_its_turn_ends_nothing(kafka: Kafka) -> None:
-    worker = Worker()
-    kafka.positions |= {HERE: 103, THERE: 53}
-    await worker.look()
-    async with worker.consumer._turn:
-        looking = asyncio.create_task(worker.look())
-        await turns()
-        del worker.applier.positions[HERE]
-    await looking
-    assert worker.table.written == [(1, 53, 3)]
-    assert worker.consumer.failure is None
-
-
-async def test_what_the_client_has_left_meanwhile_is_not_passed_over(kafka: Kafka) -> None:
-    worker = Worker()
-    kafka.positions[HERE] = 103
-    await worker.look()
-    async with worker.consumer._turn:
-        looking = asyncio.create_task(worker.look())
-        await turns()
-        kafka.positions[HERE] = 0
-    await looking
-    assert worker.table.written == []
-
-
-async def test_what_a_stop_has_given_up_meanwhile_is_not_passed_over(kafka: Kafka) -> None:
+async def test_a_poll_that_a_stop_gives_up_after_a_look_is_not_passed_over() -> None:
     async def write(_: object, batch: Batch, *__: object) -> None:
         assert batch.rows, "passed over"
         await asyncio.Event().wait()
 
     worker = Worker(write, shutdown_seconds=0.01)
-    kafka.positions[HERE] = 101
+    worker.kafka.positions[HERE] = 101
     await worker.poll(event(HERE, 100))
     await worker.look()
     async with worker.consumer._turn:
@@ -272,22 +196,26 @@ async def test_what_a_stop_has_given_up_meanwhile_is_not_passed_over(kafka: Kafk
     assert worker.applier.positions[HERE] == 100
 
 
-async def test_what_is_not_the_end_of_the_log_is_not_passed_over(kafka: Kafka) -> None:
+@pytest.mark.parametrize("error", [KafkaConnectionError, None], ids=["fails", "is silent"])
+async def test_a_broker_that_does_not_say_where_logs_begin_holds_nothing_up(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
+) -> None:
+    async def away(_: object) -> None:
+        if error is not None:
+            raise error
+        await asyncio.Event().wait()
+
     worker = Worker()
-    kafka.positions[HERE], kafka.stable[HERE] = 103, 110
-    for _ in range(3):
-        await worker.look()
+    worker.kafka.positions[HERE] = 103
+    monkeypatch.setattr(trailing, "ANSWER_SECONDS", 0.01)
+    monkeypatch.setattr(trailing, "NO_ANSWER_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(worker.kafka, "beginning_offsets", away)
+        for _ in range(3):
+            await worker.look()
     assert worker.table.written == []
-
-
-class Subscribed:
-    """Takes note of how many polls are said to have been drained."""
-
-    def __init__(self) -> None:
-        self.drained: list[int] = []
-
-    async def polls(self, drained: int) -> None:
-        self.drained.append(drained)
+    await worker.look()
+    assert worker.table.written == [(0, 103, 3)]
 
 
 @pytest.mark.parametrize(
@@ -308,11 +236,15 @@ async def test_polls_count_as_drained_unless_it_is_sure_that_they_are_not(
             raise said
         return said
 
+    class Subscribed:
+        async def polls(self, drained: int) -> None:
+            told.append(drained)
+
+    told: list[int] = []
     monkeypatch.setattr(AIOKafkaConsumer, "getmany", getmany)
     monkeypatch.setattr(AIOKafkaConsumer, "__del__", lambda _: None)
-    told = Subscribed()
-    client = subscription._Client(subscribed=told)  # type: ignore[arg-type]
+    client = subscription._Client(subscribed=Subscribed())  # type: ignore[arg-type]
     for _ in range(2):
         with suppress(Exception):
             await client.getmany()
-    assert told.drained == [0, int(counts)]
+    assert told == [0, int(counts)]
