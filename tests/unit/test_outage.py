@@ -17,7 +17,7 @@ from api.database import reachable
 from api.problems import Unavailable
 from contracts.outage import Outage
 from projector.dependencies import Stopping
-from projector.kafka.broker_log import BrokerLog, FrameworkLog
+from projector.kafka.broker_log import FrameworkLog
 from projector.writing import faults
 from projector.writing.faults import Fault
 
@@ -64,21 +64,6 @@ def test_an_outage_is_over_when_it_worked_after_the_last_failure_and_all_is_calm
     with capture_logs() as lines:
         outage.over(1)
     assert lines == [{"event": "broker is back", "away_seconds": 15.0, "log_level": "info"}]
-
-
-@pytest.mark.parametrize(
-    ("message", "counts"),
-    [
-        ("Unable connect to node with id 1: refused", True),
-        ("Heartbeat failed for group runfold because it is rebalancing", False),
-        ("Heartbeat session expired - marking coordinator dead", False),
-    ],
-)
-def test_a_warning_of_the_kafka_client_is_an_outage(message: str, *, counts: bool) -> None:
-    outage = Outage("broker")
-    record = logging.LogRecord("aiokafka", logging.ERROR, "", 0, message, (), None)
-    BrokerLog(outage).handle(record)
-    assert outage.is_on is counts
 
 
 def test_a_refusal_that_stays_is_a_defect(clock: Clock) -> None:

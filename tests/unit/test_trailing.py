@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from projector.kafka import subscription, trailing
 from projector.writing.batch import Batch
@@ -194,28 +194,6 @@ async def test_a_poll_that_a_stop_gives_up_after_a_look_is_not_passed_over() -> 
     await looking
     assert worker.consumer.failure is None
     assert worker.applier.positions[HERE] == 100
-
-
-@pytest.mark.parametrize("error", [KafkaConnectionError, None], ids=["fails", "is silent"])
-async def test_a_broker_that_does_not_say_where_logs_begin_holds_nothing_up(
-    monkeypatch: pytest.MonkeyPatch, error: type[Exception] | None
-) -> None:
-    async def away(_: object) -> None:
-        if error is not None:
-            raise error
-        await asyncio.Event().wait()
-
-    worker = Worker()
-    worker.kafka.positions[HERE] = 103
-    monkeypatch.setattr(trailing, "ANSWER_SECONDS", 0.01)
-    monkeypatch.setattr(trailing, "NO_ANSWER_SECONDS", 0.0)
-    with monkeypatch.context() as patched:
-        patched.setattr(worker.kafka, "beginning_offsets", away)
-        for _ in range(3):
-            await worker.look()
-    assert worker.table.written == []
-    await worker.look()
-    assert worker.table.written == [(0, 103, 3)]
 
 
 @pytest.mark.parametrize(

@@ -54,20 +54,20 @@ def polled(partition: Partition, *ages: float) -> list[Timed]:
 
 
 @pytest.mark.parametrize(
-    ("position", "known", "ages", "events", "seconds"),
+    ("position", "known", "ages", "lag"),
     [
         # caught up: as old as the broker's last answer
-        (5, (5, 0.2), (), [0], [0.2]),
+        (5, (5, 0.2), (), ([0], [0.2])),
         # caught up, and the broker has not answered since: nobody knows what came after
-        (5, (5, 90.0), (7.0,), [0], [7.0]),
+        (5, (5, 90.0), (7.0,), ([0], [7.0])),
         # behind, and working: what was written last is where the view is
-        (5, (9, 0.2), (40.0, 30.0), [4], [30.0]),
+        (5, (9, 0.2), (40.0, 30.0), ([4], [30.0])),
         # behind, and nothing written since it was assigned, just now
-        (5, (9, 0.2), (), [4], [0.0]),
+        (5, (9, 0.2), (), ([4], [0.0])),
         # the broker's word is older than what was read
-        (12, (9, 0.2), (), [0], [0.2]),
+        (12, (9, 0.2), (), ([0], [0.2])),
         # nothing was ever heard of the partition's end
-        (5, (None, 0.0), (), [], []),
+        (5, (None, 0.0), (), ([], [])),
     ],
 )
 def test_the_age_of_a_view(
@@ -75,9 +75,9 @@ def test_the_age_of_a_view(
     position: int,
     known: tuple[int | None, float],
     ages: tuple[float, ...],
-    events: list[int],
-    seconds: list[float],
+    lag: tuple[list[int], list[float]],
 ) -> None:
+    events, seconds = lag
     if ages:
         metrics.polled(polled(HERE, *ages), 0.1)
     metrics.assess(Kafka({HERE: known}), {HERE: position})
