@@ -8,11 +8,10 @@ import pytest
 from aiokafka import TopicPartition
 from prometheus_client import generate_latest
 
-from contracts.decoding import Reason, Undecodable
 from projector.kafka.broker_log import Outage
-from projector.operations.metrics import OUTCOMES, Metrics
-from projector.writing.batch import Batch, DeadLetter, Move, Partition
-from tests.records import FakeRecord, Timed
+from projector.operations.metrics import Metrics
+from projector.writing.batch import Partition
+from tests.records import Timed
 from tests.scraping import Scrape
 
 HERE = Partition("t", 0)
@@ -105,21 +104,6 @@ def test_a_partition_of_which_nothing_is_written_grows_old(
         monkeypatch.setattr(time, "time", lambda passed=passed: NOW + passed)
         metrics.assess(Kafka({HERE: (9, 0.2)}), {HERE: 5})
         assert seen(metrics).each("runfold_partition_lag_seconds") == [passed]
-
-
-def test_what_became_of_records_is_counted_from_nought_on(metrics: Metrics) -> None:
-    metrics.assess(Kafka({HERE: (None, 0.0)}), {})
-    told = seen(metrics)
-    assert told.by("runfold_records_total", "outcome") == dict.fromkeys(OUTCOMES, 0)
-    assert told.by("runfold_dead_letters_total", "reason") == dict.fromkeys(Reason, 0)
-    letter = DeadLetter(FakeRecord("t", 0, 3), Undecodable(Reason.PAYLOAD, "wrong"))
-    move = Move(start=0, next=11, applied=5, dead=1, tombstones=2, gaps=3)
-    metrics.committed(Batch(moves={HERE: move}, dead=[letter]))
-    told = seen(metrics)
-    outcomes = {"applied": 5, "dead": 1, "tombstone": 2, "gap": 3}
-    assert told.by("runfold_records_total", "outcome") == outcomes
-    reasons = dict.fromkeys(Reason, 0) | {"payload": 1}
-    assert told.by("runfold_dead_letters_total", "reason") == reasons
 
 
 def test_freshness_is_of_the_first_record_of_each_partition(metrics: Metrics) -> None:
