@@ -28,14 +28,6 @@ class Committed:
         self.batches.append(batch)
 
 
-class NoPool:
-    """Hands out connections that nobody uses, where the write is a stand-in."""
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[None]:
-        yield None
-
-
 class Worker:
     """A worker's database side: polls go in, one after the other."""
 

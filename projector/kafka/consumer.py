@@ -57,6 +57,11 @@ REFUSED: Final = (
 """Errors after which the client stops to ask, even when it would be allowed again."""
 
 
+def is_outage(error: Exception) -> bool:
+    """Return whether an error of the client means that the broker is away, and will be back."""
+    return isinstance(error, KafkaError | OSError) and not isinstance(error, UNREADABLE + REFUSED)
+
+
 class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
     """One worker's subscription: hands every poll to the applier, one at a time."""
 
@@ -251,9 +256,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _client_failed(self, error: Exception | str) -> None:
         """Note that the broker is away, or end the worker where the client cannot recover."""
-        if isinstance(error, str | KafkaError | OSError) and not isinstance(
-            error, UNREADABLE + REFUSED
-        ):
+        if isinstance(error, str) or is_outage(error):
             self._failed_at = time.time()
             self._dependencies.broker.failed(error)
             return

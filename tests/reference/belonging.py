@@ -5,46 +5,15 @@ from typing import Any
 
 from tests.reference.decoding import Event
 from tests.reference.fields import UUID
-from tests.reference.platform import Platform
-
-Row = dict[str, Any]
+from tests.reference.platform import Platform, Row
 
 INCIDENT = re.compile(r"\bINC-\d{8}-[A-Z0-9]{4,}\b", re.ASCII)
 
 
 def own(platform: Platform, run: Event, topic: str) -> list[Row]:
-    """The rows of a topic with the run's id and the run's project."""
-    return [
-        row
-        for row in platform.rows(topic)
-        if row["run_id"] == run.data["run_id"] and row["project_id"] == run.data["project_id"]
-    ]
-
-
-def steps(platform: Platform, run: Event) -> list[Row]:
-    return sorted(
-        own(platform, run, "step-journal"), key=lambda row: (row["step_seq"], row["step_id"])
-    )
-
-
-def outbound_messages(platform: Platform, run: Event) -> list[Row]:
-    return sorted(
-        own(platform, run, "outbound-message"),
-        key=lambda row: (row["queued_at"], row["message_id"]),
-    )
-
-
-def gateway_calls(platform: Platform, run: Event) -> list[Row]:
-    return sorted(
-        own(platform, run, "mcp-gateway-audit"), key=lambda row: (row["created_at"], row["call_id"])
-    )
-
-
-def decisions(platform: Platform, run: Event) -> list[Row]:
-    return sorted(
-        own(platform, run, "approval-command"),
-        key=lambda row: (row["decided_at"], row["command_id"]),
-    )
+    """The rows of a topic with the run's id and the run's project, in the topic's order."""
+    ours = (run.data["run_id"], run.data["project_id"])
+    return [row for row in platform.rows(topic) if (row["run_id"], row["project_id"]) == ours]
 
 
 def states(platform: Platform, run: Event) -> set[tuple[Any, str]]:
@@ -62,10 +31,7 @@ def states(platform: Platform, run: Event) -> set[tuple[Any, str]]:
 
 
 def inbound_events(platform: Platform, run: Event) -> list[Row]:
-    return sorted(
-        (row for row in platform.rows("conversation-event") if reaches(row, run.data)),
-        key=lambda row: (row["received_at"], row["event_id"]),
-    )
+    return [row for row in platform.rows("conversation-event") if reaches(row, run.data)]
 
 
 def reaches(inbound: Row, run: Row) -> bool:
@@ -87,7 +53,7 @@ def incident_ids(platform: Platform, run: Event) -> list[str]:
     for row in inbound_events(platform, run):
         found += referred(row["source_envelope"])
         found += mentions(row["content_preview"]) + mentions(row["content_redacted"])
-    for row in outbound_messages(platform, run):
+    for row in own(platform, run, "outbound-message"):
         found += mentions(row["content_preview"]) + mentions(row["send_error"])
     return list(dict.fromkeys(found))
 
@@ -111,20 +77,6 @@ def referred(source_envelope: Row | None) -> list[str]:
     return [entry for entry in found if entry]
 
 
-def bearing(platform: Platform, run: Event, topic: str) -> list[Row]:
-    """The remediation items or legacy records that bear on the run, newest first."""
-    ids = incident_ids(platform, run)
-    return sorted(
-        (
-            row
-            for row in platform.rows(topic)
-            if row["incident_id"] in ids and row["project_id"] in {None, run.data["project_id"]}
-        ),
-        key=lambda row: (row["created_at"], row["id"]),
-        reverse=True,
-    )
-
-
 def items(platform: Platform, run: Event) -> list[Row]:
     """The remediation items that bear on the run, newest first."""
     return bearing(platform, run, "remediation-evidence")
@@ -133,3 +85,12 @@ def items(platform: Platform, run: Event) -> list[Row]:
 def legacy_records(platform: Platform, run: Event) -> list[Row]:
     """The legacy records that bear on the run, newest first."""
     return bearing(platform, run, "mcp-legacy-audit")
+
+
+def bearing(platform: Platform, run: Event, topic: str) -> list[Row]:
+    ids, projects = incident_ids(platform, run), {None, run.data["project_id"]}
+    return [
+        row
+        for row in reversed(platform.rows(topic))
+        if row["incident_id"] in ids and row["project_id"] in projects
+    ]

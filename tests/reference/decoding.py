@@ -11,27 +11,37 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from tests.reference.contract import FIELDS, TYPES, natural
+from tests.reference.contract import FIELDS, TYPES, ident, natural
 from tests.reference.fields import (
     Broken,
-    Check,
-    Field,
+    Fields,
     json_object,
     may,
     must,
-    require,
+    one_of,
+    read_all,
     text,
     timestamp_with_offset,
 )
 
 MAX_VALUE_BYTES = 1024 * 1024
 
-any_text: Check = text(0, MAX_VALUE_BYTES)
+any_text = text(0, MAX_VALUE_BYTES)
+
+ENVELOPE = (
+    *must(one_of("1.0"), "specversion"),
+    *must(ident, "id", "source"),
+    *must(any_text, "type"),
+    *must(timestamp_with_offset, "time"),
+    *may(natural, "entityversion"),
+    *may(any_text, "subject", "traceparent"),
+    *must(json_object, "data"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A valid event; `data` holds every field of its contract, in the contract's order."""
+    """A valid event; `data` holds every field of its contract."""
 
     topic: str
     id: str
@@ -57,15 +67,21 @@ def decode(topic: str, value: bytes) -> Event:
     """The event in a record's value; Unusable if there is none."""
     if len(value) > MAX_VALUE_BYTES:
         raise Unusable("too_large", f"{len(value)} bytes")
-    document = parse(value)
-    envelope = read_envelope(document)
+    envelope = judged("envelope", ENVELOPE, parse(value))
     if envelope["type"] != TYPES[topic]:
         raise Unusable("unknown_type", f"{envelope['type']} is not carried by {topic}")
-    data = read_all(FIELDS[topic], envelope["data"], "payload")
+    data = judged("payload", FIELDS[topic], envelope["data"])
     # A database text cannot hold NUL, so a row with one is refused whatever the column.
     if any("\0" in part for part in texts([envelope["id"], data])):
         raise Unusable("rejected", "a text holds a NUL character")
     return Event(topic, envelope["id"], envelope["time"], envelope["entityversion"] or 0, data)
+
+
+def judged(reason: str, fields: Fields, holder: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return read_all(fields, holder)
+    except Broken as broken:
+        raise Unusable(reason, str(broken)) from None
 
 
 def parse(value: bytes) -> dict[str, Any]:
@@ -109,32 +125,3 @@ def texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from texts(inner)
-
-
-def specversion(value: Any) -> str:
-    require(value == "1.0", "not 1.0")
-    return "1.0"
-
-
-ENVELOPE = (
-    must("specversion", specversion),
-    must("id", text(1, 200)),
-    must("source", text(1, 200)),
-    must("type", any_text),
-    must("time", timestamp_with_offset),
-    may("entityversion", natural),
-    may("subject", any_text),
-    may("traceparent", any_text),
-    must("data", json_object),
-)
-
-
-def read_envelope(document: dict[str, Any]) -> dict[str, Any]:
-    return read_all(ENVELOPE, document, "envelope")
-
-
-def read_all(fields: tuple[Field, ...], holder: dict[str, Any], reason: str) -> dict[str, Any]:
-    try:
-        return {field.name: field.read(holder) for field in fields}
-    except Broken as broken:
-        raise Unusable(reason, str(broken)) from None

@@ -1,22 +1,12 @@
 """The detail of a run, its timeline whole."""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
-from tests.reference.belonging import (
-    Row,
-    gateway_calls,
-    inbound_events,
-    incident_ids,
-    items,
-    legacy_records,
-    outbound_messages,
-    steps,
-)
+from tests.reference.belonging import inbound_events, incident_ids, items, legacy_records, own
 from tests.reference.decoding import Event
 from tests.reference.plain import pick, plain, without
-from tests.reference.platform import Platform
+from tests.reference.platform import Platform, Row
 from tests.reference.summary import item_route, remediation_summary
 from tests.reference.timeline import timeline
 
@@ -32,23 +22,25 @@ def run_detail(platform: Platform, run_id: str, lang: str = "zh-TW") -> dict[str
     run = platform.run(run_id)
     if run is None:
         return None
-    own_steps = steps(platform, run)
+    steps = own(platform, run, "step-journal")
     inbound = inbound_events(platform, run)
-    outbound = outbound_messages(platform, run)
-    calls = gateway_calls(platform, run)
+    outbound = own(platform, run, "outbound-message")
+    calls = own(platform, run, "mcp-gateway-audit")
     told = timeline(platform, run, lang)
+    own_names = ("project_id", "run_id")
+    inbound_names = (*own_names, "content_redacted", "source_envelope")
     return {
         "run": plain(run.data),
-        "steps": first(own_steps, own_fields),
-        "inbound_events": first(inbound, inbound_fields),
-        "outbound_messages": first(outbound, own_fields),
-        "mcp_calls": first(calls, call_fields),
+        "steps": [without(row, *own_names) for row in steps[:LIST_LIMIT]],
+        "inbound_events": [without(row, *inbound_names) for row in inbound[:LIST_LIMIT]],
+        "outbound_messages": [without(row, *own_names) for row in outbound[:LIST_LIMIT]],
+        "mcp_calls": [without(row, *own_names) | gate_of(row) for row in calls[:LIST_LIMIT]],
         "mcp_gateway": mcp_gateway(calls),
         "mcp_legacy": mcp_legacy(platform, run),
         "remediation_history": remediation_history(platform, run),
         "timeline": told,
         "counts": {
-            "steps": len(own_steps),
+            "steps": len(steps),
             "inbound_events": len(inbound),
             "outbound_messages": len(outbound),
             "mcp_calls": len(calls),
@@ -60,34 +52,20 @@ def run_detail(platform: Platform, run_id: str, lang: str = "zh-TW") -> dict[str
     }
 
 
-def first(rows: list[Row], show: Callable[[Row], Row]) -> list[Row]:
-    return [show(row) for row in rows[:LIST_LIMIT]]
-
-
-def own_fields(row: Row) -> Row:
-    return without(row, "project_id", "run_id")
-
-
-def inbound_fields(row: Row) -> Row:
-    return without(row, "project_id", "run_id", "content_redacted", "source_envelope")
-
-
-def call_fields(row: Row) -> Row:
-    gate = row["gate_result"] or {}
-    named = ("required_scope", "policy_enforced", "is_shadow")
-    return own_fields(row) | {name: gate.get(name) for name in named}
+def gate_of(call: Row) -> Row:
+    gate = call["gate_result"] or {}
+    return {name: gate.get(name) for name in ("required_scope", "policy_enforced", "is_shadow")}
 
 
 def mcp_gateway(calls: list[Row]) -> dict[str, Any]:
-    gates = [call["gate_result"] or {} for call in calls]
     groups: dict[str, list[Row]] = {}
     for call in calls:
         groups.setdefault(call["tool_name"], []).append(call)
     by_tool = [{"tool_name": tool, **outcomes(group)} for tool, group in groups.items()]
     return {
         **outcomes(calls),
-        "shadow": sum(gate.get("is_shadow") is True for gate in gates),
-        "policy_enforced": sum(gate.get("policy_enforced") is True for gate in gates),
+        "shadow": sum(gate_of(call)["is_shadow"] is True for call in calls),
+        "policy_enforced": sum(gate_of(call)["policy_enforced"] is True for call in calls),
         "by_tool": sorted(by_tool, key=lambda row: (-row["total"], row["tool_name"])),
         "block_gates": dict(Counter(call["block_gate"] for call in calls if call["block_gate"])),
     }

@@ -33,10 +33,10 @@ def require(condition: bool, message: str) -> None:
 def text(low: int, high: int) -> Check:
     """A string of `low` to `high` characters."""
 
-    def check(value: Any) -> str:
+    def check(value: Any) -> Any:
         require(isinstance(value, str), "not a string")
         require(low <= len(value) <= high, f"not {low} to {high} characters")
-        return str(value)
+        return value
 
     return check
 
@@ -44,50 +44,49 @@ def text(low: int, high: int) -> Check:
 def integer(low: int) -> Check:
     """A whole JSON number from `low` up to the largest signed 64 bit integer."""
 
-    def check(value: Any) -> int:
+    def check(value: Any) -> Any:
         require(type(value) is int, "not an integer")
         require(low <= value <= INT64, "out of bounds")
-        return int(value)
+        return value
 
     return check
 
 
 def one_of(*words: str) -> Check:
-    def check(value: Any) -> str:
+    def check(value: Any) -> Any:
         require(isinstance(value, str) and value in words, f"not one of {words}")
-        return str(value)
+        return value
 
     return check
 
 
-def boolean(value: Any) -> bool:
+def boolean(value: Any) -> Any:
     require(isinstance(value, bool), "not true or false")
-    return bool(value)
+    return value
 
 
-def state(value: Any) -> str:
+def state(value: Any) -> Any:
     require(isinstance(value, str) and STATE.fullmatch(value) is not None, "not a state")
-    return str(value)
+    return value
 
 
-def uuid(value: Any) -> str:
+def uuid(value: Any) -> Any:
     """The RFC 4122 text in any letter case, kept in lower case."""
     require(isinstance(value, str) and value.isascii(), "not a UUID")
     require(UUID.fullmatch(value.lower()) is not None, "not a UUID")
-    return str(value.lower())
+    return value.lower()
 
 
-def text_or_integer(value: Any) -> str:
+def text_or_integer(value: Any) -> Any:
     """An id given as string or integer, kept as text: 7 and "7" are the same id."""
-    return str(text(1, 200)(str(value) if type(value) is int else value))
+    return text(1, 200)(str(value) if type(value) is int else value)
 
 
-def decimal(value: Any) -> Decimal:
+def decimal(value: Any) -> Any:
     """A JSON number or a decimal string, of at most a hundred digits each way."""
-    if isinstance(value, str):
-        require(DECIMAL.fullmatch(value) is not None, "not a decimal")
-    else:
-        require(type(value) in {int, Decimal}, "not a decimal")
+    is_number = type(value) in {int, Decimal}
+    is_text = isinstance(value, str) and DECIMAL.fullmatch(value) is not None
+    require(is_number or is_text, "not a decimal")
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -99,44 +98,42 @@ def decimal(value: Any) -> Decimal:
     return number
 
 
-def cost(value: Any) -> Decimal:
+def cost(value: Any) -> Any:
     """A decimal from 0 up."""
     number = decimal(value)
     require(number >= 0, "not a decimal from 0 up")
     return number
 
 
-def timestamp(value: Any) -> datetime:
+def timestamp(value: Any) -> Any:
     """RFC 3339; without an offset it is UTC; digits below the microsecond are cut off."""
-    require(isinstance(value, str), "not a timestamp")
-    found = TIMESTAMP.fullmatch(value)
+    found = TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise Broken("not an RFC 3339 timestamp")
-    year, month, day, hour, minute, second, fraction, _zone, sign, hours, minutes = found.groups()
+    year, month, day, hour, minute, second = map(int, found.groups()[:6])
+    fraction, _zone, sign, hours, minutes = found.groups()[6:]
     offset = timedelta()
     if sign is not None:
         require(int(hours) < 24 and int(minutes) < 60, "not an offset")
         offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
     micros = int((fraction or "0")[:6].ljust(6, "0"))
     try:
-        local = datetime(
-            int(year), int(month), int(day), int(hour), int(minute), int(second), micros
-        )
-        return local.replace(tzinfo=timezone(offset)).astimezone(UTC)
+        local = datetime(year, month, day, hour, minute, second, micros, timezone(offset))
+        return local.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Broken("no such instant") from None
 
 
-def timestamp_with_offset(value: Any) -> datetime:
+def timestamp_with_offset(value: Any) -> Any:
     """As `timestamp`, but the offset must be there."""
     found = TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     require(found is not None and found.group(8) is not None, "no RFC 3339 timestamp with offset")
     return timestamp(value)
 
 
-def json_object(value: Any) -> dict[str, Any]:
+def json_object(value: Any) -> Any:
     require(isinstance(value, dict), "not an object")
-    return dict(value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +162,20 @@ class Field:
             raise Broken(f"{self.name}: {broken}") from None
 
 
-def must(name: str, check: Check) -> Field:
-    return Field(name, check, needed=True)
+Fields = tuple[Field, ...]
 
 
-def may(name: str, check: Check) -> Field:
-    return Field(name, check, optional=True)
+def must(check: Check, *names: str) -> Fields:
+    return tuple(Field(name, check, needed=True) for name in names)
 
 
-def defaults(name: str, check: Check, default: Any) -> Field:
-    return Field(name, check, default=default)
+def may(check: Check, *names: str) -> Fields:
+    return tuple(Field(name, check, optional=True) for name in names)
+
+
+def defaults(check: Check, default: Any, *names: str) -> Fields:
+    return tuple(Field(name, check, default=default) for name in names)
+
+
+def read_all(fields: Fields, holder: dict[str, Any]) -> dict[str, Any]:
+    return {field.name: field.read(holder) for field in fields}

@@ -19,71 +19,29 @@ def at(second: int) -> str:
     return f"2026-05-18T06:00:{second:02}Z"
 
 
+OURS = {"run_id": RUN, "project_id": "p"}
+CALL = {"tool_name": "get", "result_status": "success", "created_at": at(1)}
+EVIDENCE = {"id": 1, "incident_id": INCIDENT, "created_at": at(1)}
+
 NEEDED: dict[str, dict[str, Any]] = {
-    "run-state": {
-        "run_id": RUN,
-        "project_id": "p",
-        "agent_id": "triage",
-        "state": "running",
-        "state_changed_at": at(0),
-        "created_at": at(0),
-    },
-    "step-journal": {
-        "step_id": "s",
-        "run_id": RUN,
-        "project_id": "p",
-        "step_seq": 0,
-        "tool_name": "get",
-        "result_status": "success",
-        "created_at": at(1),
-    },
-    "outbound-message": {
-        "message_id": "m",
-        "run_id": RUN,
-        "project_id": "p",
-        "channel_type": "slack",
-        "message_type": "final",
-        "send_status": "sent",
-        "queued_at": at(1),
-    },
-    "conversation-event": {
-        "event_id": INBOUND,
-        "project_id": "p",
-        "channel_type": "slack",
-        "received_at": at(1),
-    },
-    "mcp-gateway-audit": {
-        "call_id": "c",
-        "run_id": RUN,
-        "project_id": "p",
-        "tool_name": "get",
-        "result_status": "success",
-        "created_at": at(1),
-    },
-    "mcp-legacy-audit": {"id": 1, "incident_id": INCIDENT, "created_at": at(1)},
-    "remediation-evidence": {"id": 1, "incident_id": INCIDENT, "created_at": at(1)},
+    "run-state": OURS
+    | {"agent_id": "triage", "state": "running", "state_changed_at": at(0), "created_at": at(0)},
+    "step-journal": OURS | CALL | {"step_id": "s", "step_seq": 0},
+    "outbound-message": OURS
+    | {"message_id": "m", "channel_type": "slack", "message_type": "final"}
+    | {"send_status": "sent", "queued_at": at(1)},
+    "conversation-event": {"event_id": INBOUND, "project_id": "p", "channel_type": "slack"}
+    | {"received_at": at(1)},
+    "mcp-gateway-audit": OURS | CALL | {"call_id": "c"},
+    "mcp-legacy-audit": EVIDENCE,
+    "remediation-evidence": EVIDENCE,
     "project": {"project_id": "p", "display_name": "P", "created_at": at(0)},
-    "contract-revision": {
-        "revision_id": "r",
-        "contract_id": "c",
-        "contract_family": "agent",
-        "lifecycle_status": "draft",
-        "body_hash": "00",
-        "version_major": 1,
-        "version_minor": 0,
-        "project_id": "p",
-        "created_at": at(0),
-    },
-    "approval-command": {
-        "command_id": COMMAND,
-        "run_id": RUN,
-        "project_id": "p",
-        "decision": "approve",
-        "approver_id": "alice",
-        "run_version": 0,
-        "decided_at": at(1),
-        "new_state": "running",
-    },
+    "contract-revision": {"revision_id": "r", "contract_id": "c", "contract_family": "agent"}
+    | {"lifecycle_status": "draft", "body_hash": "00", "version_major": 1, "version_minor": 0}
+    | {"project_id": "p", "created_at": at(0)},
+    "approval-command": OURS
+    | {"command_id": COMMAND, "decision": "approve", "approver_id": "alice", "run_version": 0}
+    | {"decided_at": at(1), "new_state": "running"},
 }
 
 

@@ -5,13 +5,17 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from tests.reference.belonging import Row, decisions
+from tests.reference.belonging import own
 from tests.reference.decoding import Event
 from tests.reference.plain import pick, plain
-from tests.reference.platform import Platform
+from tests.reference.platform import Platform, Row
 from tests.reference.summary import remediation_summary
 
 Answer = list[dict[str, Any]]
+
+RUN_FIELDS = ("run_id", "project_id", "agent_id", "state", "is_shadow", "cost_usd", "step_count")
+APPROVAL_FIELDS = ("run_id", "project_id", "agent_id", "created_at", "timeout_at")
+INBOUND_FIELDS = ("event_id", "project_id", "channel_type", "provider_event_id", "channel_chat_id")
 
 
 def wanted(value: str, among: Collection[str] | None) -> bool:
@@ -29,10 +33,9 @@ def run_list(
     created_before: datetime | None = None,
 ) -> Answer:
     """Every run that passes all filters, newest first; the range has its start and not its end."""
-    runs = sorted(platform.winners["run-state"], key=age, reverse=True)
     rows = [
         run_row(platform, run)
-        for run in runs
+        for run in reversed(platform.winners["run-state"])
         if wanted(run.data["project_id"], project_ids)
         and wanted(run.data["state"], states)
         and (created_after is None or run.data["created_at"] >= created_after)
@@ -46,14 +49,9 @@ def run_list(
     ]
 
 
-def age(run: Event) -> tuple[datetime, str]:
-    return (run.data["created_at"], run.data["run_id"])
-
-
 def run_row(platform: Platform, run: Event) -> Row:
-    names = ("run_id", "project_id", "agent_id", "state", "is_shadow", "cost_usd", "step_count")
     return {
-        **pick(run.data, *names, "created_at", "timeout_at"),
+        **pick(run.data, *RUN_FIELDS, "created_at", "timeout_at"),
         "remediation_summary": remediation_summary(platform, run),
     }
 
@@ -81,7 +79,7 @@ def approvals(
     """The runs that wait for a human, oldest first."""
     rows = [
         approval_row(platform, run)
-        for run in sorted(platform.winners["run-state"], key=age)
+        for run in platform.winners["run-state"]
         if run.data["state"] == "waiting_approval"
         and wanted(run.data["project_id"], project_ids)
         and run_id in {None, run.data["run_id"]}
@@ -96,7 +94,7 @@ def approvals(
 
 def approval_row(platform: Platform, run: Event) -> Row:
     return {
-        **pick(run.data, "run_id", "project_id", "agent_id", "created_at", "timeout_at"),
+        **pick(run.data, *APPROVAL_FIELDS),
         "run_version": run.version,
         "pending_action": plain(run.data["pending_action"]),
         "decision": decision_of(platform, run),
@@ -106,12 +104,10 @@ def approval_row(platform: Platform, run: Event) -> Row:
 
 def decision_of(platform: Platform, run: Event) -> Row | None:
     """The first decision on the version the run is at, as the topic tells it."""
-    for row in decisions(platform, run):
+    for row in own(platform, run, "approval-command"):
         if row["run_version"] == run.version:
-            return {
-                **pick(row, "command_id", "decision", "approver_id", "decided_at"),
-                "status": "published",
-            }
+            told = pick(row, "command_id", "decision", "approver_id", "decided_at")
+            return told | {"status": "published"}
     return None
 
 
@@ -124,24 +120,9 @@ def channel_events(
     limit: int = 50,
 ) -> Answer:
     """Inbound events, newest first, at most `limit` and never more than 100."""
-    rows = sorted(
-        platform.rows("conversation-event"),
-        key=lambda row: (row["received_at"], row["event_id"]),
-        reverse=True,
-    )
     found = [
-        pick(
-            row,
-            "event_id",
-            "project_id",
-            "channel_type",
-            "provider_event_id",
-            "channel_chat_id",
-            "content_preview",
-            "is_duplicate",
-            "received_at",
-        )
-        for row in rows
+        pick(row, *INBOUND_FIELDS, "content_preview", "is_duplicate", "received_at")
+        for row in reversed(platform.rows("conversation-event"))
         if wanted(row["project_id"], project_ids)
         and channel_type in {None, row["channel_type"]}
         and (row["provider_event_id"] or "").startswith(provider_prefix or "")
@@ -151,7 +132,7 @@ def channel_events(
 
 def projects(platform: Platform, project_ids: Collection[str] | None = None) -> Answer:
     """The projects by their id."""
-    rows = sorted(platform.rows("project"), key=lambda row: row["project_id"])
+    rows = platform.rows("project")
     return [plain(row) for row in rows if wanted(row["project_id"], project_ids)]
 
 
@@ -162,14 +143,9 @@ def contracts(
     lifecycle_status: str | None = None,
 ) -> Answer:
     """The contract revisions, newest first."""
-    rows = sorted(
-        platform.rows("contract-revision"),
-        key=lambda row: (row["created_at"], row["revision_id"]),
-        reverse=True,
-    )
     return [
         plain(row)
-        for row in rows
+        for row in reversed(platform.rows("contract-revision"))
         if wanted(row["project_id"], project_ids)
         and lifecycle_status in {None, row["lifecycle_status"]}
     ]

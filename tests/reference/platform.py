@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from tests.reference.contract import ENTITIES
+from tests.reference.contract import ENTITIES, ORDER
 from tests.reference.decoding import Event, Unusable, decode
 from tests.reference.records import Record
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,8 @@ class Platform:
     dead: tuple[DeadLetter, ...]
     tombstones: int
 
-    def rows(self, topic: str) -> list[dict[str, Any]]:
-        """The data of the winners of this topic."""
+    def rows(self, topic: str) -> list[Row]:
+        """The data of the winners of this topic, in its order."""
         return [event.data for event in self.winners[topic]]
 
     def run(self, run_id: str) -> Event | None:
@@ -59,10 +61,11 @@ def load(records: Iterable[Record]) -> Platform:
 
 
 def winners_of(topic: str, events: list[Event]) -> list[Event]:
+    """The winners of this topic, in its order."""
     best: dict[tuple[str, ...], Event] = {}
     for event in events:
         if event.topic == topic:
             entity = tuple(event.data[name] for name in ENTITIES[topic])
             if entity not in best or best[entity].precedence < event.precedence:
                 best[entity] = event
-    return list(best.values())
+    return sorted(best.values(), key=lambda event: [event.data[name] for name in ORDER[topic]])

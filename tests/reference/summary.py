@@ -2,19 +2,10 @@
 
 from typing import Any
 
-from tests.reference.belonging import Row, incident_ids, items, legacy_records
+from tests.reference.belonging import incident_ids, items, legacy_records
 from tests.reference.decoding import Event
 from tests.reference.plain import plain
-from tests.reference.platform import Platform
-
-STATUSES = (
-    "no_evidence",
-    "mcp_observed",
-    "blocked",
-    "write_observed",
-    "read_only_dry_run",
-    "observed",
-)
+from tests.reference.platform import Platform, Row
 
 
 def item_route(item: Row) -> str:
@@ -46,28 +37,24 @@ def status(latest: Row | None, latest_mcp: Row | None) -> str:
     return "read_only_dry_run" if read_only(latest) else "observed"
 
 
-def source(latest: Row | None, latest_mcp: Row | None) -> str:
+def source_and_route(latest: Row | None, latest_mcp: Row | None) -> tuple[str, str]:
     if latest is not None:
-        return "alert_operation_log"
-    return "none" if latest_mcp is None else "mcp_audit_log"
-
-
-def route(latest: Row | None, latest_mcp: Row | None) -> str:
-    if latest is not None:
-        return item_route(latest)
-    return "--" if latest_mcp is None else record_route(latest_mcp)
+        return "alert_operation_log", item_route(latest)
+    if latest_mcp is not None:
+        return "mcp_audit_log", record_route(latest_mcp)
+    return "none", "--"
 
 
 def remediation_summary(platform: Platform, run: Event) -> dict[str, Any]:
-    evidence = items(platform, run)
-    records = legacy_records(platform, run)
+    evidence, records = items(platform, run), legacy_records(platform, run)
     latest = evidence[0] if evidence else None
     latest_mcp = records[0] if records else None
-    of_latest: Row = latest or {}
-    of_mcp: Row = latest_mcp or {}
+    source, route = source_and_route(latest, latest_mcp)
+    item: Row = latest or {}
+    record: Row = latest_mcp or {}
     return {
         "schema_version": "awooop_run_remediation_summary_v1",
-        "source": source(latest, latest_mcp),
+        "source": source,
         "incident_ids": incident_ids(platform, run),
         "total": len(evidence),
         "evidence_total": len(evidence) + len(records),
@@ -76,19 +63,18 @@ def remediation_summary(platform: Platform, run: Event) -> dict[str, Any]:
         "has_mcp_investigation": bool(records),
         "is_read_only": read_only(latest),
         "human_gate_open": run.data["state"] == "waiting_approval",
-        "latest_at": plain(of_latest.get("created_at")),
-        "latest_preview": of_latest.get("verification_result_preview") or None,
-        "latest_mode": of_latest.get("mode") or None,
-        "latest_route": route(latest, latest_mcp),
-        "latest_agent_id": of_latest.get("agent_id") or of_mcp.get("agent_role") or None,
-        "latest_tool_name": of_latest.get("tool_name") or of_mcp.get("tool_name") or None,
-        "latest_required_scope": of_latest.get("required_scope")
-        or (None if latest_mcp is None else "read"),
-        "writes_incident_state": of_latest.get("writes_incident_state"),
-        "writes_auto_repair_result": of_latest.get("writes_auto_repair_result"),
+        "latest_at": plain(item.get("created_at")),
+        "latest_preview": item.get("verification_result_preview") or None,
+        "latest_mode": item.get("mode") or None,
+        "latest_route": route,
+        "latest_agent_id": item.get("agent_id") or record.get("agent_role") or None,
+        "latest_tool_name": item.get("tool_name") or record.get("tool_name") or None,
+        "latest_required_scope": item.get("required_scope") or ("read" if records else None),
+        "writes_incident_state": item.get("writes_incident_state"),
+        "writes_auto_repair_result": item.get("writes_auto_repair_result"),
         "mcp_observation_total": len(records),
-        "mcp_observation_success": sum(record["success"] is True for record in records),
-        "mcp_observation_failed": sum(record["success"] is False for record in records),
-        "latest_mcp_server": of_mcp.get("mcp_server") or None,
+        "mcp_observation_success": sum(each["success"] is True for each in records),
+        "mcp_observation_failed": sum(each["success"] is False for each in records),
+        "latest_mcp_server": record.get("mcp_server") or None,
         "errors": [],
     }

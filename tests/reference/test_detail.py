@@ -1,17 +1,13 @@
-"""The detail of a run."""
+"""The detail of a run and its remediation summary."""
 
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from tests.reference import load, run_detail
-from tests.reference.given import (
-    INBOUND,
-    OTHER_RUN,
-    RUN,
-    at,
-    detail,
-    event,
-    run_with_incident,
-)
+from tests.reference.given import RUN, at, detail, event, run_with_incident
+from tests.reference.summary import item_route, record_route
 
 
 def test_lists_are_cut_and_totals_exact() -> None:
@@ -21,34 +17,13 @@ def test_lists_are_cut_and_totals_exact() -> None:
         *(event("mcp-legacy-audit", id=n, created_at=at(n % 60)) for n in range(101)),
         *(event("remediation-evidence", id=n, work_item_id=f"W{n % 2}") for n in range(21)),
     )
-    assert len(told["steps"]) == 100
-    assert len(told["mcp_legacy"]["records"]) == 100
-    assert told["mcp_legacy"]["total"] == told["mcp_legacy"]["summary"]["total"] == 101
-    assert len(told["remediation_history"]["items"]) == 20
-    assert told["counts"]["remediation_history"] == 21
-    groups = told["remediation_history"]["by_work_item"]
-    assert [(group["work_item_id"], group["count"]) for group in groups] == [("W1", 10), ("W0", 10)]
+    history, legacy = told["remediation_history"], told["mcp_legacy"]
+    assert (len(told["steps"]), len(legacy["records"]), len(history["items"])) == (100, 100, 20)
+    assert legacy["total"] == legacy["summary"]["total"] == 101
+    assert told["counts"]["remediation_history"] == history["total"] == 21
+    groups = [(group["work_item_id"], group["count"]) for group in history["by_work_item"]]
+    assert groups == [("W1", 10), ("W0", 10)]
     assert told["counts"]["timeline"] == len(told["timeline"]) == 1 + 101 + 101 + 21
-
-
-def test_gateway_calls_by_tool_and_gate() -> None:
-    told = detail(
-        event("run-state"),
-        event("mcp-gateway-audit", call_id="1", tool_name="b", block_gate="G3"),
-        event("mcp-gateway-audit", call_id="2", tool_name="a", gate_result={"is_shadow": True}),
-        event("mcp-gateway-audit", call_id="3", tool_name="B", gate_result={"is_shadow": "true"}),
-        event("mcp-gateway-audit", call_id="4", tool_name="b", result_status="failed"),
-    )["mcp_gateway"]
-    assert [row["tool_name"] for row in told["by_tool"]] == ["b", "B", "a"]
-    assert told["by_tool"][0] == {
-        "tool_name": "b",
-        "total": 2,
-        "success": 1,
-        "failed": 1,
-        "blocked": 1,
-    }
-    assert told["block_gates"] == {"G3": 1}
-    assert told["shadow"] == 1
 
 
 def test_fields_of_the_detail() -> None:
@@ -57,42 +32,90 @@ def test_fields_of_the_detail() -> None:
         event("mcp-gateway-audit", gate_result={"required_scope": "read"}),
         event("conversation-event", run_id=RUN, source_envelope={}),
     )
-    assert len(told["run"]) == 22
-    assert told["run"]["cost_usd"] == Decimal("2.50")
-    assert told["run"]["pending_action"]["requested_by"] is None
-    assert "more" not in told["run"]["pending_action"]
-    assert told["mcp_calls"][0]["required_scope"] == "read"
-    assert told["mcp_calls"][0]["is_shadow"] is None
-    assert "run_id" not in told["mcp_calls"][0]
-    assert {"source_envelope", "content_redacted", "run_id"}.isdisjoint(told["inbound_events"][0])
-
-
-def test_no_such_run() -> None:
+    call, inbound = told["mcp_calls"][0], told["inbound_events"][0]
+    assert (len(told["run"]), told["run"]["cost_usd"]) == (22, Decimal("2.50"))
+    nothing = dict.fromkeys(("summary", "arguments_sha256", "requested_by"))
+    assert told["run"]["pending_action"] == {"tool_name": "t", **nothing}
+    assert (call["required_scope"], call["is_shadow"]) == ("read", None)
+    assert {"run_id", "project_id"}.isdisjoint(call)
+    assert {"source_envelope", "content_redacted", "run_id"}.isdisjoint(inbound)
     assert run_detail(load([event("step-journal")]), RUN) is None
-
-
-def test_inbound_events_by_time_then_id() -> None:
-    ids = (OTHER_RUN, RUN, INBOUND)
-    seconds = (2, 2, 1)
-    told = detail(
-        event("run-state"),
-        *(
-            event("conversation-event", run_id=RUN, event_id=id_, received_at=at(second))
-            for id_, second in zip(ids, seconds, strict=True)
-        ),
-    )
-    assert [row["event_id"] for row in told["inbound_events"]] == [INBOUND, RUN, OTHER_RUN]
 
 
 def test_legacy_calls_by_server_and_tool() -> None:
     pairs = [("b", "t"), (None, "t"), ("a", None), ("a", "t"), ("B", "t"), ("b", "t")]
-    told = detail(
-        run_with_incident(),
-        *(
-            event("mcp-legacy-audit", id=n, mcp_server=server, tool_name=tool, success=n > 2)
-            for n, (server, tool) in enumerate(pairs)
-        ),
-    )["mcp_legacy"]["summary"]
+    records = [
+        event("mcp-legacy-audit", id=n, mcp_server=server, tool_name=tool, success=n > 2)
+        for n, (server, tool) in enumerate(pairs)
+    ]
+    told = detail(run_with_incident(), *records)["mcp_legacy"]["summary"]
     found = [(row["mcp_server"], row["tool_name"]) for row in told["by_server_tool"]]
     assert found == [("b", "t"), (None, "t"), ("B", "t"), ("a", None), ("a", "t")]
     assert (told["success"], told["failed"]) == (3, 3)
+
+
+NO_WRITES = {"writes_incident_state": False, "writes_auto_repair_result": False}
+
+
+@pytest.mark.parametrize(
+    ("latest", "status", "is_read_only"),
+    [
+        ({}, "observed", False),
+        ({"success": False, "writes_incident_state": True}, "blocked", False),
+        ({"allowed": False, "success": True}, "blocked", False),
+        ({"success": False, "required_scope": "read", **NO_WRITES}, "blocked", True),
+        ({"writes_auto_repair_result": True, "required_scope": "read"}, "write_observed", False),
+        ({"required_scope": "read", **NO_WRITES}, "read_only_dry_run", True),
+        ({"required_scope": "read", "writes_incident_state": False}, "observed", False),
+        ({"required_scope": "write", **NO_WRITES}, "observed", False),
+    ],
+)
+def test_status_by_the_latest_item(latest: dict[str, Any], status: str, is_read_only: bool) -> None:
+    older = event("remediation-evidence", id="z", success=False, created_at=at(0))
+    told = detail(run_with_incident(), older, event("remediation-evidence", **latest))
+    summary = told["remediation_summary"]
+    assert (summary["status"], summary["is_read_only"]) == (status, is_read_only)
+    assert summary["latest_at"] == at(1)
+
+
+@pytest.mark.parametrize(
+    ("records", "expected"),
+    [
+        # of equal times the greater id is the latest
+        (
+            [event("remediation-evidence", id=id_, mode=id_) for id_ in ("9", "10", "B", "a")],
+            {"latest_mode": "a", "has_mcp_investigation": False},
+        ),
+        # records alone
+        (
+            [event("mcp-legacy-audit", mcp_server="k8s", tool_name="get", success=True)],
+            {"source": "mcp_audit_log", "status": "mcp_observed", "latest_route": "k8s.get/read"}
+            | {"latest_required_scope": "read", "human_gate_open": True, "latest_at": None},
+        ),
+        # what is empty in the item gives way to the record
+        (
+            [
+                event("remediation-evidence", tool_name="", required_scope=""),
+                event("mcp-legacy-audit", mcp_server="", tool_name="get", agent_role="sre"),
+            ],
+            {"latest_agent_id": "sre", "latest_tool_name": "get", "latest_required_scope": "read"}
+            | {"latest_mcp_server": None, "latest_route": "--"},
+        ),
+        ([], {"source": "none", "latest_route": "--", "latest_required_scope": None}),
+    ],
+)
+def test_the_summary_of_what_bears(records: list[Any], expected: dict[str, Any]) -> None:
+    told = detail(run_with_incident(state="waiting_approval"), *records)["remediation_summary"]
+    assert expected.items() <= told.items()
+
+
+def test_routes() -> None:
+    item = {"agent_id": "a", "tool_name": "t", "required_scope": "read"}
+    assert item_route(item) == "a/t/read"
+    assert item_route(item | {"tool_name": ""}) == "a/read"
+    assert item_route(dict.fromkeys(item)) == "--"
+    record = {"agent_role": "r", "mcp_server": "s", "tool_name": "t"}
+    assert record_route(record) == "r/s.t/read"
+    assert record_route(record | {"mcp_server": None}) == "r/t/read"
+    assert record_route(record | {"tool_name": "", "agent_role": ""}) == "s/read"
+    assert record_route(dict.fromkeys(record)) == "read"

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from tests.reference import approvals, channel_events, contracts, counts, load, projects, run_list
 from tests.reference.given import (
     COMMAND,
@@ -15,52 +17,60 @@ from tests.reference.given import (
     run_with_incident,
 )
 
+START = datetime(2026, 5, 18, 6, tzinfo=UTC)
+RUNS = load(
+    [
+        event("run-state"),
+        run_with_incident(run_id=OTHER_RUN.upper(), state="failed"),
+        event("run-state", run_id=COMMAND, project_id="q", created_at=at(5)),
+    ]
+)
 
-def test_runs_in_order_and_filtered() -> None:
+
+@pytest.mark.parametrize(
+    ("filters", "found"),
+    [
+        ({}, [COMMAND, OTHER_RUN, RUN]),
+        ({"project_ids": {"p"}}, [OTHER_RUN, RUN]),
+        ({"states": {"failed", "pending"}}, [OTHER_RUN]),
+        ({"remediation_statuses": {"blocked"}}, []),
+        ({"incident_id": INCIDENT}, [OTHER_RUN]),
+        ({"created_after": START}, [COMMAND, OTHER_RUN, RUN]),
+        ({"created_after": START.replace(microsecond=1)}, [COMMAND]),
+        ({"created_before": START.replace(second=5)}, [OTHER_RUN, RUN]),
+    ],
+)
+def test_runs_newest_first_and_filtered(filters: dict[str, Any], found: list[str]) -> None:
+    assert [row["run_id"] for row in run_list(RUNS, **filters)] == found
+
+
+def test_counts() -> None:
+    told = [(row["state"], row["remediation_status"], row["total"]) for row in counts(RUNS, {"p"})]
+    assert told == [("failed", "no_evidence", 1), ("running", "no_evidence", 1)]
+
+
+def test_approvals_are_those_whose_present_version_is_not_decided_oldest_first() -> None:
+    def waiting(run_id: str, **data: Any) -> Any:
+        return event("run-state", version=2, state="waiting_approval", run_id=run_id, **data)
+
+    def decided(run_id: str, version: int, **data: Any) -> Any:
+        return event("approval-command", run_version=version, run_id=run_id, **data)
+
+    later = decided(INBOUND, 2, command_id=RUN, decided_at=at(9))
     platform = load(
         [
-            event("run-state"),
-            run_with_incident(run_id=OTHER_RUN.upper(), state="failed"),
-            event("run-state", run_id=COMMAND, project_id="q", created_at=at(5)),
+            *(waiting(RUN, created_at=at(1)), decided(RUN, 1, command_id=OTHER_RUN)),
+            *(waiting(COMMAND), waiting(OTHER_RUN), decided(OTHER_RUN, 3, command_id=INBOUND)),
+            *(later, waiting(INBOUND), decided(INBOUND, 2, approver_id="bob")),
         ]
     )
-
-    def ids(**filters: Any) -> list[str]:
-        return [row["run_id"] for row in run_list(platform, **filters)]
-
-    assert ids() == [COMMAND, OTHER_RUN, RUN]
-    assert ids(project_ids={"p"}) == [OTHER_RUN, RUN]
-    assert ids(states={"failed", "pending"}) == [OTHER_RUN]
-    assert ids(remediation_statuses={"blocked"}) == []
-    assert ids(incident_id=INCIDENT) == [OTHER_RUN]
-    start = datetime(2026, 5, 18, 6, tzinfo=UTC)
-    assert ids(created_after=start) == [COMMAND, OTHER_RUN, RUN]
-    assert ids(created_after=start.replace(microsecond=1)) == [COMMAND]
-    assert ids(created_before=start.replace(second=5)) == [OTHER_RUN, RUN]
-    assert counts(platform, {"p"}) == [
-        {"project_id": "p", "state": state, "remediation_status": "no_evidence", "total": 1}
-        for state in ("failed", "running")
-    ]
+    assert [row["run_id"] for row in approvals(platform)] == [OTHER_RUN, COMMAND, RUN]
+    [*_, done, _] = approvals(platform, include_decided=True)
+    told = {"command_id": COMMAND, "decision": "approve", "approver_id": "bob"}
+    assert done["decision"] == told | {"decided_at": at(1), "status": "published"}
 
 
-def test_approvals_of_the_present_version() -> None:
-    waiting = event("run-state", state="waiting_approval", version=2)
-    stale = event("approval-command", run_version=1)
-    assert [row["decision"] for row in approvals(load([waiting, stale]))] == [None]
-    first = event("approval-command", run_version=2, approver_id="bob")
-    later = event("approval-command", run_version=2, command_id=INBOUND, decided_at=at(9))
-    only = load([later, waiting, first])
-    assert approvals(only) == []
-    assert approvals(only, include_decided=True)[0]["decision"] == {
-        "command_id": COMMAND,
-        "decision": "approve",
-        "approver_id": "bob",
-        "decided_at": at(1),
-        "status": "published",
-    }
-
-
-def test_channel_events() -> None:
+def test_channel_events_newest_first_by_prefix_and_a_hundred_at_most() -> None:
     platform = load(
         [
             event("conversation-event", provider_event_id="tg_1"),
@@ -72,36 +82,14 @@ def test_channel_events() -> None:
     prefixed = channel_events(platform, provider_prefix="tg_")
     assert [row["event_id"] for row in prefixed] == [INBOUND]
     assert len(channel_events(platform, channel_type="slack", limit=1)) == 1
+    many = load(event("conversation-event", event_id=f"{RUN[:-3]}{n:03}") for n in range(101))
+    assert (len(channel_events(many)), len(channel_events(many, limit=1000))) == (50, 100)
 
 
-def test_projects_and_contracts() -> None:
-    platform = load(
-        [
-            *(event("project", project_id=name) for name in ("é", "a", "B")),
-            *(event("contract-revision", revision_id=name) for name in ("é", "a", "B")),
-        ]
-    )
+def test_projects_by_id_and_contracts_newest_first() -> None:
+    names = ("é", "a", "B")
+    revisions = [event("contract-revision", revision_id=name) for name in names]
+    platform = load([*revisions, *(event("project", project_id=name) for name in names)])
     assert [row["project_id"] for row in projects(platform)] == ["B", "a", "é"]
     assert [row["revision_id"] for row in contracts(platform)] == ["é", "a", "B"]
     assert contracts(platform, lifecycle_status="active") == []
-
-
-def test_approvals_are_oldest_first() -> None:
-    waiting = [
-        event("run-state", run_id=run_id, state="waiting_approval", created_at=at(second))
-        for run_id, second in ((COMMAND, 1), (OTHER_RUN, 1), (RUN, 2))
-    ]
-    assert [row["run_id"] for row in approvals(load(waiting))] == [OTHER_RUN, COMMAND, RUN]
-
-
-def test_a_decision_on_a_version_to_come_is_not_on_this_one() -> None:
-    records = [event("run-state", state="waiting_approval"), event("approval-command")]
-    assert approvals(load(records)) == []
-    ahead = [records[0], event("approval-command", run_version=1)]
-    assert len(approvals(load(ahead))) == 1
-
-
-def test_channel_events_are_a_hundred_at_most() -> None:
-    many = [event("conversation-event", event_id=f"{RUN[:-3]}{n:03}") for n in range(101)]
-    assert len(channel_events(load(many))) == 50
-    assert len(channel_events(load(many), limit=1000)) == 100

@@ -13,12 +13,10 @@ def titles(*records: Record, lang: str = "zh-TW") -> list[str]:
 
 
 def test_items_of_one_instant_stand_by_rank_and_tie_key() -> None:
+    rest = ("outbound-message", "approval-command", "remediation-evidence", "mcp-legacy-audit")
     told = titles(
         run_with_incident(created_at=at(1), started_at=at(1), completed_at=at(1)),
-        event("outbound-message"),
-        event("approval-command"),
-        event("remediation-evidence"),
-        event("mcp-legacy-audit"),
+        *map(event, rest),
         event("mcp-gateway-audit"),
         event("step-journal", step_id="a", step_seq=10),
         event("step-journal", step_id="b", step_seq=2),
@@ -44,22 +42,20 @@ def test_items_of_one_instant_stand_by_rank_and_tie_key() -> None:
 
 
 def test_states_of_all_events_but_those_told_otherwise() -> None:
+    def was(state: str, second: int, version: int = 0, **more: Any) -> Record:
+        at_ = at(second)
+        return event("run-state", version=version, state=state, state_changed_at=at_, **more)
+
     told = titles(
         event("run-state", version=3, started_at=at(2), completed_at=at(9), state="completed"),
-        event("run-state", version=1, state="running", state_changed_at=at(2)),
-        event("run-state", version=2, state="on_hold", state_changed_at=at(4)),
-        event("run-state", version=2, state="on_hold", state_changed_at=at(4), id_="again"),
-        event("run-state", version=0, state="failed", state_changed_at=at(4)),
-        event("run-state", version=0, state="cancelled", state_changed_at=at(5), project_id="q"),
-        event("run-state", version=0, state="bad\n", state_changed_at=at(6)),
+        was("running", 2, 1),
+        was("on_hold", 4, 2),
+        was("on_hold", 4, 2, id_="again"),
+        was("failed", 4),
+        was("cancelled", 5, project_id="q"),
+        was("bad\n", 6),
     )
-    assert told == [
-        "Run 建立",
-        "Run 開始執行",
-        "狀態：failed",
-        "狀態：on_hold",
-        "Run 結束",
-    ]
+    assert told == ["Run 建立", "Run 開始執行", "狀態：failed", "狀態：on_hold", "Run 結束"]
 
 
 @pytest.mark.parametrize(
@@ -67,9 +63,14 @@ def test_states_of_all_events_but_those_told_otherwise() -> None:
     [
         ("ACTION REQUIRED, RUNBOOK REVIEW", "final", "Runbook awaiting review"),
         ("x AWOOOI CI/CD x", "final", "CI/CD status"),
+        ("AI 治理警報", "final", "AI governance alert"),
         ("AI 自動修復失敗", "final", "AI repair failed, handed to a human"),
+        ("HANDOFF REQUIRED", "final", "AI repair failed, handed to a human"),
         ("AI 自動修復完成", "final", "AI repair completed"),
+        ("AUTO RESOLVED", "final", "AI repair completed"),
         ("事故升級", "final", "Incident escalation"),
+        ("ESCALATION", "final", "Incident escalation"),
+        ("ACTION REQUIRED", "final", "Alert approval card"),
         ("action required", "error", "Error reply"),
         (None, "approval_request", "Approval request"),
         ("", "interim", "Progress update"),
@@ -81,41 +82,56 @@ def test_outbound_titles(preview: str | None, message_type: str, label: str) -> 
     assert titles(event("run-state"), message, lang="en")[-1] == f"SLACK: {label}"
 
 
-def last_item(topic: str, **data: Any) -> dict[str, Any]:
-    found: dict[str, Any] = detail(run_with_incident(), event(topic, **data))["timeline"][-1]
-    return found
+ERROR = f"incident={INCIDENT} agent=-- node=-- duration_ms=0 error="
+PREVIEW = (
+    f"incident={INCIDENT} mode=-- preview=success route=-- "
+    "writes_incident=null writes_auto_repair=null"
+)
 
 
-def test_summaries_of_items() -> None:
-    call = last_item("mcp-gateway-audit", gate_result={"policy_enforced": None})
-    assert call["summary"] == "agent=unknown scope=unknown policy_enforced=null"
-    step = last_item("step-journal", block_reason="", error_code="E1", completed_at=at(7))
-    assert (step["ts"], step["summary"]) == (at(7), "E1")
-    message = last_item("outbound-message", content_preview="", send_error="gone")
-    assert message["summary"] == "gone"
-    decision = last_item("approval-command", decision="reject", reason=None)
-    assert (decision["title"], decision["summary"]) == ("人工審批：拒絕", "alice: -")
-    record = last_item("mcp-legacy-audit", duration_ms=0, error_message="x" * 600)
-    assert record["summary"].startswith(
-        f"incident={INCIDENT} agent=-- node=-- duration_ms=0 error=x"
-    )
-    assert len(record["summary"]) == 500
-    item = last_item("remediation-evidence", allowed=False, verification_result_preview="success")
-    assert item["status"] == "failed"
-    assert item["summary"] == (
-        f"incident={INCIDENT} mode=-- preview=success route=-- "
-        "writes_incident=null writes_auto_repair=null"
-    )
-
-
-def test_console_steps_are_approvals() -> None:
-    told = last_item("step-journal", tool_name="operator_console.reject")
-    assert (told["kind"], told["title"]) == ("approval", "人工審批 0: 拒絕")
-    other = last_item("step-journal", tool_name="operator_console.note")
-    assert (other["kind"], other["title"]) == ("approval", "Step 0: operator_console.note")
-
-
-def test_inbound_items_tell_duplicates() -> None:
-    told = last_item("conversation-event", run_id=RUN, is_duplicate=True, content_preview="x")
-    assert (told["status"], told["summary"]) == ("duplicate", "x")
-    assert last_item("conversation-event", run_id=RUN)["status"] == "received"
+@pytest.mark.parametrize(
+    ("topic", "data", "expected"),
+    [
+        (
+            "mcp-gateway-audit",
+            {"gate_result": {"policy_enforced": None}},
+            {"summary": "agent=unknown scope=unknown policy_enforced=null"},
+        ),
+        (
+            "step-journal",
+            {"block_reason": "", "error_code": "E1", "completed_at": at(7)},
+            {"ts": at(7), "summary": "E1"},
+        ),
+        ("step-journal", {"tool_name": "operator_console.reject"}, {"title": "人工審批 0: 拒絕"}),
+        (
+            "step-journal",
+            {"tool_name": "operator_console.note"},
+            {"kind": "approval", "title": "Step 0: operator_console.note"},
+        ),
+        ("outbound-message", {"content_preview": "", "send_error": "gone"}, {"summary": "gone"}),
+        (
+            "approval-command",
+            {"decision": "reject", "reason": None},
+            {"title": "人工審批：拒絕", "summary": "alice: -"},
+        ),
+        (
+            "mcp-legacy-audit",
+            {"duration_ms": 0, "error_message": "x" * 600},
+            {"summary": ERROR.ljust(500, "x")},
+        ),
+        (
+            "remediation-evidence",
+            {"allowed": False, "verification_result_preview": "success"},
+            {"status": "failed", "summary": PREVIEW},
+        ),
+        ("conversation-event", {"run_id": RUN}, {"status": "received", "summary": None}),
+        (
+            "conversation-event",
+            {"run_id": RUN, "is_duplicate": True, "content_preview": "x"},
+            {"status": "duplicate", "summary": "x"},
+        ),
+    ],
+)
+def test_what_an_item_says(topic: str, data: dict[str, Any], expected: dict[str, Any]) -> None:
+    last = detail(run_with_incident(), event(topic, **data))["timeline"][-1]
+    assert expected.items() <= last.items()

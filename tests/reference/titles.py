@@ -1,6 +1,6 @@
 """The titles of timeline items, each as (Traditional Chinese, English)."""
 
-from tests.reference.belonging import Row
+from tests.reference.platform import Row
 
 Title = tuple[str, str]
 

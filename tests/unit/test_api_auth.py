@@ -1,11 +1,10 @@
 """Bearer tokens: what verifies, what does not, and what a bearer may see."""
 
 import base64
-import gc
+import hashlib
+import hmac
 import json
-import sys
 import time
-import tracemalloc
 from typing import Any
 
 import jwt
@@ -14,12 +13,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from api.auth import LONGEST_KNOWN, Bearer, Role, Unauthenticated, Verifier
+from api import auth
+from api.auth import Bearer, Role, Unauthenticated, Verifier
 from api.keys import Jwks, SharedSecret
 from contracts.approvals.jwks_url import REFRESH_S
 
 SECRET = "unit tests of the API: a secret that is long enough for HS512 as well"
 ED25519 = ed25519.Ed25519PrivateKey.generate()
+OTHER = ed25519.Ed25519PrivateKey.generate()
 P256 = ec.generate_private_key(ec.SECP256R1())
 RSA = rsa.generate_private_key(65_537, 2048)
 
@@ -57,32 +58,45 @@ def token(
     return jwt.encode(said, key, algorithm, headers={"kid": kid} if kid else None)
 
 
-def forged(header: dict[str, Any], payload: Any, signature: bytes = b"") -> str:
-    parts = (json.dumps(header).encode(), json.dumps(payload).encode(), signature)
-    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
+def encoded(part: bytes) -> str:
+    return base64.urlsafe_b64encode(part).decode().rstrip("=")
 
 
-async def refusal(verifier: Verifier, given: str) -> Unauthenticated:
+def forged(header: Any, signature: bytes = b"") -> str:
+    parts = json.dumps(header).encode(), json.dumps(CLAIMS).encode(), signature
+    return ".".join(map(encoded, parts))
+
+
+def signed_with_public_key(kid: str, secret: bytes) -> str:
+    """A token whose HMAC secret is a published key: right wherever the token's word is taken."""
+    unsigned = forged({"alg": "HS256", "typ": "JWT", "kid": kid}).rpartition(".")[0]
+    return f"{unsigned}.{encoded(hmac.new(secret, unsigned.encode(), hashlib.sha256).digest())}"
+
+
+def pem(key: Any) -> bytes:
+    return bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
+async def refused(verifier: Verifier, given: str) -> str:
+    """Why the token is refused."""
     with pytest.raises(Unauthenticated) as raised:
         await verifier.bearer(given)
     assert (raised.value.status, raised.value.code) == (401, "invalid_token")
     challenge = (raised.value.headers or {})["WWW-Authenticate"]
     assert challenge.startswith('Bearer realm="runfold", error="invalid_token"')
     assert SECRET not in challenge
-    return raised.value
+    return raised.value.detail
 
 
 async def test_a_good_token_says_who_asks() -> None:
-    who = await by_secret().bearer(token())
-    assert who == Bearer("alice", ("p0", "p1"), frozenset({Role.VIEWER}))
-
-
-@pytest.mark.parametrize(
-    ("key", "algorithm", "kid"),
-    [(ED25519, "EdDSA", "ed"), (P256, "ES256", "ec"), (RSA, "RS256", "rsa")],
-)
-async def test_a_token_of_each_published_key(key: Any, algorithm: str, kid: str) -> None:
-    assert (await by_jwks().bearer(token(key, algorithm, kid))).subject == "alice"
+    alice = Bearer("alice", ("p0", "p1"), frozenset({Role.VIEWER}))
+    assert await by_secret().bearer(token()) == alice
+    for key, algorithm, kid in (
+        (ED25519, "EdDSA", "ed"),
+        (P256, "ES256", "ec"),
+        (RSA, "RS256", "rsa"),
+    ):
+        assert await by_jwks().bearer(token(key, algorithm, kid)) == alice
 
 
 @pytest.mark.parametrize(
@@ -97,6 +111,7 @@ async def test_a_token_of_each_published_key(key: Any, algorithm: str, kid: str)
         ({"aud": "other"}, "another audience"),
         ({"aud": ["other"]}, "another audience"),
         ({"nbf": 2**33}, "not valid yet"),
+        ({"exp": float("inf")}, "cannot be accepted"),
         ({"sub": ""}, "cannot be accepted"),
         ({"projects": "p0"}, "cannot be accepted"),
         ({"projects": [1]}, "cannot be accepted"),
@@ -108,7 +123,7 @@ async def test_a_token_of_each_published_key(key: Any, algorithm: str, kid: str)
     ],
 )
 async def test_a_claim_that_is_not_right(claims: dict[str, Any], why: str) -> None:
-    assert why in (await refusal(by_secret(), token(**claims))).detail
+    assert why in await refused(by_secret(), token(**claims))
 
 
 @pytest.mark.parametrize(
@@ -123,42 +138,19 @@ async def test_a_claim_that_is_not_right(claims: dict[str, Any], why: str) -> No
         token("another secret that is long enough for every HMAC"),
         token(algorithm="HS384"),
         token(algorithm="HS512"),
-        forged({"alg": "none"}, CLAIMS),
-        forged({"alg": "None", "typ": "JWT"}, CLAIMS),
-        forged({"alg": "HS256"}, CLAIMS),
-        forged({"alg": "HS256", "kid": 5}, CLAIMS),
-        forged({"alg": ["HS256"]}, CLAIMS),
-        forged({}, CLAIMS),
-        forged({"alg": "HS256", "crit": ["x"]}, CLAIMS, b"x"),
         token(ED25519, "EdDSA"),
+        forged({}),
+        forged({"alg": "none"}),
+        forged({"alg": "None", "typ": "JWT"}),
+        forged({"alg": "HS256"}),
+        forged({"alg": "HS256", "kid": 5}),
+        forged({"alg": ["HS256"]}),
+        forged({"alg": "HS256", "crit": ["x"]}, b"x"),
+        *(f"{encoded(b'[' * depth)}.e30.AA" for depth in (10, 5_000, 100_000)),
     ],
 )
 async def test_what_does_not_verify_with_a_secret(given: str) -> None:
-    await refusal(by_secret(), given)
-
-
-def nested(depth: int) -> str:
-    header = base64.urlsafe_b64encode(b"[" * depth).decode().rstrip("=")
-    return f"{header}.e30.AA"
-
-
-@pytest.mark.parametrize("depth", [10, 5_000, 100_000])
-async def test_a_header_that_cannot_be_read(depth: int) -> None:
-    await refusal(by_secret(), nested(depth))
-
-
-def pem(key: Any) -> bytes:
-    return bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-
-
-def signed_with_public_key(kid: str, secret: bytes) -> str:
-    """A token whose HMAC secret is a published key: right wherever the token's word is taken."""
-    import hashlib
-    import hmac
-
-    unsigned = forged({"alg": "HS256", "typ": "JWT", "kid": kid}, CLAIMS).rpartition(".")[0]
-    signature = hmac.new(secret, unsigned.encode(), hashlib.sha256).digest()
-    return f"{unsigned}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+    await refused(by_secret(), given)
 
 
 @pytest.mark.parametrize(
@@ -168,20 +160,20 @@ def signed_with_public_key(kid: str, secret: bytes) -> str:
         signed_with_public_key("ec", pem(P256)),
         signed_with_public_key("ed", pem(ED25519)),
         signed_with_public_key("ed", json.dumps(KEYS["ed"]).encode()),
-        forged({"alg": "none", "kid": "ed"}, CLAIMS),
+        forged({"alg": "none", "kid": "ed"}),
+        forged({"alg": "EdDSA", "jwk": KEYS["ed"]}),
         token(ED25519, "EdDSA", "unknown"),
         token(ED25519, "EdDSA"),
         token(ED25519, "EdDSA", "rsa"),
+        token(OTHER, "EdDSA", "ed"),
         token(RSA, "RS256", "ed"),
         token(RSA, "RS512", "rsa"),
         token(RSA, "PS256", "rsa"),
-        token(ed25519.Ed25519PrivateKey.generate(), "EdDSA", "ed"),
         token(SECRET, "HS256", "ed"),
-        forged({"alg": "EdDSA", "jwk": KEYS["ed"]}, CLAIMS),
     ],
 )
 async def test_what_does_not_verify_with_public_keys(given: str) -> None:
-    await refusal(by_jwks(), given)
+    await refused(by_jwks(), given)
 
 
 async def test_without_a_token_the_challenge_names_no_error() -> None:
@@ -217,60 +209,35 @@ async def test_roles_that_are_not_known_are_none() -> None:
     assert (await by_secret().bearer(token(roles=None))).roles == frozenset()
 
 
+@pytest.mark.parametrize("part", [0, 0.9])
 async def test_a_token_known_to_be_good_expires_all_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, part: float
 ) -> None:
     verifier = by_secret()
     end = int(time.time()) + 60
-    short = token(exp=end)
+    short = token(exp=end + part)
     for moment in (end - 1, end - 0.001):
         monkeypatch.setattr(time, "time", lambda moment=moment: moment)
         assert (await verifier.bearer(short)).subject == "alice"
     monkeypatch.setattr(time, "time", lambda: end)
-    with pytest.raises(Unauthenticated, match="expired"):
-        await verifier.bearer(short)
+    assert "expired" in await refused(verifier, short)
 
 
 async def test_a_token_known_to_be_good_is_not_once_its_key_is_gone() -> None:
-    published = {"ed": KEYS["ed"]}
-    moment = 0.0
-    verifier = Verifier(
-        Jwks(lambda: document(published), clock=lambda: moment), "runfold", "runfold"
-    )
+    published, moment = {"ed": KEYS["ed"]}, 0.0
+    keys = Jwks(lambda: document(published), clock=lambda: moment)
+    verifier = Verifier(keys, "runfold", "runfold")
     signed = token(ED25519, "EdDSA", "ed")
     assert (await verifier.bearer(signed)).subject == "alice"
-    other = ed25519.Ed25519PrivateKey.generate().public_key()
-    published["ed"] = OKPAlgorithm.to_jwk(other, as_dict=True)
+    published["ed"] = OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True)
     moment += REFRESH_S + 1
-    with pytest.raises(Unauthenticated, match="signature"):
-        await verifier.bearer(signed)
+    assert "signature" in await refused(verifier, signed)
 
 
-async def test_a_part_of_a_second_is_no_longer_known_than_it_is_good(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    verifier = by_secret()
-    end = int(time.time()) + 60
-    short = token(exp=end + 0.9)
-    assert (await verifier.bearer(short)).subject == "alice"
-    monkeypatch.setattr(time, "time", lambda: end + 0.3)
-    with pytest.raises(Unauthenticated, match="expired"):
-        await verifier.bearer(short)
-
-
-async def test_long_texts_are_not_kept() -> None:
-    verifier = by_secret()
-    long = token(sub="a" * LONGEST_KNOWN)
-    gc.collect()
-    before = sys.getsizeof(long) * 50
-    tracemalloc.start()
-    try:
-        for number in range(100):
-            with pytest.raises(Unauthenticated):
-                await verifier.bearer(f"{number}{long}")
-            assert (await verifier.bearer(long)).subject == "a" * LONGEST_KNOWN
-        gc.collect()
-        kept, _ = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert kept < before
+def test_long_texts_are_not_kept() -> None:
+    read: list[str] = []
+    kept = auth._remembering(read.append)
+    short, long = "a" * auth.LONGEST_KNOWN, "a" * (auth.LONGEST_KNOWN + 1)
+    for text in (short, long) * 2:
+        kept(text)
+    assert read == [short, long, long]

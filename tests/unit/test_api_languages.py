@@ -8,38 +8,20 @@ from hypothesis import strategies as st
 
 from api.languages import preferred
 
+ENGLISH = (
+    "en|EN|en-US,en;q=0.9|en-GB , zh-TW;q=0.8|zh-CN;q=0.4,en;q=0.5|en;q=0.5,zh;q=0.5"
+    "|fr,en;q=0.1|*;q=0.5, en|en;q=1.000|,,;q=1,en,,|en;Q=1,zh;q=0.5"
+)
+CHINESE = (
+    "|zh|zh-TW,en;q=0.9|zh;q=0.5,en;q=0.5|fr|fr, *;q=0.1|*, en|en;q=0|en;q=0.000"
+    "|en;q=nan|en;q=1.5|en;q=0.5555|en;level=1|english|x-en"
+)
+
 
 @pytest.mark.parametrize(
     ("accepted", "language"),
-    [
-        ("", "zh-TW"),
-        ("en", "en"),
-        ("EN", "en"),
-        ("en-US", "en"),
-        ("en-US,en;q=0.9", "en"),
-        ("en-GB , zh-TW;q=0.8", "en"),
-        ("zh-TW,en;q=0.9", "zh-TW"),
-        ("zh", "zh-TW"),
-        ("zh-CN;q=0.4,en;q=0.5", "en"),
-        ("zh;q=0.5,en;q=0.5", "zh-TW"),
-        ("en;q=0.5,zh;q=0.5", "en"),
-        ("fr", "zh-TW"),
-        ("fr,en;q=0.1", "en"),
-        ("fr, *;q=0.1", "zh-TW"),
-        ("*, en", "zh-TW"),
-        ("*;q=0.5, en", "en"),
-        ("en;q=0", "zh-TW"),
-        ("en;q=0.000", "zh-TW"),
-        ("en;q=1.000", "en"),
-        ("en;q=nan", "zh-TW"),
-        ("en;q=0.5555", "zh-TW"),
-        ("en;level=1", "zh-TW"),
-        ("english", "zh-TW"),
-        ("x-en", "zh-TW"),
-        (",,;q=1,en,,", "en"),
-        ("en;Q=1,zh;q=0.5", "en"),
-        ("en;q=1.5", "zh-TW"),
-    ],
+    [(each, "en") for each in ENGLISH.split("|")]
+    + [(each, "zh-TW") for each in CHINESE.split("|")],
 )
 def test_the_language_that_is_preferred(accepted: str, language: str) -> None:
     assert preferred(accepted) == language

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -24,47 +25,30 @@ def restored_logging() -> Iterator[None]:
 
 
 def test_machines_get_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    configure("json")
+    configure()  # as off a terminal
     structlog.get_logger("runfold").info("worker started", generation="main", name="金流")
     logging.getLogger("uvicorn.error").warning("port %d is taken", 8080)
-    ours, theirs = map(json.loads, capsys.readouterr().err.splitlines())
-    assert (ours["message"], ours["level"], ours["generation"]) == (
-        "worker started",
-        "info",
-        "main",
-    )
-    assert (theirs["message"], theirs["logger"]) == ("port 8080 is taken", "uvicorn.error")
-
-
-def test_people_get_text_and_standard_output_stays_clean(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    configure("console")
-    structlog.get_logger("runfold").info("worker started", generation="main")
     written = capsys.readouterr()
-    assert "worker started" in written.err
-    assert "generation=main" in written.err
+    ours, theirs = map(json.loads, written.err.splitlines())
+    said = {"message": "worker started", "level": "info", "generation": "main", "name": "金流"}
+    assert said.items() <= ours.items()
+    assert (theirs["message"], theirs["logger"]) == ("port 8080 is taken", "uvicorn.error")
     assert written.out == ""
 
 
-def test_off_a_terminal_lines_are_for_machines(capsys: pytest.CaptureFixture[str]) -> None:
-    configure()
-    structlog.get_logger("runfold").info("hello")
-    assert json.loads(capsys.readouterr().err)["message"] == "hello"
-
-
 @pytest.mark.parametrize("log_format", ["console", "json"])
-def test_a_traceback_shows_no_values(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+def test_a_traceback_shows_no_values(capsys: pytest.CaptureFixture[str], log_format: Any) -> None:
     def fail(password: str) -> None:
         raise ValueError("no luck")
 
-    configure("json" if log_format == "json" else "console")
+    configure(log_format)
     try:
         fail(SECRET)
     except ValueError:
-        structlog.get_logger("runfold").exception("failed")
+        structlog.get_logger("runfold").exception("failed", generation="main")
     written = capsys.readouterr().err
     assert "no luck" in written
+    assert "main" in written
     assert SECRET not in written
 
 
@@ -73,7 +57,4 @@ def test_a_command_is_not_talked_over_by_the_kafka_client(
 ) -> None:
     configure("json", clients=False)
     logging.getLogger("aiokafka.conn").error("Unable connect to 127.0.0.1:1")
-    logging.getLogger("runfold").error("heard")
-    assert [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()] == [
-        "heard"
-    ]
+    assert capsys.readouterr().err == ""

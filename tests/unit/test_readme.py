@@ -1,52 +1,50 @@
-"""What the README says of commands, settings, events and dependencies is so."""
+"""What the README names is there: commands, settings, topics, reasons, answers, targets, files."""
 
 import json
 import re
-import tomllib
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import Final
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
+from api.decisions import refusals
+from api.problems import NotFound, Problem
 from contracts.decoding import Reason, Undecodable, decode
 from contracts.topics import DEFAULT_PREFIX, TOPICS
 from tests.readme import README, with_tables
 
 TEXT: Final = README.read_text("utf-8")
 ROOT: Final = README.parent
+MADE = {"command_id": "c", "decision": "reject", "approver_id": "bob", "decided_at": "then"}
 
 
 def test_its_tables_are_those_of_the_code() -> None:
     assert with_tables(TEXT) == TEXT, "run `python -m tests.readme`"
 
 
-def test_a_table_without_its_place_is_not_left_out_in_silence() -> None:
-    with pytest.raises(ValueError, match="no place"):
-        with_tables("# runfold\n")
+def test_every_topic_and_every_reason_is_explained() -> None:
+    assert _first_cells("## Events") == [topic.suffix for topic in TOPICS]
+    assert f"`{DEFAULT_PREFIX}`" in TEXT
+    assert _first_cells("### Dead letters") == [reason.value for reason in Reason]
 
 
 @pytest.mark.parametrize(
-    ("heading", "kind"),
+    "problem",
     [
-        ("Dependencies", "run"),
-        ("For the demo and the tests (`pip install 'runfold[demo]'`):", "demo"),
-        ("For development:", "dev"),
+        NotFound("run"),
+        refusals.NotWaiting("running"),
+        refusals.AlreadyDecided(MADE),
+        refusals.OtherVersion(8),
+        refusals.TooLate(datetime(2026, 5, 18, tzinfo=UTC)),
+        refusals.SelfApproval(),
+        refusals.NotSignable(),
+        refusals.KeyReused(),
+        refusals.NoApprovalKey(),
     ],
+    ids=lambda problem: problem.code,
 )
-def test_every_dependency_has_its_reason(heading: str, kind: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    asked = {"run": project["dependencies"], **project["optional-dependencies"]}
-    rows, declared = _rows(heading), {canonicalize_name(Requirement(o).name) for o in asked[kind]}
-    assert set(rows) == declared - {"runfold"}
-    assert all(rows.values())
-
-
-def test_every_topic_and_every_reason_is_explained() -> None:
-    assert list(_rows("## Events")) == [topic.suffix for topic in TOPICS]
-    assert f"`{DEFAULT_PREFIX}`" in TEXT
-    assert list(_rows("### Dead letters")) == [reason.value for reason in Reason]
+def test_every_answer_to_a_decision_is_explained(problem: Problem) -> None:
+    assert f"| {problem.status} | `{problem.code}` | " in TEXT
 
 
 def test_the_record_it_shows_can_be_used() -> None:
@@ -57,22 +55,15 @@ def test_the_record_it_shows_can_be_used() -> None:
     assert event.data.project_id == record["key"]
 
 
-def test_every_target_of_make_that_it_names_is_there() -> None:
+def test_every_target_of_make_and_every_file_that_it_names_is_there() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
-    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE))
-    assert named
-    assert named <= set(targets)
+    assert {*re.findall(r"(?:^|`)make ([a-z-]+)", TEXT, re.MULTILINE)} <= {*targets}
+    links = re.findall(r"\]\((?!https:)([^)#]+)\)", TEXT)
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\((?!https:)([^)#]+)\)", TEXT))
-def test_a_file_it_links_to_is_there(link: str) -> None:
-    assert (Path(ROOT) / link).exists()
-
-
-def _rows(heading: str) -> dict[str, str]:
-    """First and second cell of each row of the first table after a heading."""
-    _, _, after = TEXT.partition(f"{heading}\n")
-    table = re.search(r"(?:^\|.*\n)+", after, re.MULTILINE)
+def _first_cells(heading: str) -> list[str]:
+    """The first cell of each row of the first table after a heading."""
+    table = re.search(r"(?:^\|.*\n)+", TEXT.partition(f"{heading}\n")[2], re.MULTILINE)
     assert table is not None, heading
-    rows = [line.strip("| ").split(" | ") for line in table[0].splitlines()[2:]]
-    return {cells[0].strip("`"): cells[1] for cells in rows}
+    return [line.split("|")[1].strip(" `") for line in table[0].splitlines()[2:]]
