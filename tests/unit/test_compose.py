@@ -124,7 +124,7 @@ def test_a_worker_is_healthy_while_it_reports(host: str, is_gone: bool, healthy:
 
 def test_what_stands_in_two_places_agrees() -> None:
     grace = int(SERVICES["projector"]["stop_grace_period"].removesuffix("s"))
-    assert grace > ProjectorSettings.model_fields["shutdown_seconds"].default
+    assert grace > SHUTDOWN_SECONDS
     api, port = SERVICES["api"], ApiSettings.model_fields["api_port"].default
     assert api["ports"] == [f"127.0.0.1:{port}:{port}"]
     assert f"http://127.0.0.1:{port}/healthz" in api["healthcheck"]["test"][-1]
