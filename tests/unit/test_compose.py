@@ -15,6 +15,7 @@ import yaml
 
 from api.settings import ApiSettings
 from contracts.settings import DatabaseSettings, Settings, load, variable
+from projector.kafka.consumer import SHUTDOWN_SECONDS
 from projector.migrate import OLDEST_SERVER
 from projector.operations.status import Status, WorkerStatus
 from projector.settings import ProjectorSettings, TopicSettings
