@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.reference import approvals, channel_events, contracts, counts, load, projects, run_list
+from tests.reference import approvals, counts, load, run_list
 from tests.reference.given import (
     COMMAND,
     INBOUND,
@@ -68,28 +68,3 @@ def test_approvals_are_those_whose_present_version_is_not_decided_oldest_first()
     [*_, done, _] = approvals(platform, include_decided=True)
     told = {"command_id": COMMAND, "decision": "approve", "approver_id": "bob"}
     assert done["decision"] == told | {"decided_at": at(1), "status": "published"}
-
-
-def test_channel_events_newest_first_by_prefix_and_a_hundred_at_most() -> None:
-    platform = load(
-        [
-            event("conversation-event", provider_event_id="tg_1"),
-            event("conversation-event", event_id=COMMAND, provider_event_id="tg%1"),
-            event("conversation-event", event_id=RUN, received_at=at(9), channel_type="line"),
-        ]
-    )
-    assert [row["event_id"] for row in channel_events(platform)] == [RUN, INBOUND, COMMAND]
-    prefixed = channel_events(platform, provider_prefix="tg_")
-    assert [row["event_id"] for row in prefixed] == [INBOUND]
-    assert len(channel_events(platform, channel_type="slack", limit=1)) == 1
-    many = load(event("conversation-event", event_id=f"{RUN[:-3]}{n:03}") for n in range(101))
-    assert (len(channel_events(many)), len(channel_events(many, limit=1000))) == (50, 100)
-
-
-def test_projects_by_id_and_contracts_newest_first() -> None:
-    names = ("é", "a", "B")
-    revisions = [event("contract-revision", revision_id=name) for name in names]
-    platform = load([*revisions, *(event("project", project_id=name) for name in names)])
-    assert [row["project_id"] for row in projects(platform)] == ["B", "a", "é"]
-    assert [row["revision_id"] for row in contracts(platform)] == ["é", "a", "B"]
-    assert contracts(platform, lifecycle_status="active") == []
