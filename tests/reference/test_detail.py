@@ -78,44 +78,29 @@ def test_status_by_the_latest_item(latest: dict[str, Any], status: str, is_read_
     assert summary["latest_at"] == at(1)
 
 
-@pytest.mark.parametrize(
-    ("records", "expected"),
-    [
-        # of equal times the greater id is the latest
-        (
-            [event("remediation-evidence", id=id_, mode=id_) for id_ in ("9", "10", "B", "a")],
-            {"latest_mode": "a", "has_mcp_investigation": False},
-        ),
-        # records alone
-        (
-            [event("mcp-legacy-audit", mcp_server="k8s", tool_name="get", success=True)],
-            {"source": "mcp_audit_log", "status": "mcp_observed", "latest_route": "k8s.get/read"}
-            | {"latest_required_scope": "read", "human_gate_open": True, "latest_at": None},
-        ),
-        # what is empty in the item gives way to the record
-        (
-            [
-                event("remediation-evidence", tool_name="", required_scope=""),
-                event("mcp-legacy-audit", mcp_server="", tool_name="get", agent_role="sre"),
-            ],
-            {"latest_agent_id": "sre", "latest_tool_name": "get", "latest_required_scope": "read"}
-            | {"latest_mcp_server": None, "latest_route": "--"},
-        ),
-        ([], {"source": "none", "latest_route": "--", "latest_required_scope": None}),
-    ],
-)
-def test_the_summary_of_what_bears(records: list[Any], expected: dict[str, Any]) -> None:
-    told = detail(run_with_incident(state="waiting_approval"), *records)["remediation_summary"]
+def test_of_equal_times_the_greater_id_is_the_latest() -> None:
+    ids = [event("remediation-evidence", id=id_, mode=id_) for id_ in ("9", "10", "B", "a")]
+    assert detail(run_with_incident(), *ids)["remediation_summary"]["latest_mode"] == "a"
+
+
+def test_what_is_empty_in_the_item_gives_way_to_the_record() -> None:
+    item = event("remediation-evidence", tool_name="", required_scope="")
+    record = event("mcp-legacy-audit", mcp_server="", tool_name="get", agent_role="sre")
+    told = detail(run_with_incident(), item, record)["remediation_summary"]
+    expected = {
+        "latest_agent_id": "sre",
+        "latest_tool_name": "get",
+        "latest_required_scope": "read",
+        "latest_mcp_server": None,
+        "latest_route": "--",
+    }
     assert expected.items() <= told.items()
 
 
-def test_routes() -> None:
-    item = {"agent_id": "a", "tool_name": "t", "required_scope": "read"}
-    assert item_route(item) == "a/t/read"
-    assert item_route(item | {"tool_name": ""}) == "a/read"
-    assert item_route(dict.fromkeys(item)) == "--"
-    record = {"agent_role": "r", "mcp_server": "s", "tool_name": "t"}
-    assert record_route(record) == "r/s.t/read"
-    assert record_route(record | {"mcp_server": None}) == "r/t/read"
-    assert record_route(record | {"tool_name": "", "agent_role": ""}) == "s/read"
+def test_routes_leave_out_what_is_empty() -> None:
+    item = {"agent_id": "a", "tool_name": "", "required_scope": "read"}
+    assert item_route(item) == "a/read"
+    record = {"agent_role": "r", "mcp_server": None, "tool_name": "t"}
+    assert record_route(record) == "r/t/read"
+    assert record_route(record | {"agent_role": "", "mcp_server": "s", "tool_name": ""}) == "s/read"
     assert record_route(dict.fromkeys(record)) == "read"
