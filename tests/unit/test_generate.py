@@ -132,6 +132,7 @@ def test_one_run_has_a_timeline_of_hundreds_of_entries(events: list[Generated]) 
 def test_what_waits_for_approval_says_what_for(events: list[Generated]) -> None:
     waiting = [run for run in data(events, "run-state") if run["state"] == "waiting_approval"]
     assert all(run["pending_action"]["tool_name"] for run in waiting)
+    assert any(run["timeout_at"] is None for run in waiting)
     requested = {(run["pending_action"]["requested_by"] or "").partition(":")[0] for run in waiting}
     assert requested == {"agent", "user", ""}
 
