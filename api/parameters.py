@@ -21,7 +21,9 @@ from pydantic import (
 )
 
 from api.problems import BadParameter
-from contracts.events.fields import Timestamp
+from contracts.events.fields import STATE, Timestamp
+from contracts.incidents import INCIDENT_ID
+from contracts.keys import GENERATION_NAME, UUID
 
 LONGEST_TEXT: Final = 8192
 MAX_PAGE_SIZE: Final = 500
@@ -31,11 +33,11 @@ WAIT_DEFAULT_S: Final = 2.0
 WAIT_MAX_S: Final = 10.0
 
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
-_UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-_STATE: Final = r"^[a-z_]{1,32}$"
-_INCIDENT: Final = r"^INC-[0-9]{8}-[A-Z0-9]{4,}$"
+_UUID: Final = f"^{UUID}$"
+_STATE: Final = f"^{STATE}$"
+_INCIDENT: Final = f"^{INCIDENT_ID}$"
 _DATE_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
-_GENERATION: Final = r"^[a-z0-9_]{1,40}$"
+_GENERATION: Final = f"^{GENERATION_NAME}$"
 _WAIT: Final = r"^[A-Za-z0-9._-]{1,249}:[0-9]{1,9}:[0-9]{1,18}$"
 
 

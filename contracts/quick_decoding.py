@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from contracts.envelope import Event
 from contracts.events import Payload, PendingAction, fields
+from contracts.keys import UUID
 from contracts.topics import Topic
 
 MOST_BYTES: Final = 4096
@@ -220,7 +221,7 @@ def _instant_with_offset(text: str) -> datetime:
 
 _CONVERSIONS: Final[dict[Any, Callable[[Any], Any]]] = {
     fields.TextId: fields.id_text,
-    fields.Uuid: _remembered(fields.UUID, str.lower),
+    fields.Uuid: _remembered(UUID, str.lower),
     fields.State: _remembered(fields.STATE, str),
     fields.Timestamp: _instant,
     fields.Amount: _amount(fields.amount),

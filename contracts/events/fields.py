@@ -22,6 +22,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from contracts.keys import UUID
 from contracts.times import as_utc, rfc3339
 
 INT64_MAX: Final = 2**63 - 1
@@ -35,7 +36,6 @@ _HOUR_MINUTE = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _DATE_TIME = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}[Tt]{_HOUR_MINUTE}:[0-5][0-9](\.[0-9]+)?"
 _OFFSET = f"([Zz]|[+-]{_HOUR_MINUTE})"
 TIMESTAMP: Final = f"{_DATE_TIME}{_OFFSET}?"
-UUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 STATE: Final = r"[a-z_]{1,32}"
 _AMOUNT = r"[+-]?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][+-]?[0-9]{1,3})?"
 _AMOUNT_TEXT = re.compile(_AMOUNT)

@@ -1,9 +1,7 @@
 """JSON Schemas of the events, for producers and readers in any language.
 
 `<topic>.json` is the schema of the event that the topic carries, made from the models by
-`python -m contracts.schemas`. `v1/<topic>.json` is that schema as it was first published, and is
-never written again: the models are held against it, because holding them against files that were
-made from them would hold nothing.
+`python -m contracts.schemas`.
 """
 
 import json
@@ -23,28 +21,8 @@ def schema_of(topic: Topic) -> dict[str, Any]:
     return {"$schema": DIALECT, **schema, "title": topic.type}
 
 
-def baseline_of(topic: Topic) -> dict[str, Any]:
-    """The schema that the topic's event type was first published with."""
-    published: dict[str, Any] = json.loads(_baseline_file(DIRECTORY, topic).read_text("utf-8"))
-    return published
-
-
 def write(directory: Path) -> None:
-    """Write the schema of every event, and the baseline of those that have none yet."""
+    """Write the schema of every event."""
     for topic in TOPICS:
-        text = text_of(topic)
+        text = json.dumps(schema_of(topic), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
         (directory / f"{topic.suffix}.json").write_text(text, "utf-8")
-        baseline = _baseline_file(directory, topic)
-        if not baseline.exists():
-            baseline.parent.mkdir(exist_ok=True)
-            baseline.write_text(text, "utf-8")
-
-
-def text_of(topic: Topic) -> str:
-    """The schema as its file has it."""
-    return json.dumps(schema_of(topic), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def _baseline_file(directory: Path, topic: Topic) -> Path:
-    version = topic.type.rpartition(".")[2]
-    return directory / version / f"{topic.suffix}.json"

@@ -1,6 +1,5 @@
 """JSON and text as the views carry them."""
 
-import hashlib
 import json
 from datetime import datetime
 from decimal import Decimal
@@ -61,11 +60,3 @@ def literal(value: Any) -> str:
 def or_dashes(value: Any) -> str:
     """Return the value as text, `--` where it is missing."""
     return "--" if value is None or value == "" else str(value)
-
-
-def entity_id(kind: str, *parts: str) -> str:
-    """Return the 16-byte key of an entity, as the text of a UUID.
-
-    Ids of one kind never meet those of another, and all keys have one small size.
-    """
-    return hashlib.blake2b("\x1f".join((kind, *parts)).encode(), digest_size=16).hexdigest()

@@ -2,8 +2,10 @@
 
 import json
 from decimal import Decimal
-from typing import Any, cast
+from pathlib import Path
+from typing import Any, Final, cast
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,12 @@ from contracts.events import ProjectUpserted, RunStateChanged
 from contracts.topics import by_suffix
 from tests.unit.event_mutations import SUFFIXES, altered, damaged
 from tests.unit.event_samples import as_bytes, envelope, least, model_of, most
+
+GOLDEN: Final = [
+    json.loads(line)
+    for line in Path(__file__).with_name("golden_events.jsonl").read_text("utf-8").splitlines()
+]
+"""Events that the schemas allowed when they were published, and the values each was read as."""
 
 
 def refusal(suffix: str, value: bytes) -> tuple[str, str]:
@@ -29,6 +37,12 @@ def test_good_events_are_read(suffix: str) -> None:
         assert isinstance(model_of(suffix, answer).data, by_suffix(suffix).model)
         assert answer.type == by_suffix(suffix).type
         assert answer.entityversion == event.get("entityversion", 0)
+
+
+@pytest.mark.parametrize("golden", GOLDEN)
+def test_what_was_allowed_once_is_read_the_same_for_ever(golden: dict[str, Any]) -> None:
+    answer = decode(golden["topic"], as_bytes(golden["event"]))
+    assert msgspec.to_builtins(answer) == golden["read"]
 
 
 def test_a_suffix_that_is_no_topic_is_an_error_of_the_caller() -> None:
