@@ -3,13 +3,13 @@
 import json
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from contracts.events.fields import Contract
+from contracts.events import Payload
 
 SUMMARY_LENGTH: Final = 500
 """Longest summary of what bears on an incident, in characters."""
@@ -24,9 +24,9 @@ def dumps(value: Any) -> str:
         return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def fields(data: Contract, *without: str) -> dict[str, Any]:
+def fields(data: Payload, *without: str) -> dict[str, Any]:
     """Return a payload's fields by name, but for some; an object among them stays as it is."""
-    known = asdict(cast("Struct", data))
+    known = asdict(data)
     for name in without:
         del known[name]
     return known

@@ -22,8 +22,9 @@ from contracts.approvals import (
     verify,
     verify_async,
 )
+from contracts.decoding import Undecodable, decode
 from contracts.errors import RunfoldError
-from contracts.events.approval_command import ApprovalDecided
+from contracts.events import ApprovalDecided
 from tests.approvals import (
     CLAIMS,
     EXPECTED,
@@ -38,6 +39,7 @@ from tests.approvals import (
     refusal,
     verified,
 )
+from tests.unit.event_samples import as_bytes, least
 
 
 def part(token: str, index: int) -> Any:
@@ -306,18 +308,10 @@ def test_the_longest_token_fits_into_its_event_and_passes() -> None:
     token = KEYS.sign(fits)
     assert len(token) == 8192
     assert verified(token, tool_name=fits.tool_name) == fits
-    decided = {
-        "command_id": RUN_ID,
-        "run_id": RUN_ID,
-        "project_id": "p1",
-        "decision": "approve",
-        "approver_id": "ada",
-        "run_version": 7,
-        "approval_token": token,
-        "decided_at": NOW,
-        "new_state": "running",
-    }
-    assert ApprovalDecided.model_validate(decided).approval_token == token
+    event = decode("approval-command", as_bytes(least("approval-command", approval_token=token)))
+    assert not isinstance(event, Undecodable)
+    assert isinstance(event.data, ApprovalDecided)
+    assert event.data.approval_token == token
 
 
 @pytest.mark.parametrize(
