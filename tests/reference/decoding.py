@@ -95,10 +95,11 @@ def parse(value: bytes) -> dict[str, Any]:
         )
         for part in texts(document):
             part.encode("utf-8")  # half a surrogate pair is no character
-        if depth(document) > MAX_DEPTH:
-            raise ValueError(f"nested more than {MAX_DEPTH} deep")
+        too_deep = depth(document) > MAX_DEPTH
     except (ValueError, RecursionError) as error:
         raise Unusable("malformed", str(error)) from None
+    if too_deep:
+        raise Unusable("malformed", "nested too deep")
     if not isinstance(document, dict):
         raise Unusable("malformed", "not an object")
     return document
