@@ -7,6 +7,7 @@ they are compared with, and no text holds a NUL character, which PostgreSQL coul
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal, NamedTuple, get_origin
 
 from fastapi import Request
@@ -21,7 +22,10 @@ from pydantic import (
 )
 
 from api.problems import BadParameter
-from contracts.events.fields import Timestamp
+from contracts.fields import OFFSET, STATE, TIMESTAMP
+from contracts.incidents import INCIDENT_ID
+from contracts.keys import GENERATION_NAME, UUID
+from contracts.times import as_utc
 
 LONGEST_TEXT: Final = 8192
 MAX_PAGE_SIZE: Final = 500
@@ -31,11 +35,11 @@ WAIT_DEFAULT_S: Final = 2.0
 WAIT_MAX_S: Final = 10.0
 
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
-_UUID: Final = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
-_STATE: Final = r"^[a-z_]{1,32}$"
-_INCIDENT: Final = r"^INC-[0-9]{8}-[A-Z0-9]{4,}$"
-_DATE_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}"
-_GENERATION: Final = r"^[a-z0-9_]{1,40}$"
+_UUID: Final = f"^{UUID}$"
+_STATE: Final = f"^{STATE}$"
+_INCIDENT: Final = f"^{INCIDENT_ID}$"
+_MOMENT: Final = re.compile(f"{TIMESTAMP}{OFFSET}?")
+_GENERATION: Final = f"^{GENERATION_NAME}$"
 _WAIT: Final = r"^[A-Za-z0-9._-]{1,249}:[0-9]{1,9}:[0-9]{1,18}$"
 
 
@@ -55,6 +59,16 @@ def _boolean(value: Any) -> Any:
             raise ValueError("it should be true or false")
         case _:
             return value
+
+
+def _moment(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    if not _MOMENT.fullmatch(value):
+        raise ValueError(
+            "it should be a date and time as RFC 3339 has them, for example 2026-05-18T06:01:48Z"
+        )
+    return as_utc(datetime.fromisoformat(value.upper()))
 
 
 def _like(pattern: str, what: str) -> BeforeValidator:
@@ -102,8 +116,8 @@ Uuid = Annotated[
 """A UUID as 8-4-4-4-12 hexadecimal digits in any letter case."""
 
 Moment = Annotated[
-    Timestamp,
-    _like(_DATE_TIME, "a date and time as RFC 3339 has them, for example 2026-05-18T06:01:48Z"),
+    datetime,
+    BeforeValidator(_moment),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """RFC 3339 text; UTC when it has no offset."""

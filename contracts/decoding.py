@@ -4,51 +4,28 @@ Nothing is raised for what a producer may have sent: whatever the bytes are, the
 `Event` or an `Undecodable`, so that one bad record never stops its partition.
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple, NoReturn
+from itertools import accumulate
+from typing import Any, Final, cast, get_args, get_type_hints
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails, from_json
+import msgspec
+from msgspec import Raw, Struct, ValidationError
+from msgspec.structs import force_setattr
 
 from contracts.envelope import Event
 from contracts.events import Payload
-from contracts.quick_decoding import QuickReader
-from contracts.topics import TOPICS, Topic
+from contracts.fields import Count
+from contracts.topics import TOPICS
 
 MAX_VALUE_BYTES: Final = 1_048_576
 """Most bytes that the value of a record may have."""
+MAX_DEPTH: Final = 200
+"""Most objects and arrays within each other: what is stored of an event can be written as JSON."""
 MAX_MESSAGE_LENGTH: Final = 500
 """Most characters of a message that says why a record is no event."""
-
-
-class _Reader(NamedTuple):
-    """What it takes to read the events of one topic."""
-
-    quick: QuickReader
-    validate: Callable[[bytes], Event[Payload]]
-    type: str
-    long_amount: re.Pattern[bytes] | None
-
-
-def _reader(topic: Topic) -> _Reader:
-    validate = topic.event.__pydantic_validator__.validate_json
-    field = _AMOUNTS.get(topic.suffix)
-    long_amount = re.compile(b'("%b"' % field + _LONG) if field else None
-    return _Reader(QuickReader(topic), validate, topic.type, long_amount)
-
-
-_AMOUNTS: Final = {"run-state": b"cost_usd", "project": b"budget_limit_usd"}
-# Numbers are read as 64-bit floats; one that has 16 characters or more, or an exponent, might not
-# survive that and is made a text, which is read digit by digit.
-_LONG: Final = (
-    rb"\s*:\s*)(?=-?[0-9.]{16}|-?[0-9.]+[eE])"
-    rb"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)(?=\s*[,}])"
-)
-_READERS: Final = {topic.suffix: _reader(topic) for topic in TOPICS}
 
 
 class Reason(StrEnum):
@@ -80,79 +57,119 @@ def decode(suffix: str, value: bytes) -> Event[Payload] | Undecodable:
     """The event that a record of the topic with this suffix carries, or why it carries none.
 
     The first of these that holds is the reason: `too_large`, `malformed`, `envelope`,
-    `unknown_type`, `payload`; the message of the last names the field. The event has the
-    attributes of its model without being one: it is made many times as fast.
+    `unknown_type`, `payload`; the message of `envelope` and `payload` names the field.
     Raises KeyError for a suffix that is no topic, and nothing for any value.
     """
-    return _READERS[suffix].quick.read(value) or by_models(suffix, value)
-
-
-def by_models(suffix: str, value: bytes) -> Event[Payload] | Undecodable:
-    """What `decode` answers: the models alone say what is an event and what is not."""
-    reader = _READERS[suffix]
     if len(value) > MAX_VALUE_BYTES:
         return _undecodable(
             Reason.TOO_LARGE, f"{len(value)} bytes; an event has at most {MAX_VALUE_BYTES}"
         )
-    if _may_hold_constants(value) and not _is_json(value):
-        return _undecodable(Reason.MALFORMED, "not JSON in UTF-8: NaN or Infinity for a number")
-    if reader.long_amount and reader.long_amount.search(value):
-        value = reader.long_amount.sub(rb'\1"\2"', value)
     try:
-        event = reader.validate(value)
+        return _read(*_TOPICS[suffix], value)
+    except ValueError as error:
+        return _undecodable(Reason.MALFORMED, f"not JSON in UTF-8: {error}")
+
+
+def _read(
+    carried: str, read_payload: Callable[[Raw], Payload], value: bytes
+) -> Event[Payload] | Undecodable:
+    """Raises ValueError for what is no JSON."""
+    _look_over(value)
+    try:
+        event = _read_envelope(value)
     except ValidationError as error:
-        return _why_not(reader.type, value, error)
-    if event.type != reader.type:
-        return _unknown_type(reader.type, event.type)
-    return reader.quick.like(event)
+        msgspec.json.decode(value, type=Raw)  # the rest of it may be no JSON
+        path, problem = _parts(error)
+        if not path:
+            return _undecodable(Reason.MALFORMED, problem)
+        return _undecodable(Reason.ENVELOPE, f"{path[1:]}: {problem}")
+    if event.entityversion is None:
+        force_setattr(event, "entityversion", 0)
+    if event.type != carried and bytes(event.data).startswith(b"{"):
+        return _undecodable(
+            Reason.UNKNOWN_TYPE, f'type: the topic carries "{carried}", not "{event.type[:200]}"'
+        )
+    try:
+        force_setattr(event, "data", read_payload(event.data))
+    except ValidationError as error:
+        path, problem = _parts(error)
+        return _undecodable(Reason.PAYLOAD if path else Reason.ENVELOPE, f"data{path}: {problem}")
+    return cast("Event[Payload]", event)
 
 
-def _why_not(expected: str, value: bytes, error: ValidationError) -> Undecodable:
-    errors = error.errors(include_url=False, include_input=False)
-    if not errors[0]["loc"]:
-        return _undecodable(Reason.MALFORMED, _problem(errors))
-    envelope = [each for each in errors if each["loc"][0] != "data" or len(each["loc"]) == 1]
-    if envelope:
-        return _undecodable(Reason.ENVELOPE, _problem(envelope))
-    carried = from_json(value)["type"]
-    if carried != expected:
-        return _unknown_type(expected, carried)
-    return _undecodable(Reason.PAYLOAD, _problem(errors))
+def _look_over(value: bytes) -> None:
+    """Raise ValueError for what msgspec would not mind: it skips what nobody reads."""
+    if not value.isascii():
+        value.decode()
+    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise ValueError(f"nested more than {MAX_DEPTH} deep")
 
 
-def _problem(errors: list[ErrorDetails]) -> str:
-    """The first problem with the path of its field, and how many more there are."""
-    first = errors[0]
-    text = first["msg"].removeprefix("Value error, ")
-    path = ".".join(map(str, first["loc"])) or "value"
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{path}: {text[:1].lower()}{text[1:]}{more}"
+_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*"?', re.DOTALL)
 
 
-def _unknown_type(expected: str, carried: str) -> Undecodable:
-    return _undecodable(
-        Reason.UNKNOWN_TYPE, f'type: the topic carries "{expected}", not "{carried[:200]}"'
-    )
+def _depth(value: bytes) -> int:
+    marks = (mark for mark in _STRING.sub(b"", value) if mark in b"{[]}")
+    return max(accumulate(1 if mark in b"{[" else -1 for mark in marks), default=0)
+
+
+class _Received(Event[Raw], frozen=True, kw_only=True):
+    """An envelope as it comes: an attribute that is null is an attribute that is not set."""
+
+    entityversion: Count | None = 0  # type: ignore[assignment]
+
+
+def _reader(model: type[Struct]) -> Callable[[Any], Any]:
+    """Return the function that reads JSON as a model: with the values that its types make."""
+    decoded = msgspec.json.Decoder(model).decode
+    hints = get_type_hints(model, include_extras=True)
+    conversions = [
+        (name, convert)
+        for name in model.__struct_fields__
+        if (convert := _conversion(hints[name])) is not None
+    ]
+
+    def read(value: bytes | Raw) -> Struct:
+        """Raises msgspec.DecodeError."""
+        found = decoded(value)
+        for name, convert in conversions:
+            if (part := getattr(found, name)) is None:
+                continue
+            try:
+                if (made := convert(part)) is not part:
+                    force_setattr(found, name, made)
+            except ValueError as error:
+                raise ValidationError(f"{error} - at `$.{name}`") from None
+        return found
+
+    return read
+
+
+def _conversion(hint: Any) -> Callable[[Any], Any] | None:
+    """Return the function that stands in a type of `contracts.fields`, or in that of `T | None`."""
+    for each in (hint, *get_args(hint)):
+        for mark in getattr(each, "__metadata__", ()):
+            if callable(mark):
+                return cast("Callable[[Any], Any]", mark)
+    return None
+
+
+_read_envelope: Final[Callable[[bytes], _Received]] = _reader(_Received)
+_TOPICS: Final = {topic.suffix: (topic.type, _reader(topic.model)) for topic in TOPICS}
+
+
+_MISSING: Final = re.compile("Object missing required field `(.*)`")
+
+
+def _parts(error: ValidationError) -> tuple[str, str]:
+    """Return the path of the field that is wrong (`.run_id`; empty for all) and the problem."""
+    problem, _, path = str(error).rpartition(" - at `$")
+    problem, path = (problem, path[:-1]) if problem else (path, "")
+    if missing := _MISSING.fullmatch(problem):
+        return f"{path}.{missing[1]}", "missing"
+    return path, problem[:1].lower() + problem[1:]
 
 
 def _undecodable(reason: Reason, message: str) -> Undecodable:
     line = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in message)
     return Undecodable(reason, line[:MAX_MESSAGE_LENGTH])
-
-
-def _may_hold_constants(value: bytes) -> bool:
-    """Whether NaN or Infinity may be in it, which the validator reads and JSON does not have."""
-    # a single byte is searched for an order of magnitude faster, and most values have neither
-    return (b"N" in value and b"NaN" in value) or (b"I" in value and b"Infinity" in value)
-
-
-def _is_json(value: bytes) -> bool:
-    try:
-        json.loads(value.decode(), parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")

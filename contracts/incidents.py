@@ -4,17 +4,23 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final
 
-from contracts.keys import index_key as incident_key
+from contracts.keys import index_key
 
-INCIDENT_ID: Final = re.compile(r"\bINC-\d{8}-[A-Z0-9]{4,}\b", re.ASCII)
-"""An incident id in free text; letters and digits next to it make it another word."""
+INCIDENT_ID: Final = r"INC-[0-9]{8}-[A-Z0-9]{4,}"
+"""Pattern of an incident id."""
+
+incident_key: Final = index_key
+"""Returns what an incident is looked up by."""
+
+# letters and digits next to it make it another word
+_IN_TEXT: Final = re.compile(rf"\b{INCIDENT_ID}\b", re.ASCII)
 
 
 def in_text(text: str | None) -> list[str]:
     """Return the incident ids in free text, in order, as often as they stand there."""
     if text is None or "INC-" not in text:
         return []
-    return INCIDENT_ID.findall(text)
+    return _IN_TEXT.findall(text)
 
 
 def in_source_envelope(envelope: dict[str, Any] | None) -> list[str]:
@@ -40,6 +46,3 @@ def _entry(value: Any) -> str:
 def unique(ids: Iterable[str]) -> list[str]:
     """Return the ids without repetitions, in order of first appearance."""
     return list(dict.fromkeys(ids))
-
-
-__all__ = ["INCIDENT_ID", "in_source_envelope", "in_text", "incident_key", "unique"]

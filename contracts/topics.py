@@ -2,9 +2,8 @@
 
 import builtins
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
-from contracts.envelope import Event
 from contracts.events import (
     ApprovalDecided,
     EventReceived,
@@ -47,11 +46,6 @@ class Topic:
     def type(self) -> str:
         """CloudEvents type of its events."""
         return self.model.event_type
-
-    @property
-    def event(self) -> builtins.type[Event[Payload]]:
-        """Model of its events, envelope and payload."""
-        return cast(builtins.type[Event[Payload]], Event.__class_getitem__(self.model))
 
     @property
     def config(self) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import asyncpg
 import httpx
@@ -18,7 +18,7 @@ from tests.api_rows import numbered, project
 from tests.approvals import ARGUMENTS, KEY
 from tests.stack import topics
 from tests.stack.waiting import until
-from tests.unit.event_samples import RUN, least, model_of
+from tests.unit.event_samples import RUN, least
 
 ACTION: Final = {
     "tool_name": "kubectl.delete",
@@ -108,7 +108,7 @@ def event_of(value: bytes) -> Event[ApprovalDecided]:
     """The decision that a record tells of."""
     event = decode("approval-command", value)
     assert not isinstance(event, Undecodable), event
-    return model_of("approval-command", event)  # type: ignore[return-value]
+    return cast("Event[ApprovalDecided]", event)
 
 
 async def unpublished(database_url: str) -> int:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from api.parameters import Text
 from api.problems import BadParameter, Problem, plain
 from contracts.envelope import trace
-from contracts.events.fields import INT64_MAX
+from contracts.fields import INT64_MAX
 
 MAX_BODY_BYTES: Final = 65_536
 """More than the longest reason takes, however it is escaped."""

@@ -5,17 +5,20 @@ Pure: what it is made of, the identities and the time are given.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from api.decisions.asking import Ask
 from api.decisions.refusals import NoApprovalKey, NotSignable, UnusableSubject
 from contracts.approvals import Approval, SigningKeys, TokenTooLong
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
-from contracts.events.fields import ID_LENGTH
+from contracts.fields import ID_LENGTH
 
 SOURCE: Final = "runfold"
-NEW_STATES: Final = {"approve": "running", "reject": "cancelled"}
+NEW_STATES: Final[dict[str, Literal["running", "cancelled"]]] = {
+    "approve": "running",
+    "reject": "cancelled",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +64,7 @@ def decided(
     if len(approver) > ID_LENGTH:
         raise UnusableSubject(ID_LENGTH)
     is_approval = ask.decision == "approve"
-    data = {
-        "command_id": identity.command_id,
-        "run_id": subject.run_id,
-        "project_id": subject.project_id,
-        "decision": ask.decision,
-        "approver_id": approver,
-        "reason": ask.reason,
-        "run_version": subject.version,
-        "tool_name": subject.action.get("tool_name"),
-        "arguments_sha256": subject.action.get("arguments_sha256"),
-        "approval_token": _token(subject, approver, identity, issuer) if is_approval else None,
-        "approval_token_jti": identity.jti if is_approval else None,
-        "decided_at": identity.decided_at,
-        "new_state": NEW_STATES[ask.decision],
-    }
-    return Event[ApprovalDecided](
+    return Event(
         specversion="1.0",
         id=identity.command_id,
         source=SOURCE,
@@ -84,7 +72,21 @@ def decided(
         time=identity.decided_at,
         subject=identity.command_id,
         traceparent=ask.traceparent or subject.traceparent,
-        data=ApprovalDecided.model_validate(data),
+        data=ApprovalDecided(
+            command_id=identity.command_id,
+            run_id=subject.run_id,
+            project_id=subject.project_id,
+            decision=ask.decision,
+            approver_id=approver,
+            reason=ask.reason,
+            run_version=subject.version,
+            tool_name=subject.action.get("tool_name"),
+            arguments_sha256=subject.action.get("arguments_sha256"),
+            approval_token=_token(subject, approver, identity, issuer) if is_approval else None,
+            approval_token_jti=identity.jti if is_approval else None,
+            decided_at=identity.decided_at,
+            new_state=NEW_STATES[ask.decision],
+        ),
     )
 
 

@@ -1,12 +1,12 @@
 """The approval queue, and what became of a decision."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from api.queries.arguments import Arguments, every
 from api.reading import Snapshot
+from contracts.keys import decision_key
 
 DECISION: Final = """
     coalesce(r.decision, CASE WHEN c.command_id IS NOT NULL THEN json_build_object(
@@ -116,10 +116,5 @@ async def queue(snapshot: Snapshot, where: QueueFilter) -> Queue:
 
 async def command(snapshot: Snapshot, command_id: str) -> tuple[str, str | None] | None:
     """Return what became of a decision as a JSON object, and `as_of`; None if there is none."""
-    row = await snapshot.row(COMMAND, _entity(command_id), command_id)
+    row = await snapshot.row(COMMAND, decision_key(command_id), command_id)
     return None if row is None else (row["command"], row["as_of"])
-
-
-def _entity(command_id: str) -> str:
-    """Return the key that items of this kind are stored under."""
-    return hashlib.blake2b(f"decision\x1f{command_id}".encode(), digest_size=16).hexdigest()

@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, Field
 from api.languages import Language
 from api.parameters import Text
 from api.queries.arguments import Arguments
-from contracts.events.fields import Int64
+from contracts.fields import INT64_MAX
 
 Kind = Literal["run", "state", "inbound", "step", "approval", "mcp", "remediation", "outbound"]
 
@@ -43,7 +43,7 @@ class EntryKey(NamedTuple):
 
     ts: AwareDatetime
     rank: Annotated[int, Field(ge=0, le=10)]
-    seq: Int64
+    seq: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
     tie: Text
 
 

@@ -35,7 +35,7 @@ from api.queries.operations import DeadLetterFilter
 from api.routing import PlannedRoute
 from api.services import Operating, Serving, operator
 from contracts.decoding import Reason
-from contracts.events.fields import Count
+from contracts.fields import INT64_MAX
 from contracts.requests import Action
 
 router = APIRouter(
@@ -48,7 +48,9 @@ router = APIRouter(
 Number = Annotated[int, Path(alias="id", ge=0, le=LARGEST), DIGITS]
 """A dead letter's id."""
 
-DEAD_LETTER_CURSORS: Final[Cursors[int]] = Cursors("dead-letters", TypeAdapter(Count))
+DEAD_LETTER_CURSORS: Final[Cursors[int]] = Cursors(
+    "dead-letters", TypeAdapter(Annotated[int, Field(ge=0, le=INT64_MAX)])
+)
 
 
 class DeadLetterParameters(Parameters):

@@ -3,9 +3,17 @@
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    StringConstraints,
+)
 
-from contracts.events.fields import TEXT_LENGTH, Contract, Id, Int64, ProjectId, Text, Uuid
+from contracts.fields import ID_LENGTH, INT64_MAX, TEXT_LENGTH
+from contracts.keys import UUID
 
 ALGORITHM: Final = "EdDSA"
 HEADER_TYPE: Final = "approval+jwt"
@@ -33,16 +41,21 @@ Seconds = Annotated[
     datetime,
     PlainValidator(_whole_second),
     PlainSerializer(_seconds, when_used="json"),
-    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _LAST_SECOND}),
 ]
 """A moment, whole seconds since 1970 in the token; a fraction of a second is cut off."""
 
 
-class Approval(Contract):
+Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LENGTH)]
+
+
+class Approval(BaseModel):
     """A human's decision on one call of one run at one version; its fields are a token's claims.
 
     Claims it does not know are ignored: the issuer may be newer than the consumer.
     """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     iss: Text
     """Who issued it."""
@@ -58,11 +71,11 @@ class Approval(Contract):
     """From when on it is valid no more."""
     nbf: Seconds | None = None
     """Before when it is not valid yet, where an issuer says so."""
-    project_id: ProjectId
+    project_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
     """Project of the run."""
-    run_id: Uuid
+    run_id: Annotated[str, StringConstraints(pattern=f"^{UUID}$", to_lower=True)]
     """The run, in lower case."""
-    run_version: Int64
+    run_version: Annotated[int, Field(ge=-INT64_MAX - 1, le=INT64_MAX)]
     """The run's `entityversion` that was decided on."""
     decision: Literal["approve", "reject"]
     """What was decided."""

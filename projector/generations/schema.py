@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
 from contracts import read_model
+from contracts.keys import GENERATION_NAME
 from contracts.read_model import (
     ALL_PROJECTS_SETTING,
     OPERATOR_SETTING,
@@ -28,7 +29,7 @@ from projector.errors import (
     UnknownGeneration,
 )
 
-NAME: Final = re.compile(r"[a-z0-9_]{1,40}")
+NAME: Final = re.compile(GENERATION_NAME)
 
 ALL_PROJECTS: Final = f"(SELECT current_setting('{ALL_PROJECTS_SETTING}', true) = 'on')"
 # A setting that was local to an earlier transaction comes back as '', not as NULL.

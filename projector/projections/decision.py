@@ -2,9 +2,10 @@
 
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
+from contracts.keys import decision_key
 from projector.projections.ranks import Rank
 from projector.projections.rows import ItemRow, item_row
-from projector.projections.text import dumps, entity_id
+from projector.projections.text import dumps
 
 
 def row(event: Event[ApprovalDecided]) -> ItemRow:
@@ -15,7 +16,7 @@ def row(event: Event[ApprovalDecided]) -> ItemRow:
     data = event.data
     zh, en = ("核准", "approved") if data.decision == "approve" else ("拒絕", "rejected")
     return item_row(
-        entity=entity_id("decision", data.command_id),
+        entity=decision_key(data.command_id),
         run_id=data.run_id,
         project_id=data.project_id,
         version=event.entityversion,

@@ -2,10 +2,11 @@
 
 from contracts.envelope import Event
 from contracts.events import EvidenceRecorded, LegacyCallAudited
+from contracts.keys import entity_key
 from projector.projections import routes
 from projector.projections.ranks import Rank
 from projector.projections.rows import EvidenceRow
-from projector.projections.text import SUMMARY_LENGTH, dumps, entity_id, fields, literal, or_dashes
+from projector.projections.text import SUMMARY_LENGTH, dumps, fields, literal, or_dashes
 
 
 def item(event: Event[EvidenceRecorded]) -> EvidenceRow:
@@ -19,7 +20,7 @@ def item(event: Event[EvidenceRecorded]) -> EvidenceRow:
         f" writes_auto_repair={literal(data.writes_auto_repair_result)}"
     )
     return EvidenceRow(
-        entity=entity_id("item", data.id),
+        entity=entity_key("item", data.id),
         rank=Rank.REMEDIATION,
         id=data.id,
         incident_id=data.incident_id,
@@ -65,7 +66,7 @@ def record(event: Event[LegacyCallAudited]) -> EvidenceRow:
     )
     status = {True: "success", False: "failed", None: "warning"}[data.success]
     return EvidenceRow(
-        entity=entity_id("record", data.id),
+        entity=entity_key("record", data.id),
         rank=Rank.LEGACY_CALL,
         id=data.id,
         incident_id=data.incident_id,

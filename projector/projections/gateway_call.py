@@ -4,9 +4,10 @@ from typing import Any
 
 from contracts.envelope import Event
 from contracts.events import GatewayCallAudited
+from contracts.keys import entity_key
 from projector.projections.ranks import Rank
 from projector.projections.rows import ItemRow, item_row
-from projector.projections.text import dumps, entity_id, fields, literal
+from projector.projections.text import dumps, fields, literal
 
 
 def row(event: Event[GatewayCallAudited]) -> ItemRow:
@@ -22,7 +23,7 @@ def row(event: Event[GatewayCallAudited]) -> ItemRow:
     }
     title = f"MCP: {data.tool_name}"
     return item_row(
-        entity=entity_id("call", data.call_id),
+        entity=entity_key("call", data.call_id),
         run_id=data.run_id,
         project_id=data.project_id,
         version=event.entityversion,

@@ -5,9 +5,10 @@ from typing import Final
 from contracts import incidents
 from contracts.envelope import Event
 from contracts.events import MessageOutbound
+from contracts.keys import entity_key
 from projector.projections.ranks import Rank
 from projector.projections.rows import ItemRow, item_row
-from projector.projections.text import dumps, entity_id, fields
+from projector.projections.text import dumps, fields
 
 MARKERS: Final = (
     ("RUNBOOK REVIEW", "Runbook 待人工審核", "Runbook awaiting review"),
@@ -38,7 +39,7 @@ def row(event: Event[MessageOutbound]) -> ItemRow:
     channel = data.channel_type.upper()
     mentioned = [*incidents.in_text(data.content_preview), *incidents.in_text(data.send_error)]
     return item_row(
-        entity=entity_id("message", data.message_id),
+        entity=entity_key("message", data.message_id),
         run_id=data.run_id,
         project_id=data.project_id,
         version=event.entityversion,

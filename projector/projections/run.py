@@ -6,11 +6,11 @@ from typing import Final
 from contracts import incidents
 from contracts.envelope import Event, trace
 from contracts.events import RunStateChanged
-from contracts.keys import LONGEST_KEY
+from contracts.keys import LONGEST_KEY, UUID
 from projector.projections.rows import RunRow, StateRow, run_row
 from projector.projections.text import dumps, fields
 
-UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_IS_UUID: Final = re.compile(UUID).fullmatch
 
 LISTED: Final = (
     "run_id",
@@ -55,8 +55,7 @@ def row(event: Event[RunStateChanged]) -> RunRow:
 
 def _event_id(ref: str | None) -> str | None:
     """Return the inbound event a trigger reference can name: a UUID in any letter case."""
-    lower = ref.lower() if ref is not None else ""
-    return lower if UUID.fullmatch(lower) else None
+    return ref.lower() if ref is not None and _IS_UUID(ref) else None
 
 
 def state(event: Event[RunStateChanged]) -> StateRow:

@@ -4,9 +4,10 @@ from typing import Final
 
 from contracts.envelope import Event
 from contracts.events import StepRecorded
+from contracts.keys import entity_key
 from projector.projections.ranks import Rank
 from projector.projections.rows import ItemRow, item_row
-from projector.projections.text import dumps, entity_id, fields
+from projector.projections.text import dumps, fields
 
 CONSOLE: Final = "operator_console."
 """Tools with this prefix are an operator's own doing."""
@@ -22,7 +23,7 @@ def row(event: Event[StepRecorded]) -> ItemRow:
     data = event.data
     title, title_en = _titles(data)
     return item_row(
-        entity=entity_id("step", data.run_id, data.step_id),
+        entity=entity_key("step", data.run_id, data.step_id),
         run_id=data.run_id,
         project_id=data.project_id,
         version=event.entityversion,

@@ -1,16 +1,15 @@
 """JSON and text as the views carry them."""
 
-import hashlib
 import json
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from contracts.events.fields import Contract
+from contracts.events import Payload
 
 SUMMARY_LENGTH: Final = 500
 """Longest summary of what bears on an incident, in characters."""
@@ -25,9 +24,9 @@ def dumps(value: Any) -> str:
         return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
-def fields(data: Contract, *without: str) -> dict[str, Any]:
+def fields(data: Payload, *without: str) -> dict[str, Any]:
     """Return a payload's fields by name, but for some; an object among them stays as it is."""
-    known = asdict(cast("Struct", data))
+    known = asdict(data)
     for name in without:
         del known[name]
     return known
@@ -61,11 +60,3 @@ def literal(value: Any) -> str:
 def or_dashes(value: Any) -> str:
     """Return the value as text, `--` where it is missing."""
     return "--" if value is None or value == "" else str(value)
-
-
-def entity_id(kind: str, *parts: str) -> str:
-    """Return the 16-byte key of an entity, as the text of a UUID.
-
-    Ids of one kind never meet those of another, and all keys have one small size.
-    """
-    return hashlib.blake2b("\x1f".join((kind, *parts)).encode(), digest_size=16).hexdigest()

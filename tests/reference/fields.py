@@ -1,7 +1,7 @@
 """What each kind of field may hold: a check returns the value as it is kept or raises Broken."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
@@ -11,12 +11,12 @@ Check = Callable[[Any], Any]
 
 INT64 = 2**63 - 1
 DIGITS = 100
+BEYOND = Decimal(2) ** 1024
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
 STATE = re.compile(r"[a-z_]{1,32}", re.ASCII)
-DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 TIMESTAMP = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|([+-])(\d\d):(\d\d))?",
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|([+-])(\d\d):?(\d\d))?",
     re.ASCII,
 )
 
@@ -83,10 +83,10 @@ def text_or_integer(value: Any) -> Any:
 
 
 def decimal(value: Any) -> Any:
-    """A JSON number or a decimal string, of at most a hundred digits each way."""
-    is_number = type(value) in {int, Decimal}
-    is_text = isinstance(value, str) and DECIMAL.fullmatch(value) is not None
-    require(is_number or is_text, "not a decimal")
+    """A JSON number or a string that Python reads as a decimal (`1_0` is one), of at most a hundred
+    digits each way.
+    """
+    require(type(value) in {int, Decimal, str}, "not a decimal")
     try:
         number = Decimal(value)
     except InvalidOperation:
@@ -106,7 +106,9 @@ def cost(value: Any) -> Any:
 
 
 def timestamp(value: Any) -> Any:
-    """RFC 3339; without an offset it is UTC; digits below the microsecond are cut off."""
+    """RFC 3339, also with a space for the T and an offset without colon; without an offset it is
+    UTC; the first digit below the microsecond rounds it.
+    """
     found = TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise Broken("not an RFC 3339 timestamp")
@@ -117,9 +119,10 @@ def timestamp(value: Any) -> Any:
         require(int(hours) < 24 and int(minutes) < 60, "not an offset")
         offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == "-" else 1)
     micros = int((fraction or "0")[:6].ljust(6, "0"))
+    rounded = timedelta(microseconds=int((fraction or "")[6:7] >= "5"))
     try:
         local = datetime(year, month, day, hour, minute, second, micros, timezone(offset))
-        return local.astimezone(UTC)
+        return (local + rounded).astimezone(UTC)
     except (ValueError, OverflowError):
         raise Broken("no such instant") from None
 
@@ -134,6 +137,21 @@ def timestamp_with_offset(value: Any) -> Any:
 def json_object(value: Any) -> Any:
     require(isinstance(value, dict), "not an object")
     return value
+
+
+def kept_object(value: Any) -> Any:
+    """A JSON object that is kept whole: without numbers beyond the range of a 64-bit float."""
+    require(all(abs(each) < BEYOND for each in decimals(value)), "a number out of range")
+    return json_object(value)
+
+
+def decimals(value: Any) -> Iterator[Decimal]:
+    """The numbers in a JSON value that are written with a point or an exponent."""
+    if isinstance(value, Decimal):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from decimals(inner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,6 @@
 import json
 from typing import Any
 
-import msgspec
-from msgspec.structs import asdict
-
-from contracts.envelope import Event
-from contracts.events import Payload
 from contracts.topics import by_suffix
 
 RUN = "d653e980-071c-4bc9-a792-0c6d8d869707"
@@ -200,14 +195,3 @@ def most(suffix: str, **fields: Any) -> dict[str, Any]:
 def as_bytes(event: Any) -> bytes:
     """The event as a record's value."""
     return json.dumps(event, ensure_ascii=False).encode()
-
-
-def model_of(suffix: str, event: Event[Payload]) -> Event[Payload]:
-    """The model of an event that was decoded."""
-    return by_suffix(suffix).event.model_validate(_values(event))
-
-
-def _values(event: object) -> object:
-    if isinstance(event, msgspec.Struct):
-        return {name: _values(each) for name, each in asdict(event).items()}
-    return event

@@ -190,15 +190,8 @@ def test_known_keys_outlast_an_outage_for_a_while(
 @pytest.mark.parametrize(
     ("status", "body"),
     [
-        (404, b"{}"),
-        (503, b"{}"),
-        (200, b""),
-        (200, b"<html>"),
-        (200, b"\xff"),
-        (200, b"[]"),
-        (200, b"[" * 100_000),
-        (200, b"{}"),
-        (200, b'{"keys": {}}'),
+        *((404, b"{}"), (503, b"{}"), (200, b""), (200, b"<html>"), (200, b"\xff"), (200, b"[]")),
+        *((200, b"[" * 100_000), (200, b"{}"), (200, b'{"keys": {}}')),
     ],
 )
 def test_without_a_jwks_nothing_is_said_of_the_token(
@@ -266,14 +259,9 @@ def test_a_protected_url_is_taken(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://runfold.example/jwks.json",
-        "http://localhost.evil.example/",
-        "http://127.0.0.1@evil.example/",
-        "file:///etc/passwd",
-        "ftp://127.0.0.1/",
-        "data:application/json,{}",
-        "/jwks.json",
-        "",
+        *("http://runfold.example/jwks.json", "http://localhost.evil.example/", "ftp://127.0.0.1/"),
+        *("http://127.0.0.1@evil.example/", "file:///etc/passwd", "data:application/json,{}"),
+        *("/jwks.json", ""),
     ],
 )
 def test_another_url_is_refused(url: str) -> None:

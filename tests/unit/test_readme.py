@@ -10,6 +10,7 @@ import pytest
 from api.decisions import refusals
 from api.problems import NotFound, Problem
 from contracts.decoding import Reason, Undecodable, decode
+from contracts.events import ProjectUpserted
 from contracts.topics import DEFAULT_PREFIX, TOPICS
 from tests.readme import README, with_tables
 
@@ -52,6 +53,7 @@ def test_the_record_it_shows_can_be_used() -> None:
     record = json.loads(line)
     event = decode(record["topic"], json.dumps(record["value"]).encode())
     assert not isinstance(event, Undecodable)
+    assert isinstance(event.data, ProjectUpserted)
     assert event.data.project_id == record["key"]
 
 
