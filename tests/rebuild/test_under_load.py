@@ -22,7 +22,7 @@ BEFORE = 10_000
 EVENTS_PER_SECOND = 500
 PAUSE_S = 0.01
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.crash, pytest.mark.kafka, pytest.mark.timeout(900)]
 
 
 class Stream:
