@@ -76,7 +76,7 @@ class CatchUp:
                 raise OperationError(
                     f"the active generation is {ahead} events behind {self._name!r} and comes no"
                     " nearer: they cannot be compared. See `runfold status` for its workers, then"
-                    f" go on with `runfold rebuild --name {self._name} --resume`"
+                    f" resume it with `runfold rebuild --name {self._name} --resume`"
                 )
             await asyncio.sleep(LOOK_SECONDS)
 

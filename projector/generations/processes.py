@@ -58,7 +58,7 @@ async def work(jobs: Sequence[Job]) -> None:
             for process in active_children():
                 process.terminate()
             if isinstance(error, BrokenProcessPool):
-                killed = "a process of the rebuild was killed: go on with --resume"
+                killed = "a process of the rebuild was killed: resume it with --resume"
                 raise OperationError(killed) from None
             raise
 

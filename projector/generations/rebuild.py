@@ -75,7 +75,7 @@ async def rebuild(
         await plan(settings, options, await _reached(connection), {})
         if await connection.fetchval(EXISTS, name):
             raise UsageError(
-                f"there is a generation {name!r}: choose another --name, go on with --resume, or"
+                f"there is a generation {name!r}: choose another --name, --resume it, or"
                 f" `runfold generations drop {name}` first"
             )
         known = tuple([await asyncio.to_thread(fingerprint, file) for file in options.files])
@@ -179,7 +179,7 @@ async def _locked(connection: asyncpg.Connection, name: str) -> AsyncIterator[No
             raise
         raise OperationError(
             f"the connection to the database was lost, and with it the lock on generation {name!r}:"
-            f" go on with `runfold rebuild --name {name} --resume`"
+            f" resume it with `runfold rebuild --name {name} --resume`"
         ) from error
 
 

@@ -164,7 +164,7 @@ async def resolve_current(connection: Connection, name: str) -> None:
         )
     if not row["complete"]:
         raise OperationError(
-            f"generation {name!r} is not complete: go on with"
+            f"generation {name!r} is not complete: resume it with"
             f" `runfold rebuild --name {name} --resume`"
         )
 

@@ -86,6 +86,11 @@ class Place:
         """The state of each generation."""
         return {each.name: each.state for each in await schema.generations(self.connection)}
 
+    async def known(self, name: str) -> schema.Generation:
+        """What is known of one generation."""
+        every = await schema.generations(self.connection)
+        return next(each for each in every if each.name == name)
+
     async def export(self, path: Path) -> None:
         """Write all that the topics hold to a file."""
         with jsonl.writing(str(path)) as file:

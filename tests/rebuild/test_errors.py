@@ -42,7 +42,7 @@ async def test_a_full_disk_ends_it_and_room_lets_it_go_on(place: Place) -> None:
     wanted = "the database cannot hold the new generation: could not extend file: No space left"
     with pytest.raises(OperationError, match=wanted):
         await place.rebuild("second", on_full_disk)
-    assert wanted in await place.done("status")
+    assert wanted in str((await place.known("second")).error)
     await place.send(history(61, size=10))
     await place.caught_up()
     await place.is_sound()
