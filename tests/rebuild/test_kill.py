@@ -13,7 +13,6 @@ from tests.histories import history
 from tests.rebuild.brokers import on_both
 from tests.rebuild.gate import held_loading, shut_before
 from tests.rebuild.place import Place
-from tests.rebuild.processes import alive, children_of, killed
 from tests.rebuild.work import held
 from tests.stack.waiting import until
 
@@ -32,6 +31,28 @@ END_HOLDER = """
 """
 
 
+def children_of(process: asyncio.subprocess.Process) -> list[psutil.Process]:
+    """The processes a command has begun, and theirs."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+async def are_ended(children: list[psutil.Process]) -> None:
+    """Return once processes have ended."""
+    await until(
+        lambda: all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in children),
+        20,
+        "the processes of a rebuild to end",
+    )
+
+
+async def killed(process: asyncio.subprocess.Process) -> None:
+    """Return once a command was killed and the processes it had begun have ended."""
+    children = children_of(process)
+    process.kill()
+    await process.wait()
+    await are_ended(children)
+
+
 async def kill_at(place: Place, name: str, phase: str, dice: Random, *more: str) -> None:
     """Kill a command within a phase, at any instant of it."""
     after = (*PHASES, "ready")[PHASES.index(phase) + 1]
@@ -48,36 +69,24 @@ async def kill_at(place: Place, name: str, phase: str, dice: Random, *more: str)
 @pytest.mark.crash
 @pytest.mark.timeout(600)
 @on_both
-async def test_killed_anywhere_and_resumed_it_says_the_same(place: Place) -> None:
-    dice = Random(0)
-    for number, phase in enumerate(PHASES):
-        name = f"killed_{number}"
-        before = await place.active()
-        await kill_at(place, name, phase, dice)
-        assert await place.active() in {before, name}
+@pytest.mark.parametrize("seed", [0, 1])
+async def test_killed_anywhere_and_resumed_it_says_the_same(place: Place, seed: int) -> None:
+    dice = Random(seed)
+    for number, phase in enumerate(("load", *PHASES)):
+        await kill_at(place, "often", phase, dice, *(["--resume"] if number else []))
+        assert await place.active() in {"main", "often"}
         await place.is_sound()
-        await place.send(history(1000 + number, size=30))
-        await place.done("rebuild", "--name", name, "--resume")
-        assert await place.active() == name
+        await place.send(history(1000 * seed + number, size=30))
         await place.caught_up()
-        await place.is_sound()
-        await place.activate(before)
-        assert await place.differences(before, name) == []
-        await place.activate(name)
-        await place.is_sound()
-        await place.drop(before)
-
-
-@pytest.mark.crash
-async def test_killed_twice_and_more(place: Place) -> None:
-    dice = Random(77)
-    await kill_at(place, "often", "load", dice)
-    for phase in ("load", "settle", "derive", "catch up"):
-        await kill_at(place, "often", phase, dice, "--resume")
     await place.done("rebuild", "--name", "often", "--resume")
     assert await place.active() == "often"
-    assert await place.differences("main", "often") == []
+    await place.caught_up()
     await place.is_sound()
+    await place.activate("main")
+    assert await place.differences("main", "often") == []
+    await place.activate("often")
+    await place.is_sound()
+    await place.drop("main")
 
 
 @on_both
@@ -129,7 +138,7 @@ async def test_nobody_writes_on_behind_a_rebuild_that_was_killed(place: Place) -
 
 async def test_ctrl_c_says_how_to_go_on(place: Place) -> None:
     async with held_loading(place, "stopped") as process:
-        children = children_of(process.pid)
+        children = children_of(process)
         assert len(children) > 2
         # a terminal's Ctrl-C goes to all of them
         for each in [*children, psutil.Process(process.pid)]:
@@ -149,7 +158,7 @@ async def test_ctrl_c_says_how_to_go_on(place: Place) -> None:
 @pytest.mark.parametrize("lock", [schema.REBUILDING, schema.MEMBERS])
 async def test_a_rebuild_ends_with_its_lock(place: Place, lock: int) -> None:
     async with held_loading(place, "second") as process:
-        children = children_of(process.pid)
+        children = children_of(process)
         assert await place.connection.fetchval(END_HOLDER, lock)
         async with asyncio.timeout(30):
             _, said = await process.communicate()
@@ -163,7 +172,7 @@ async def test_a_rebuild_ends_with_its_lock(place: Place, lock: int) -> None:
         )
     else:
         assert last.startswith("runfold: the database at "), last
-    await until(lambda: not alive(children), 20, "the processes of the rebuild to end")
+    await are_ended(children)
     await place.drop("second")
     assert await place.active() == "main"
 
