@@ -1,6 +1,6 @@
 """In which runs, and in which of their fields, two generations differ."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -48,6 +48,11 @@ class Difference:
     """Paths of the fields that differ; empty when one generation has no such row."""
     only_in: str | None
     """The generation that has the row, when the other has none."""
+
+    def is_among(self, expected: Sequence[str]) -> bool:
+        """Whether these paths cover every field that differs: `run.summary`, or `run` for all."""
+        fields = [f"{self.table}.{field}" for field in self.fields] or [self.table]
+        return all(any(f"{field}.".startswith(f"{each}.") for each in expected) for field in fields)
 
     def __str__(self) -> str:
         where = f"{self.subject}: {self.table} {self.key}"

@@ -18,7 +18,7 @@ from projector.errors import UnknownGeneration
 from projector.generations import activation, load, processes, progress, schema, settle
 from projector.generations.activation import ACTIVE
 from projector.generations.catch_up import CatchUp, catching_up
-from projector.generations.diff import Diff, Difference, differences
+from projector.generations.diff import Diff, differences
 from projector.generations.plan import Options, Plan, check_files, fingerprint, plan, shares
 from projector.generations.processes import Job
 from projector.generations.progress import Tracker, Watcher
@@ -272,7 +272,7 @@ class Rebuild:
             found, unexpected = Diff(), Diff()
             async for difference in differences(comparing, active, options.name):
                 found.add(difference)
-                if not _is_expected(difference, options):
+                if not difference.is_among(options.expect_changes):
                     unexpected.add(difference)
         if unexpected.total:
             raise UnexpectedChanges(options.name, found, unexpected)
@@ -292,12 +292,3 @@ async def _reached(connection: asyncpg.Connection) -> dict[Partition, int]:
     with schema.migrated():
         active = await connection.fetchval(ACTIVE)
     return await schema.positions(connection, active)
-
-
-def _is_expected(difference: Difference, options: Options) -> bool:
-    """Whether every field in which a row differs was announced."""
-    fields = [f"{difference.table}.{field}" for field in difference.fields] or [difference.table]
-    return all(
-        any(field == each or field.startswith(f"{each}.") for each in options.expect_changes)
-        for field in fields
-    )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -253,7 +253,8 @@ async def join(connection: asyncpg.Connection, name: str) -> None:
 
     It ends with its client, even in the middle of a statement.
     """
-    await connection.execute(NOTICE_CLIENT)
+    with suppress(asyncpg.InvalidParameterValueError):  # a platform without it
+        await connection.execute(NOTICE_CLIENT)
     await connection.execute(JOIN, MEMBERS, name)
 
 
