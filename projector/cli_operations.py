@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import asyncpg
 
     from contracts.settings import LogSettings
-    from projector.generations.catalog import Generation
     from projector.generations.diff import Diff
+    from projector.generations.schema import Generation
     from projector.operations.status import Status
     from projector.settings import ProjectorSettings
 
@@ -239,9 +239,9 @@ def rebuild(
 def _rebuild(
     settings: "ProjectorSettings", name: str, given: dict[str, object], *, resume: bool
 ) -> None:
-    from projector.generations import crew
+    from projector.generations import processes
 
-    crew.get_ready()
+    processes.get_ready()
     from projector.generations import rebuild
     from projector.generations.plan import Options
 
@@ -291,9 +291,9 @@ def repair(
 @generations.command("list")
 def list_generations() -> None:
     """List all generations and the state of each."""
-    from projector.generations import catalog
+    from projector.generations import schema
 
-    print_rows("generation", map(_generation, _on_database(catalog.generations)))
+    print_rows("generation", map(_generation, _on_database(schema.generations)))
 
 
 def _generation(it: "Generation") -> dict[str, object]:
@@ -311,19 +311,19 @@ def _generation(it: "Generation") -> dict[str, object]:
 @generations.command()
 def activate(name: Name) -> None:
     """Have readers and workers go over to a generation, once it has caught up: the way back too."""
-    from projector.generations import catch_up
+    from projector.generations import rebuild
     from projector.settings import ProjectorSettings
 
-    is_new = asyncio.run(catch_up.activate(load_quiet(ProjectorSettings), name))
+    is_new = asyncio.run(rebuild.activate(load_quiet(ProjectorSettings), name))
     typer.echo(f"generation {name} is active{'' if is_new else ' already'}")
 
 
 @generations.command()
 def drop(name: Name) -> None:
     """Drop a generation, also one whose rebuild was killed; never the active one."""
-    from projector.generations import catalog
+    from projector.generations import schema
 
-    _on_database(lambda connection: catalog.drop(connection, name))
+    _on_database(lambda connection: schema.drop(connection, name))
     typer.echo(f"generation {name} is dropped")
 
 
@@ -334,7 +334,7 @@ def diff(
 ) -> None:
     """Name the runs in which two generations differ, and the fields; status 1 where they do."""
     from contracts.settings import DatabaseSettings, load
-    from projector.generations.compare import compare
+    from projector.generations.diff import compare
 
     found, apart = asyncio.run(compare(load(DatabaseSettings).database_url, one, other))
     _print_diff(found)

@@ -4,8 +4,6 @@ OperationError
 ├── NotMigrated           the database has no runfold schema
 ├── UnknownGeneration
 ├── GenerationOutdated
-├── GenerationIncomplete  it is still being rebuilt
-├── GenerationOfThePast   it is as of an instant
 ├── PositionConflict      another worker has moved the partition
 └── PositionBeyondLog     the stored position is after the end of the partition
 """
@@ -34,26 +32,6 @@ class GenerationOutdated(OperationError):
         super().__init__(
             f"generation {name!r} has read model {found}, this version needs {needed}:"
             " run `runfold rebuild`"
-        )
-
-
-class GenerationIncomplete(OperationError):
-    """The generation lacks history."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"generation {name!r} is not complete: go on with"
-            f" `runfold rebuild --name {name} --resume`"
-        )
-
-
-class GenerationOfThePast(OperationError):
-    """The generation leaves out all that came after an instant."""
-
-    def __init__(self, name: str, as_of: str) -> None:
-        super().__init__(
-            f"generation {name!r} is as of {as_of}: it leaves out what came later and can be"
-            " neither activated nor kept up to date"
         )
 
 

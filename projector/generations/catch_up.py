@@ -1,4 +1,4 @@
-"""Bring a generation to where the active one is, and swap them."""
+"""Bring a complete generation to where the active one is, and swap them."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
@@ -8,54 +8,25 @@ from typing import Final
 import asyncpg
 
 from contracts.errors import OperationError
-from projector.database import connected
-from projector.generations import activation, record, schema
+from projector.generations import activation
 from projector.generations.activation import ACTIVE
 from projector.generations.letters import carry_over
-from projector.generations.pace import Pace
 from projector.generations.plan import check_topics, spans, too_short
-from projector.generations.reader import Reader, reading
-from projector.generations.schema import schema_of
-from projector.generations.standing import standing
+from projector.generations.reader import Reader, building, reading
+from projector.generations.schema import positions
 from projector.settings import ProjectorSettings
 from projector.writing.batch import Partition
 
 CLOSE_ENOUGH: Final = 100
 """Events behind the active generation at which workers are made to wait for the rest."""
 MOST_BEHIND: Final = 5_000
-"""Events for which workers are made to wait at most, where no more is to be gained before."""
+"""Events for which workers are made to wait at most, where it comes no nearer before."""
 ATTEMPTS: Final = 3
-"""How often it may be read on without coming nearer."""
+"""How often it may read on without coming nearer."""
 
 LEVEL_SECONDS: Final = 60.0
 """How long the active generation may come no nearer to what another one has already."""
 LOOK_SECONDS: Final = 0.2
-
-POSITIONS: Final = """
-    SELECT topic, partition, next_offset FROM {schema}.position WHERE partition >= 0
-"""
-
-
-class FarBehind(OperationError):
-    """A generation does not come near the active one."""
-
-    def __init__(self, name: str, events: int) -> None:
-        super().__init__(
-            f"generation {name!r} is {events} events behind the active one and comes no nearer,"
-            " and workers are not made to wait for that many: `runfold generations activate"
-            f" {name}` reads them without --max-rate, best when fewer events come"
-        )
-
-
-class ActiveBehind(OperationError):
-    """The active generation lacks events that a new one has, and does not come nearer."""
-
-    def __init__(self, name: str, events: int) -> None:
-        super().__init__(
-            f"the active generation is {events} events behind {name!r} and comes no nearer: they"
-            " cannot be compared. See `runfold status` for its workers, then go on with"
-            f" `runfold rebuild --name {name} --resume`"
-        )
 
 
 class CatchUp:
@@ -75,34 +46,45 @@ class CatchUp:
         self._reader = reader
         self._lost = lost
 
-    async def near(self, pace: Pace) -> None:
-        """Read until it is not far behind. Raises `FarBehind` when it does not come near enough."""
+    async def near(self) -> None:
+        """Read until it is close. Raises `OperationError` when it does not come close enough."""
         behind = least = await self._behind()
         left = ATTEMPTS
         while behind > CLOSE_ENOUGH and left:
-            await self.read(await self._connection.fetchval(ACTIVE), pace)
+            await self.read(await self._active())
             behind = await self._behind()
             left = ATTEMPTS if behind < least else left - 1
             least = min(least, behind)
         if behind > MOST_BEHIND:
-            raise FarBehind(self._name, behind)
+            raise OperationError(
+                f"generation {self._name!r} is {behind} events behind the active one and comes no"
+                " nearer, and workers are not made to wait for that many: run `runfold generations"
+                f" activate {self._name}` when fewer events come"
+            )
 
     async def level(self) -> None:
-        """Wait until the active one has all that this one has. Raises `ActiveBehind`."""
+        """Wait until the active one has all that this one has.
+
+        Raises `OperationError` when it comes no nearer.
+        """
         clock = asyncio.get_running_loop().time
         least, since = await self._ahead(), clock()
         while ahead := await self._ahead():
             if ahead < least:
                 least, since = ahead, clock()
             elif clock() - since > LEVEL_SECONDS:
-                raise ActiveBehind(self._name, ahead)
+                raise OperationError(
+                    f"the active generation is {ahead} events behind {self._name!r} and comes no"
+                    " nearer: they cannot be compared. See `runfold status` for its workers, then"
+                    f" resume it with `runfold rebuild --name {self._name} --resume`"
+                )
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def read(self, active: str, pace: Pace | None = None) -> None:
+    async def read(self, active: str) -> None:
         """Read to where the active generation stands."""
         ends = await self._ends(active)
         check_topics(self._settings, ends)
-        await self._reader.up_to(ends, pace or Pace())
+        await self._reader.up_to(ends)
 
     async def swap(self) -> None:
         """Make it the active one. Raises what `activation.activate` raises."""
@@ -113,11 +95,10 @@ class CatchUp:
         await carry_over(self._connection, active, self._name, self._settings.topic_prefix)
 
     async def _ahead(self) -> int:
-        active = await self._connection.fetchval(ACTIVE)
-        return await activation.events_ahead(self._connection, self._name, active)
+        return await activation.events_ahead(self._connection, self._name, await self._active())
 
     async def _behind(self) -> int:
-        ends = await self._ends(await self._connection.fetchval(ACTIVE))
+        ends = await self._ends(await self._active())
         own = await positions(self._connection, self._name)
         return sum(max(0, at - own.get(partition, 0)) for partition, at in ends.items())
 
@@ -126,17 +107,19 @@ class CatchUp:
         found = await positions(self._connection, active)
         return {partition: at for partition, at in found.items() if partition not in self._lost}
 
+    async def _active(self) -> str:
+        return str(await self._connection.fetchval(ACTIVE))
+
 
 @asynccontextmanager
 async def catching_up(
     connection: asyncpg.Connection, settings: ProjectorSettings, name: str, *, allow_gap: bool
 ) -> AsyncIterator[CatchUp]:
-    """Somebody who brings this generation on. Raises `OperationError` for what fails."""
+    """A generation that catches up. Raises `OperationError` when database or broker fail."""
     async with (
-        standing(settings, name) as here,
-        reading(settings, here, allow_gap=allow_gap) as reader,
+        building(settings, name) as builder,
+        reading(settings, builder, allow_gap=allow_gap) as reader,
     ):
-        await here.begin(await positions(connection, name))
         lost = await _lost(connection, settings) if allow_gap else ()
         yield CatchUp(connection, settings, name, reader, lost)
 
@@ -146,31 +129,3 @@ async def _lost(connection: asyncpg.Connection, settings: ProjectorSettings) -> 
     # the positions first: events that come in between are not to look like lost ones
     reached = await positions(connection, await connection.fetchval(ACTIVE))
     return {partition for partition, _ in too_short(await spans(settings), reached)}
-
-
-async def activate(settings: ProjectorSettings, name: str) -> bool:
-    """Make a generation active that stands by, once it is where the active one is.
-
-    What its rebuild was allowed to do without, the swap does without, too. Returns whether it
-    was not active before. Raises `RebuildRunning`, `FarBehind`, `HistoryIncomplete` when the
-    broker has dropped what it lacks, and what `activation.activate` raises.
-    """
-    async with connected(settings.database_url) as connection:
-        await record.lock(connection, name)
-        await schema.resolve_current(connection, name)
-        if await connection.fetchval(ACTIVE) == name:
-            return False
-        begun = await record.begun(connection, name)  # the first generation was not rebuilt
-        allow_gap = begun is not None and begun.options.allow_gap
-        async with catching_up(connection, settings, name, allow_gap=allow_gap) as catch_up:
-            await catch_up.near(Pace())
-            await catch_up.swap()
-        # whatever had ended its rebuild before, nothing of it is left to do
-        await record.enter_phase(connection, name, "ready")
-        return True
-
-
-async def positions(connection: asyncpg.Connection, name: str) -> dict[Partition, int]:
-    """Return where the partitions of a generation stand."""
-    rows = await connection.fetch(POSITIONS.format(schema=schema_of(name)))
-    return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}

@@ -1,6 +1,6 @@
 """In which runs, and in which of their fields, two generations differ."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -8,8 +8,9 @@ import orjson
 from sqlalchemy import Table
 
 from contracts.read_model import metadata
+from projector.database import connected
 from projector.dependencies import Connection
-from projector.generations.schema import schema_of
+from projector.generations.schema import positions, resolve, schema_of
 
 COMPARED: Final = (
     "run",
@@ -48,6 +49,11 @@ class Difference:
     only_in: str | None
     """The generation that has the row, when the other has none."""
 
+    def is_among(self, expected: Sequence[str]) -> bool:
+        """Whether these paths cover every field that differs: `run.summary`, or `run` for all."""
+        fields = [f"{self.table}.{field}" for field in self.fields] or [self.table]
+        return all(any(f"{field}.".startswith(f"{each}.") for each in expected) for field in fields)
+
     def __str__(self) -> str:
         where = f"{self.subject}: {self.table} {self.key}"
         if self.only_in is not None:
@@ -73,6 +79,22 @@ class Diff:
         found = self.totals[difference.table] = self.totals.get(difference.table, 0) + 1
         if found <= MOST_NAMED:
             self.named.append(difference)
+
+
+async def compare(database_url: str, one: str, other: str) -> tuple[Diff, int]:
+    """Return in what two generations differ, and how many events apart they stand.
+
+    Raises what `schema.resolve` raises.
+    """
+    async with (
+        connected(database_url) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        for name in (one, other):
+            await resolve(connection, name)
+        left, right = await positions(connection, one), await positions(connection, other)
+        apart = sum(abs(left.get(p, 0) - right.get(p, 0)) for p in left.keys() | right.keys())
+        return await diff(connection, one, other), apart
 
 
 async def diff(connection: Connection, one: str, other: str) -> Diff:

@@ -1,82 +1,52 @@
-"""What the processes do that load a generation: hand it the records of topics or of files."""
+"""Copy the records of topics and files into a new generation: facts only, losers and all."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from contracts.topics import topic_name
+from contracts.read_model import metadata
+from contracts.topics import TOPICS, topic_name
 from projector import jsonl
-from projector.errors import PositionConflict
-from projector.generations import bulk, record
-from projector.generations.pace import Pace
-from projector.generations.plan import Span, file_partition, file_partitions
-from projector.generations.reader import BYTES_AT_ONCE, RECORDS_AT_ONCE, reading
-from projector.generations.standing import Standing, standing
+from projector.dependencies import Connection
+from projector.generations.activation import Target, enter
+from projector.generations.plan import Options, Span
+from projector.generations.reader import BYTES_AT_ONCE, RECORDS_AT_ONCE, building, reading
 from projector.settings import ProjectorSettings
+from projector.writing import positions
 from projector.writing.applying import slices
-from projector.writing.batch import Partition, Record
+from projector.writing.batch import Batch, Partition, Record
+from projector.writing.transaction import park
 
 
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """What all loaders of a rebuild have in common."""
-
-    settings: ProjectorSettings
-    generation: str
-    until: datetime | None
-    rate: float | None
-    """Most events per second of one loader."""
-    allow_gap: bool
-
-    @asynccontextmanager
-    async def standing(self) -> AsyncIterator[Standing]:
-        """Where this loader copies to."""
-        async with (
-            record.belonging(self.settings.database_url, self.generation),
-            standing(
-                self.settings,
-                self.generation,
-                write=bulk.write,
-                until=self.until,
-                durably=False,
-            ) as here,
-        ):
-            yield here
-
-
-async def load_topics(loading: Loading, share: Mapping[Partition, Span]) -> None:
+async def load_topics(
+    settings: ProjectorSettings, options: Options, share: Mapping[Partition, Span]
+) -> None:
     """Copy partitions from their first offsets up to their ends."""
     async with (
-        loading.standing() as standing,
-        reading(loading.settings, standing, allow_gap=loading.allow_gap) as reader,
+        building(settings, options.name, copy, until=options.until) as builder,
+        reading(settings, builder, allow_gap=options.allow_gap) as reader,
     ):
-        await standing.begin({partition: span.first for partition, span in share.items()})
-        ends = {partition: span.end for partition, span in share.items()}
-        await reader.up_to(ends, Pace(loading.rate))
+        await builder.begin({partition: span.first for partition, span in share.items()})
+        await reader.up_to({partition: span.end for partition, span in share.items()})
 
 
-async def load_files(loading: Loading, files: Sequence[Path]) -> None:
-    """Copy files, one after the other. Raises `UsageError` for a wrong line."""
-    prefix, pace = loading.settings.topic_prefix, Pace(loading.rate)
-    async with loading.standing() as standing:
-        await standing.begin(file_partitions(prefix, files))
-        for index, path in enumerate(files):
-            lines = _lines(prefix, index, path)
+async def load_files(settings: ProjectorSettings, options: Options) -> None:
+    """Copy the files, one after the other. Raises `UsageError` for a wrong line.
+
+    A file stands for a partition of each topic, numbered below zero; a line's number is its
+    offset, so that a rebuild that was killed resumes where it was.
+    """
+    prefix = settings.topic_prefix
+    topics = [topic_name(prefix, topic.suffix) for topic in TOPICS]
+    async with building(settings, options.name, copy, until=options.until) as builder:
+        for number, path in enumerate(options.files, start=1):
+            await builder.begin({Partition(topic, -number): 0 for topic in topics})
+            lines = _lines(prefix, number, path)
             while records := [*islice(lines, RECORDS_AT_ONCE)]:
-                for part in slices(records, BYTES_AT_ONCE, pace.at_once(RECORDS_AT_ONCE)):
-                    await _apply(standing, part)
-                    await pace.after(len(part))
-
-
-async def _apply(standing: Standing, records: Sequence[Record]) -> None:
-    try:
-        await standing.applier.apply(records)
-    except PositionConflict:
-        await standing.again({Partition(each.topic, each.partition) for each in records})
-        await standing.applier.apply(records)
+                for part in slices(records, BYTES_AT_ONCE, RECORDS_AT_ONCE):
+                    await builder.applier.apply(part)
 
 
 @dataclass(slots=True)
@@ -91,7 +61,30 @@ class Line:
     headers: Sequence[tuple[str, bytes | None]] = ()
 
 
-def _lines(prefix: str, index: int, path: Path) -> Iterator[Record]:
+def _lines(prefix: str, number: int, path: Path) -> Iterator[Record]:
     for line in jsonl.read(str(path)):
-        partition = file_partition(index, topic_name(prefix, line.topic))
-        yield Line(*partition, line.number - 1, line.key, line.value)
+        topic = topic_name(prefix, line.topic)
+        yield Line(topic, -number, line.number - 1, line.key, line.value)
+
+
+async def copy(connection: Connection, batch: Batch, target: Target, slot: int) -> None:
+    """Copy a batch in one transaction with its positions; nothing is computed from it yet.
+
+    Stands in for `transaction.write` while a generation is loaded, with the same errors. `slot`
+    is not needed: counters are computed when runs are.
+    """
+    del slot
+    async with connection.transaction():
+        await enter(connection, target)
+        await positions.claim(connection, batch.moves)
+        for table, rows in batch.rows.items():
+            await _copy(connection, table, rows)
+        if batch.states:
+            await _copy(connection, "run_state", batch.states)
+        await park(connection, batch.dead)
+        await positions.advance(connection, batch.moves)
+
+
+async def _copy(connection: Connection, table: str, rows: Sequence[Any]) -> None:
+    names = metadata.tables[table].columns.keys()
+    await connection.copy_records_to_table(table, records=rows, columns=names)

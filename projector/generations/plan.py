@@ -1,6 +1,7 @@
-"""What is to be rebuilt, from where to where."""
+"""What a rebuild was asked for, and what it reads, from where to where."""
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,14 +20,21 @@ from projector.kafka.topics import BrokerAway, partition_counts
 from projector.writing.batch import Partition
 
 ANSWER_SECONDS: Final = 30
-"""How long the broker may take to say where its partitions end."""
+"""How long the broker may take to return where its partitions end."""
 POLL_MS: Final = 100
 FETCH_MS: Final = 50
 """How long the broker holds a fetch at the end of a log, where there is nothing to return."""
 
+ENDS_BYTES: Final = 1_048_576
+"""Bytes of a file's beginning and of its end that its fingerprint covers: histories that are alike
+in both do not differ in between."""
+
+FIXED: Final = {"until": "--until", "files": "--from-file"}
+"""What cannot be changed once a rebuild was begun, and the options that set it."""
+
 
 class Options(BaseModel):
-    """What a person asked for."""
+    """What a rebuild was asked for."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,14 +44,13 @@ class Options(BaseModel):
     """Events after it are left out; such a generation is never activated."""
     files: tuple[Path, ...] = ()
     """Histories to read before the topics; they hold what the topics no longer do."""
-    marks: tuple[str, ...] = ()
-    """What each of the files was when the rebuild was begun (`projector.rebuild.marks`)."""
-    max_rate: float | None = None
-    """Most events per second, over all workers."""
+    fingerprints: tuple[str, ...] = ()
+    """Of each of the files, when the rebuild was begun."""
     allow_gap: bool = False
     activate: bool = True
     verify: bool = False
-    """Compare with the active generation first, and activate only what was expected to differ."""
+    """Compare with the active generation first; activate only if nothing else than expected
+    differs."""
     expect_changes: tuple[str, ...] = ()
     """Fields that may differ, as `diff` names them: `run.summary.status`, or `run` for all."""
 
@@ -79,10 +86,6 @@ class Options(BaseModel):
         return self
 
 
-FIXED: Final = {"until": "--until", "files": "--from-file"}
-"""What a rebuild cannot be told otherwise once it was begun, and the options that say it."""
-
-
 class Span(NamedTuple):
     """The offsets of one partition that are loaded before the generation is settled."""
 
@@ -93,59 +96,17 @@ class Span(NamedTuple):
 Plan = Mapping[Partition, Span]
 
 
-class HistoryIncomplete(OperationError):
-    """A topic no longer holds its first event."""
-
-    def __init__(self, partition: Partition, needed: int, first: int) -> None:
-        super().__init__(
-            f"{partition.topic}[{partition.partition}] begins at offset {first}, what is needed"
-            f" at {needed}: the broker has dropped it. `runfold rebuild` with --from-file, if a"
-            " file has it, or with --allow-gap to do without"
-        )
-
-
-class LogShorter(OperationError):
-    """A topic no longer holds what the active generation has read last."""
-
-    def __init__(self, partition: Partition, reached: int, end: int) -> None:
-        super().__init__(
-            f"{partition.topic}[{partition.partition}] ends at offset {end}, the active generation"
-            f" stands at {reached}: the topic was made anew or has lost its end. Restore it, or"
-            " `runfold rebuild` with --allow-gap, and with --from-file if a file has what is lost"
-        )
-
-
-class TopicMissing(OperationError):
-    """A topic that belongs to the history is not on the broker."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"there is no topic {name}: see RUNFOLD_TOPIC_PREFIX, or run `runfold topics`"
-        )
-
-
-class TopicForeign(OperationError):
-    """The active generation was made from other topics."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"the active generation has read {name}, which RUNFOLD_TOPIC_PREFIX does not mean"
-        )
-
-
 async def plan(
     settings: KafkaSettings,
     options: Options,
     reached: Mapping[Partition, int],
     loaded: Mapping[Partition, int],
-    exported: Mapping[Partition, int],
 ) -> Plan:
     """Return what every partition of the topics holds.
 
-    What has been `loaded` before need not be there any more; `reached` is where the active
-    generation stands, and `exported` how far files were written here. Raises `TopicMissing`,
-    `TopicForeign`, `LogShorter` where the end is missing without `allow_gap`, `HistoryIncomplete`
-    where the beginning is and no file has any of it either, or none as far as the topic goes back,
+    What has been `loaded` before may be gone by now; `reached` is where the active generation
+    stands. Raises `OperationError` for a topic that is missing or not ours, and without
+    `allow_gap` for one that has lost its end, or its beginning when no file has any of it either;
     `BrokerAway`, and `UsageError` for a wrong line in such a file.
     """
     check_topics(settings, reached)
@@ -155,16 +116,28 @@ async def plan(
     for partition, end in too_short(found, reached):
         # the views of the past are not to catch up
         if options.until is None:
-            raise LogShorter(partition, reached[partition], end)
+            raise OperationError(
+                f"{partition.topic}[{partition.partition}] ends at offset {end}, the active"
+                f" generation stands at {reached[partition]}: the topic was made anew or has lost"
+                " its end. Restore it, or `runfold rebuild` with --allow-gap, and with --from-file"
+                " if a file has what is lost"
+            )
     gaps = {p: span for p, span in found.items() if span.first > loaded.get(p, 0)}
     if gaps:
         held = await asyncio.to_thread(_held, settings.topic_prefix, options.files, gaps)
         for partition, span in sorted(gaps.items()):
             if partition.topic not in held:
-                raise HistoryIncomplete(partition, loaded.get(partition, 0), span.first)
-            if (end := exported.get(partition, span.first)) < span.first:
-                raise HistoryIncomplete(partition, end, span.first)
+                raise dropped(partition, loaded.get(partition, 0), span.first)
     return found
+
+
+def dropped(partition: Partition, needed: int, first: int) -> OperationError:
+    """Return the error of a topic that no longer holds its first event."""
+    return OperationError(
+        f"{partition.topic}[{partition.partition}] begins at offset {first}, what is needed"
+        f" at {needed}: the broker has dropped it. `runfold rebuild` with --from-file, if a"
+        " file has it, or with --allow-gap to do without"
+    )
 
 
 def too_short(found: Plan, reached: Mapping[Partition, int]) -> Iterator[tuple[Partition, int]]:
@@ -188,20 +161,28 @@ def _held(prefix: str, files: Iterable[Path], gaps: Iterable[Partition]) -> set[
 
 
 def check_topics(settings: KafkaSettings, partitions: Iterable[Partition]) -> None:
-    """Raise `TopicForeign` unless all these partitions are of topics with our prefix."""
+    """Raise `OperationError` unless all these partitions are of topics with our prefix."""
     ours = {topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS}
     for partition in partitions:
         if partition.topic not in ours:
-            raise TopicForeign(partition.topic)
+            raise OperationError(
+                f"the active generation has read {partition.topic}, which RUNFOLD_TOPIC_PREFIX"
+                " does not mean"
+            )
 
 
 async def spans(settings: KafkaSettings) -> dict[Partition, Span]:
-    """Return what every partition holds. Raises `TopicMissing` and `BrokerAway`."""
+    """Return what every partition holds.
+
+    Raises `BrokerAway`, and `OperationError` when a topic does not exist.
+    """
     counts = await partition_counts(settings)
     names = [topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS]
     for name in names:
         if name not in counts:
-            raise TopicMissing(name)
+            raise OperationError(
+                f"there is no topic {name}: see RUNFOLD_TOPIC_PREFIX, or run `runfold topics`"
+            )
     wanted = [TopicPartition(name, n) for name in names for n in range(counts[name])]
     try:
         async with log_reader(settings, "runfold rebuild", fetch_max_wait_ms=FETCH_MS) as consumer:
@@ -215,7 +196,7 @@ async def spans(settings: KafkaSettings) -> dict[Partition, Span]:
 async def _ends(
     consumer: AIOKafkaConsumer, wanted: Sequence[TopicPartition]
 ) -> dict[TopicPartition, int]:
-    """Return where the partitions end, as a fetch says: what is told without one may be too low."""
+    """Return where the partitions end by a fetch of each; `end_offsets` alone may be too low."""
     told = await consumer.end_offsets(wanted)
     consumer.assign(wanted)
     for partition, offset in told.items():
@@ -239,19 +220,32 @@ def shares(plan: Plan, workers: int) -> list[dict[Partition, Span]]:
     return [part for part in parts if part]
 
 
-def file_partition(index: int, topic: str) -> Partition:
-    """Return where the lines of a topic in the file at `index` count as having been read.
+def fingerprint(path: Path, size: int | None = None) -> str:
+    """Return what a file's first `size` bytes are known by, or all of it; "" for a pipe.
 
-    A file stands for a partition of each topic, numbered below zero; a line's number is its
-    offset, so that a rebuild that was killed goes on where it was.
+    Raises `UsageError` when it cannot be read.
     """
-    return Partition(topic, -1 - index)
+    if not path.is_file():
+        return ""
+    size = path.stat().st_size if size is None else size
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.sha256(file.read(min(size, ENDS_BYTES)))
+            file.seek(max(0, size - ENDS_BYTES))
+            digest.update(file.read(min(size, ENDS_BYTES)))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
+    return f"{size}:{digest.hexdigest()}"
 
 
-def file_partitions(prefix: str, files: Sequence[Path]) -> dict[Partition, int]:
-    """Return the partitions that stand for these files, each from its beginning."""
-    return {
-        file_partition(index, topic_name(prefix, topic.suffix)): 0
-        for index in range(len(files))
-        for topic in TOPICS
-    }
+def check_files(options: Options) -> None:
+    """Raise `UsageError` unless all files begin as they did when the rebuild was begun.
+
+    Lines that were counted could be others otherwise; a file may have grown.
+    """
+    for path, known in zip(options.files, options.fingerprints, strict=False):
+        if known and fingerprint(path, int(known.partition(":")[0])) != known:
+            raise UsageError(
+                f"{path} is not what it was when this rebuild was begun: put that back, or"
+                f" `runfold generations drop {options.name}` and begin a new one"
+            )

@@ -1,42 +1,44 @@
-"""How far a rebuild is: read from the new generation, kept for `status`, told to who watches."""
+"""How far a rebuild is: read from the new generation, stored for `status`, shown to a watcher."""
 
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 
-from projector.generations.beside import beside
-from projector.generations.plan import Span
+from contracts.health import pause
 from projector.generations.schema import schema_of
-from projector.writing.batch import Partition
 
 LOOK_SECONDS: Final = 1.0
 
-POSITIONS: Final = """
-    SELECT topic, sum(next_offset - first_offset)::bigint AS done
-    FROM {schema}.position
-    WHERE partition >= 0
-    GROUP BY topic
+EVENTS: Final = """
+    SELECT topic, coalesce(sum(next_offset - first_offset), 0)::bigint AS done, total
+    FROM unnest($1::text[], $2::bigint[]) AS planned (topic, total)
+    LEFT JOIN (SELECT * FROM {schema}.position WHERE partition >= 0) AS position USING (topic)
+    GROUP BY topic, total
+    ORDER BY topic
 """
+"""Of topics, and how many events of each are to be loaded."""
 LINES: Final = """
-    SELECT -partition AS file, max(next_offset) AS done
+    SELECT ($1::text[])[-partition] AS topic, max(next_offset) AS done, 0 AS total
     FROM {schema}.position
     WHERE partition < 0
     GROUP BY partition
+    ORDER BY partition DESC
 """
-DERIVED: Final = """
-    SELECT (SELECT count(*) FROM {schema}.run), (SELECT count(*) FROM {schema}.run_fact)
+"""Of files by name; how many there are is unknown."""
+RUNS: Final = """
+    SELECT NULL AS topic, (SELECT count(*) FROM {schema}.run) AS done,
+        (SELECT count(*) FROM {schema}.run_fact) AS total
 """
 
-KEEP: Final = """
+STORE: Final = """
     UPDATE runfold.rebuild
-    SET phase = $2, done = $3, total = $4, events_per_second = $5, topics = $6,
+    SET phase = $2, done = $3, total = $4, events_per_second = $5, topics = $6, error = NULL,
         updated_at = clock_timestamp()
     WHERE generation = $1
 """
@@ -44,15 +46,14 @@ KEEP: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A rebuild at one instant; events, or runs while they are derived."""
+    """A rebuild at one instant; events, lines of files, or runs while they are derived."""
 
     phase: str
-    done: int
-    total: int
-    per_second: float
+    done: int = 0
+    total: int = 0
+    """0 where it is unknown, or nothing is counted."""
+    per_second: float = 0.0
     """Since this process has been at this phase."""
-    topics: Mapping[str, tuple[int, int]]
-    """Events done and to do, by topic."""
 
     @property
     def unit(self) -> str:
@@ -69,9 +70,6 @@ class Progress:
 
 Watcher = Callable[[Progress], None]
 
-Look = Callable[[], Awaitable[tuple[int, int, dict[str, tuple[int, int]]]]]
-"""What is done, what is to do, and both by topic."""
-
 
 class Tracker:
     """Looks at how far a rebuild is, again and again, on a connection of its own."""
@@ -81,91 +79,52 @@ class Tracker:
         self._name = name
         self._watcher = watcher
 
-    @asynccontextmanager
-    async def loading(self, plan: Mapping[Partition, Span]) -> AsyncIterator[None]:
-        """Tell of the events that are loaded while the block runs."""
-        totals: dict[str, int] = {}
-        for partition, span in plan.items():
-            totals[partition.topic] = totals.get(partition.topic, 0) + span.end - span.first
-
-        async def look() -> tuple[int, int, dict[str, tuple[int, int]]]:
-            rows = await self._connection.fetch(POSITIONS.format(schema=schema_of(self._name)))
-            done = {row["topic"]: row["done"] for row in rows}
-            topics = {topic: (done.get(topic, 0), total) for topic, total in totals.items()}
-            return sum(done.values()), sum(totals.values()), topics
-
-        async with self._looking("load", look):
-            yield
+    async def enter(self, phase: str) -> None:
+        """Store that all phases before this one are done."""
+        await self._show(Progress(phase), ())
 
     @asynccontextmanager
-    async def loading_files(self, files: Sequence[Path]) -> AsyncIterator[None]:
-        """Tell of the lines that are loaded while the block runs; how many there are is unknown."""
+    async def counting(self, phase: str, statement: str, *arguments: object) -> AsyncIterator[None]:
+        """Show what the statement counts while the block runs, and once more when it is done."""
+        began, at_first, ended = time.monotonic(), None, asyncio.Event()
 
-        async def look() -> tuple[int, int, dict[str, tuple[int, int]]]:
-            rows = await self._connection.fetch(LINES.format(schema=schema_of(self._name)))
-            done = {files[row["file"] - 1].name: (row["done"], 0) for row in rows}
-            return sum(lines for lines, _ in done.values()), 0, done
-
-        async with self._looking("load files", look):
-            yield
-
-    @asynccontextmanager
-    async def deriving(self) -> AsyncIterator[None]:
-        """Tell of the runs that are computed while the block runs."""
-
-        async def look() -> tuple[int, int, dict[str, tuple[int, int]]]:
-            ((done, total),) = await self._connection.fetch(
-                DERIVED.format(schema=schema_of(self._name))
-            )
-            return done, total, {}
-
-        async with self._looking("derive", look):
-            yield
-
-    async def tell(self, phase: str) -> None:
-        """Tell of a phase that has no numbers."""
-        progress = Progress(phase, 0, 0, 0.0, {})
-        await self._keep(progress)
-        self._watcher(progress)
-
-    @asynccontextmanager
-    async def _looking(self, phase: str, look: Look) -> AsyncIterator[None]:
-        ended = asyncio.Event()
-        async with beside(self._watch(phase, look, ended)):
-            yield
-            ended.set()
-
-    async def _watch(self, phase: str, look: Look, ended: asyncio.Event) -> None:
-        began, at_first = time.monotonic(), None
-        while True:
-            last = ended.is_set()
-            done, total, topics = await look()
+        async def look() -> None:
+            nonlocal at_first
+            found = statement.format(schema=schema_of(self._name))
+            rows = await self._connection.fetch(found, *arguments)
+            done, total = (sum(row[column] for row in rows) for column in ("done", "total"))
             at_first = done if at_first is None else at_first
             seconds = time.monotonic() - began
             rate = (done - at_first) / seconds if seconds else 0.0
-            progress = Progress(phase, done, total, rate, topics)
-            await self._keep(progress)
-            self._watcher(progress)
-            if last:
-                return
-            try:
-                await asyncio.wait_for(ended.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                continue
+            await self._show(Progress(phase, done, total, rate), rows)
 
-    async def _keep(self, progress: Progress) -> None:
-        topics = json.dumps(
-            [
-                {"topic": topic, "done": done, "total": total}
-                for topic, (done, total) in sorted(progress.topics.items())
-            ]
-        )
+        async def watch() -> None:
+            while not ended.is_set():
+                await pause(ended, LOOK_SECONDS)
+                await look()
+
+        await look()
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(watch())
+                yield
+                ended.set()
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _show(self, progress: Progress, rows: Sequence[Any]) -> None:
+        topics = [
+            {"topic": row["topic"], "done": row["done"], "total": row["total"]}
+            for row in rows
+            if row["topic"] is not None
+        ]
         await self._connection.execute(
-            KEEP,
+            STORE,
             self._name,
             progress.phase,
             progress.done,
             progress.total,
             progress.per_second,
-            topics,
+            json.dumps(topics),
         )
+        self._watcher(progress)

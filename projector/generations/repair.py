@@ -1,6 +1,13 @@
-"""Compute stored runs again from stored facts: the check that the law holds in production."""
+"""Compute stored runs again from stored facts: the check that the law holds in production.
 
-from collections.abc import Iterable, Iterator
+Counters are set right by counting again, while workers move them. What a counter is off by is taken
+from one snapshot, which holds of every transaction either both what it has stored and what it has
+counted or neither. So the difference stays the same whatever commits meanwhile, and adding it is
+right whenever it is done.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -8,17 +15,19 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
-from contracts import locks
+from contracts import buckets, locks
 from contracts.errors import OperationError
 from contracts.incidents import incident_key
-from projector.generations import recount, schema
+from projector.dependencies import Connection
+from projector.generations import schema
 from projector.generations.activation import Target, enter
 from projector.generations.diff import paths
 from projector.operations import change_log
-from projector.writing import faults
+from projector.writing import counters, faults
 from projector.writing.faults import Fault
 from projector.writing.recompute import recompute
 from projector.writing.run_list import RunView
+from projector.writing.statements import columns
 from projector.writing.touched import Touched
 
 ATTEMPTS: Final = 5
@@ -65,11 +74,63 @@ KNOWN: Final = """
 """
 
 
-class UnknownRun(OperationError):
-    """Nothing is stored of this run."""
+REPAIRS: Final = 7_046_133_004
+"""The advisory lock of repairs: two that see the same difference would both add it."""
 
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"nothing is stored of a run {run_id}")
+TAKE: Final = "SELECT pg_advisory_xact_lock($1)"
+
+RECOUNT: Final = """
+    {wanted}
+    counted AS (
+        SELECT {key}, count(*) AS total FROM {rows} GROUP BY {key}
+    ), stored AS (
+        SELECT {key}, sum(total) AS total FROM {counters} GROUP BY {key}
+    ), off AS (
+        SELECT {key}, (coalesce(counted.total, 0) - coalesce(stored.total, 0))::bigint AS by
+        FROM stored FULL JOIN counted USING ({key})
+        WHERE coalesce(counted.total, 0) <> coalesce(stored.total, 0)
+    ), corrected AS (
+        INSERT INTO {table} AS kept ({key}, slot, total)
+        SELECT {key}, 0, by FROM off ORDER BY {key}
+        ON CONFLICT ({key}, slot) DO UPDATE SET total = kept.total + excluded.total
+    )
+    SELECT {incident} level, CASE level WHEN 0 THEN 'epoch' ELSE bucket END AS bucket,
+        project_id, state, status, by
+    FROM off
+"""
+
+RECOUNT_RUNS: Final = RECOUNT.format(
+    table="run_counter",
+    incident="",
+    key="level, bucket, project_id, state, status",
+    wanted=f"""
+        WITH wanted AS MATERIALIZED (
+            SELECT DISTINCT level, bucket, project_id
+            FROM unnest($1::text[], $2::timestamptz[]) AS given (project_id, created_at)
+            CROSS JOIN LATERAL {counters.moments(buckets.OF_RUNS)}
+        ),
+    """,
+    rows=f"""
+        run
+        CROSS JOIN LATERAL {counters.moments(buckets.OF_RUNS)}
+        JOIN wanted USING (level, bucket, project_id)
+        WHERE project_id = ANY (SELECT project_id FROM wanted)
+    """,
+    counters="run_counter JOIN wanted USING (level, bucket, project_id)",
+)
+
+RECOUNT_INCIDENTS: Final = RECOUNT.format(
+    table="incident_counter",
+    incident="incident,",
+    key="incident, level, bucket, project_id, state, status",
+    wanted="WITH",
+    rows=f"""
+        run_incident
+        CROSS JOIN LATERAL {counters.moments(buckets.OF_INCIDENTS)}
+        WHERE incident = ANY($1)
+    """,
+    counters="incident_counter WHERE incident = ANY($1)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +144,10 @@ class Repaired:
 async def repair_run(connection: asyncpg.Connection, run_id: str) -> Repaired:
     """Compute one run of the active generation again, its links, and the counters it moves.
 
-    Raises `UnknownRun`.
+    Raises `OperationError` when nothing is stored of it.
     """
     if not await connection.fetchval(KNOWN, run_id):
-        raise UnknownRun(run_id)
+        raise OperationError(f"nothing is stored of a run {run_id}")
     return await _repair(connection, {run_id}, ())
 
 
@@ -127,7 +188,7 @@ async def _compute(
     await recompute(connection, Touched(runs=runs), slot=0)
     after = await _stored(connection, runs)
     both = [*before.values(), *after.values()]
-    moved = await recount.correct(
+    moved = await _recount(
         connection,
         {(view.project_id, view.created_at) for view in _views(both)},
         _incidents(both) | incidents,
@@ -150,6 +211,33 @@ async def _compute(
         ),
         *moved,
     )
+
+
+async def _recount(
+    connection: Connection,
+    places: set[tuple[str, datetime]],
+    incidents: set[str],
+    counted: Collection[RunView],
+) -> list[str]:
+    """Set right the counters of these projects at these times, and of these incidents.
+
+    Belongs into the transaction that has changed the rows, which has `counted` these runs as if
+    they were new. Returns a line for each counter that was off before that.
+    """
+    await connection.execute(TAKE, REPAIRS)
+    by: Counter[tuple[str, Any]] = Counter()
+    for view in counted:
+        by.update(("run_counter", key) for key in counters.run_keys(view))
+        by.update(("incident_counter", key) for key in counters.incident_keys(view))
+    for row in await connection.fetch(RECOUNT_RUNS, *columns([*places])) if places else ():
+        by["run_counter", tuple(row)[:-1]] += row["by"]
+    for row in await connection.fetch(RECOUNT_INCIDENTS, [*incidents]) if incidents else ():
+        by["incident_counter", tuple(row)[:-1]] += row["by"]
+    return [
+        f"{table}: {' '.join(map(str, key))}: moved by {change:+d}"
+        for (table, key), change in sorted(by.items(), key=str)
+        if change
+    ]
 
 
 def _views(stored: Iterable[dict[str, Any]]) -> Iterator[RunView]:

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 from contracts.health import keep_trying
 from projector.dependencies import Connection, Dependencies
 from projector.errors import PositionBeyondLog
-from projector.generations.activation import ACTIVE, ActiveGenerationChanged, Bond, Target, enter
+from projector.generations.activation import ACTIVE, ActiveGenerationChanged, Mode, Target, enter
 from projector.writing import faults, positions
 from projector.writing.batch import Partition, Record, by_partition
 
@@ -133,13 +133,12 @@ class Seeker:
 
         async def asked() -> T:
             async with needs.pool.acquire() as connection, connection.transaction():
-                if target.bond is Bond.FOLLOWS:
-                    # rather than look for tables that may be dropped
-                    active = await connection.fetchval(ACTIVE)
-                    if active != target.generation:
-                        raise ActiveGenerationChanged(active)
+                # rather than look for tables that may be dropped
+                active = await connection.fetchval(ACTIVE)
+                if active != target.generation:
+                    raise ActiveGenerationChanged(active)
                 # not held: which generation is active is settled when a batch is written
-                await enter(connection, target._replace(bond=Bond.MAKES))
+                await enter(connection, target._replace(mode=Mode.BUILDING))
                 return await question(connection)
 
         return await keep_trying(asked, needs.database, needs.stopping, faults.is_away)

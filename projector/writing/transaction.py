@@ -8,7 +8,7 @@ import asyncpg
 
 from contracts import instants
 from projector.dependencies import Connection
-from projector.generations.activation import Target, enter
+from projector.generations.activation import Mode, Target, enter
 from projector.operations import change_log
 from projector.projections.text import dumps
 from projector.writing import counters, positions, statements
@@ -69,10 +69,10 @@ async def write(connection: Connection, batch: Batch, target: Target, slot: int)
     async with connection.transaction():
         # no timeout ends a worker put to sleep within a COPY: here it holds what nobody waits for
         is_staged = await _stage(connection, batch)
-        is_active = await enter(connection, target)
+        await enter(connection, target)
         await positions.claim(connection, batch.moves)
         changed = await apply(connection, batch, slot, is_staged=is_staged)
-        if is_active:
+        if target.mode is Mode.ACTIVE:
             await change_log.record(connection, changed)
         await park(connection, batch.dead)
         await positions.advance(connection, batch.moves)

@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack
 import asyncpg
 import pytest
 
+from contracts.errors import OperationError
 from projector.generations import activation
-from projector.generations.activation import ActivationHeld, Target, enter, workers_waiting
+from projector.generations.activation import Target, enter, workers_waiting
 from tests.stack.waiting import until
 
 QUEUED = """
@@ -63,5 +64,5 @@ async def test_it_is_given_up_when_the_transaction_does_not_end(
     long, _, swapping = connections
     async with long.transaction():
         await enter(long, Target("main"))
-        with pytest.raises(ActivationHeld, match="in use by a long transaction at each of 2"):
+        with pytest.raises(OperationError, match="in use by a long transaction at each of 2"):
             await swap(swapping)

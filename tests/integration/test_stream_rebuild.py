@@ -2,9 +2,8 @@
 
 import asyncpg
 
-from projector.generations.catch_up import activate
 from projector.generations.plan import Options
-from projector.generations.rebuild import rebuild
+from projector.generations.rebuild import activate, rebuild
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of
 from tests.reference import Record

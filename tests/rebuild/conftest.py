@@ -1,16 +1,26 @@
 """Places to rebuild at."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
 
-from projector.demo.postgres import EmbeddedPostgres
 from projector.kafka.topics import create_topics
 from tests.histories import history
 from tests.live import running_worker, settings_of
 from tests.rebuild.place import Place, place_of
 from tests.stack import databases
+from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
+
+
+@pytest.fixture
+def bootstrap(request: pytest.FixtureRequest) -> str:
+    """The embedded broker; Apache Kafka too where a test is marked `on_both`."""
+    if getattr(request, "param", "embedded") == "apache":
+        return str(request.getfixturevalue("kafka_bootstrap"))
+    embedded: EmbeddedBroker = request.getfixturevalue("broker")
+    return embedded.bootstrap
 
 
 @pytest.fixture
@@ -27,7 +37,26 @@ async def place(database_url: str, bootstrap: str, topic_prefix: str) -> AsyncIt
 async def bare(
     postgres: EmbeddedPostgres, database_template: str, bootstrap: str
 ) -> AsyncIterator[Place]:
-    """A place with nothing in its database and nothing in its topics."""
+    """A place with nothing in its database and nothing in its topics, and no worker."""
+    async with new_place(postgres, database_template, bootstrap) as made:
+        yield made
+
+
+@pytest.fixture
+async def filled(
+    postgres: EmbeddedPostgres, database_template: str, bootstrap: str
+) -> AsyncIterator[Place]:
+    """A place without a worker whose generation `first` has a history with everything bad in it."""
+    async with new_place(postgres, database_template, bootstrap) as made:
+        await made.send(history(21, size=400, bad=True))
+        await made.rebuild("first")
+        yield made
+
+
+@asynccontextmanager
+async def new_place(
+    postgres: EmbeddedPostgres, database_template: str, bootstrap: str
+) -> AsyncIterator[Place]:
     name = f"test_{uuid4().hex}"
     await databases.clone_database(postgres.url, database_template, name)
     settings = settings_of(postgres.url_of(name), bootstrap, f"{name}.")

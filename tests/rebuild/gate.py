@@ -1,9 +1,13 @@
-"""Keep a rebuild from going on to a phase, so that whatever happens, happens before."""
+"""Hold a rebuild at a phase, so that whatever happens, happens before it or within it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import asyncpg
+
+from tests.rebuild.place import Place
+from tests.stack.waiting import until
 
 GATE = 1_919
 SHUT = f"""
@@ -14,15 +18,20 @@ SHUT = f"""
         RETURN NEW;
     END $$;
     CREATE TRIGGER gate BEFORE UPDATE ON runfold.rebuild
-    FOR EACH ROW WHEN (NEW.phase <> OLD.phase) EXECUTE FUNCTION runfold.gate()
+    FOR EACH ROW EXECUTE FUNCTION runfold.gate()
 """
-# who was killed at the gate is not to go through it once it is open
-TURNED_AWAY = f"""
-    SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
+WAITING = f"""
+    FROM pg_locks
     WHERE locktype = 'advisory' AND objid = {GATE} AND NOT granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
+# who was killed at the gate is not to go through it once it is open
+TURNED_AWAY = f"SELECT pg_terminate_backend(pid, 5000) {WAITING}"
+UNLOCK = f"SELECT pg_advisory_unlock({GATE})"
 OPEN = "DROP FUNCTION runfold.gate CASCADE"
+HELD = (
+    "SELECT count(*) FROM pg_locks WHERE relation = 'g_{name}.position'::regclass AND NOT granted"
+)
 
 
 @asynccontextmanager
@@ -36,3 +45,24 @@ async def shut_before(database_url: str, phase: str) -> AsyncIterator[None]:
         await connection.execute(OPEN)
     finally:
         await connection.close()
+
+
+@asynccontextmanager
+async def held_loading(place: Place, name: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The command that rebuilds, whose processes cannot load anything while the block runs."""
+    holding = await asyncpg.connect(place.settings.database_url)
+
+    async def found(query: str) -> bool:
+        return bool(await place.connection.fetchval(query))
+
+    try:
+        await holding.execute(SHUT.format(phase="load"))
+        process = await place.begun("rebuild", "--name", name)
+        await until(lambda: found(f"SELECT count(*) {WAITING}"), 60, "a rebuild to begin")
+        async with holding.transaction():
+            await holding.execute(f"LOCK TABLE g_{name}.position IN EXCLUSIVE MODE")
+            await holding.execute(UNLOCK)
+            await until(lambda: found(HELD.format(name=name)), 60, "processes that load")
+            yield process
+    finally:
+        await holding.close()

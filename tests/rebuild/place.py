@@ -1,4 +1,4 @@
-"""Where rebuilds are tested: a database, topics with a history, a worker, and the real command."""
+"""Where rebuilds are tested: a database, topics with a history, and rebuilds in this process."""
 
 import asyncio
 import sys
@@ -9,8 +9,15 @@ from pathlib import Path
 
 import asyncpg
 
-from projector.generations.diff import diff
+from projector import jsonl
+from projector.generations import rebuild, schema
+from projector.generations.diff import Diff, diff
+from projector.generations.plan import Options
+from projector.generations.processes import Job
+from projector.generations.progress import Progress
+from projector.generations.rebuild import Work
 from projector.operations.audit import audit
+from projector.operations.export import export
 from projector.settings import ProjectorSettings
 from tests.command import Finished, environment
 from tests.live import applied, produce
@@ -18,6 +25,21 @@ from tests.reference import Record
 from tests.stack.waiting import until
 
 COMMAND = Path(sys.executable).with_name("runfold")
+
+
+def unwatched(_: Progress) -> None:
+    """Nobody watches a rebuild."""
+
+
+async def in_process(jobs: Sequence[Job]) -> None:
+    """Do the jobs of a rebuild here, where a test would only wait for processes to start."""
+    doing = [asyncio.ensure_future(job(*arguments)) for job, arguments in jobs]
+    try:
+        await asyncio.gather(*doing)
+    finally:
+        for each in doing:
+            each.cancel()
+        await asyncio.gather(*doing, return_exceptions=True)
 
 
 @dataclass(slots=True)
@@ -39,6 +61,40 @@ class Place:
             "RUNFOLD_PARTITIONS": str(self.settings.partitions),
             "RUNFOLD_LOG_FORMAT": "json",
         }
+
+    async def rebuild(self, name: str, work: Work = in_process, **given: object) -> Diff | None:
+        """Make a generation."""
+        return await rebuild.rebuild(self.settings, Options.asked_for(name, given), unwatched, work)
+
+    async def resume(self, name: str, work: Work = in_process, **given: object) -> Diff | None:
+        """Go on with a rebuild."""
+        return await rebuild.resume(self.settings, name, unwatched, given, work)
+
+    async def activate(self, name: str) -> bool:
+        """Make a generation active that stands by."""
+        return await rebuild.activate(self.settings, name)
+
+    async def drop(self, name: str) -> None:
+        """Drop a generation."""
+        connection = await asyncpg.connect(self.settings.database_url)
+        try:
+            await schema.drop(connection, name)
+        finally:
+            await connection.close()
+
+    async def states(self) -> dict[str, str]:
+        """The state of each generation."""
+        return {each.name: each.state for each in await schema.generations(self.connection)}
+
+    async def known(self, name: str) -> schema.Generation:
+        """What is known of one generation."""
+        every = await schema.generations(self.connection)
+        return next(each for each in every if each.name == name)
+
+    async def export(self, path: Path) -> None:
+        """Write all that the topics hold to a file."""
+        with jsonl.writing(str(path)) as file:
+            await export(self.settings, file)
 
     async def call(self, *arguments: str) -> Finished:
         """Run a command to its end."""

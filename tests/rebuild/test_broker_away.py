@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from projector.generations import record
-from projector.generations.load import Loading, load_topics
+from projector.generations import schema
+from projector.generations.load import load_topics
 from projector.generations.plan import Options, spans
 from projector.generations.reader import Reader
 from projector.kafka import log_reader
@@ -22,6 +22,8 @@ from tests.stack.servers import EmbeddedBroker
 from tests.stack.waiting import until
 
 LOADED = "SELECT sum(next_offset)::int FROM g_second.position"
+pytestmark = pytest.mark.crash
+
 TOLD = ["broker is away; waiting for it and trying again", "broker is back"]
 
 
@@ -69,10 +71,11 @@ async def test_a_rebuild_tells_of_it_and_goes_on(
     place: Place, own: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = await spans(place.settings)
-    await record.begin(place.connection, Options(name="second"))
+    for statement in schema.creation("second", complete=False):
+        await place.connection.execute(statement)
     with capture_logs() as lines:
         interrupt(monkeypatch, own, Reader, "up_to", lines)
-        await load_topics(Loading(place.settings, "second", None, None, allow_gap=False), plan)
+        await load_topics(place.settings, Options(name="second"), plan)
     assert [line["event"] for line in lines] == TOLD
     assert await place.connection.fetchval(LOADED) == place.sent
 

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from contracts.errors import OperationError
 from projector.generations import catch_up
-from projector.generations.catch_up import ActiveBehind, CatchUp, FarBehind, catching_up
-from projector.generations.pace import Pace
-from projector.generations.plan import Options
-from projector.generations.rebuild import Rebuild, rebuild
+from projector.generations.catch_up import CatchUp, catching_up
+from projector.generations.reader import Ends, Reader
+from projector.generations.rebuild import Rebuild
 from tests.histories import history
 from tests.live import running_worker, settings_of
 from tests.rebuild.place import Place, place_of
@@ -27,42 +27,36 @@ async def idle(database_url: str, bootstrap: str, topic_prefix: str) -> AsyncIte
         yield made
 
 
-class Outrun(Pace):
-    """Lets more events come than have just been read."""
-
-    def __init__(self, place: Place) -> None:
-        super().__init__()
-        self._place = place
-
-    async def after(self, events: int) -> None:
-        """Send some more, up to date in the active generation."""
-        await self._place.send(history(83, size=events + 20))
-        await self._place.caught_up()
-
-
-async def test_it_does_not_swap_from_afar(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catch_up, "CLOSE_ENOUGH", 5)
-    monkeypatch.setattr(catch_up, "MOST_BEHIND", 10)
-    await place.done("rebuild", "--name", "second", "--no-activate")
-    await place.send(history(84, size=20))
-    await place.caught_up()
-    wanted = r"generation 'second' is \d+ events behind the active one and comes no nearer"
-    async with catching_up(place.connection, place.settings, "second", allow_gap=False) as here:
-        with pytest.raises(FarBehind, match=wanted):
-            await here.near(Outrun(place))
-
-
-async def test_it_is_near_again_after_a_comparison(
+async def test_it_swaps_neither_from_afar_nor_long_after_a_comparison(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up, "CLOSE_ENOUGH", 5)
-    verify, swap = Rebuild._verify, CatchUp.swap
+    monkeypatch.setattr(catch_up, "MOST_BEHIND", 10)
+    up_to, swap, compare = Reader.up_to, CatchUp.swap, Rebuild._verify
+
+    async def sent(size: int) -> None:
+        await place.send(history(83, size=size))
+        await place.caught_up()
+
+    async def outrun(self: Reader, ends: Ends) -> None:
+        await up_to(self, ends)
+        await sent(40)
+
+    await place.rebuild("second", activate=False)
+    await sent(20)
+    with monkeypatch.context() as patched:
+        patched.setattr(Reader, "up_to", outrun)
+        wanted = r"generation 'second' is 40 events behind the active one and comes no nearer"
+        async with catching_up(place.connection, place.settings, "second", allow_gap=False) as here:
+            with pytest.raises(OperationError, match=wanted):
+                await here.near()
+
     behind = []
 
-    async def slowly(self: Rebuild, comes: CatchUp) -> None:
-        await verify(self, comes)
-        await place.send(history(85, size=40))
-        await place.caught_up()
+    async def slowly(self: Rebuild, comes: CatchUp) -> object:
+        found = await compare(self, comes)
+        await sent(40)
+        return found
 
     async def looked_at(self: CatchUp) -> None:
         behind.append(await self._behind())
@@ -70,9 +64,9 @@ async def test_it_is_near_again_after_a_comparison(
 
     monkeypatch.setattr(Rebuild, "_verify", slowly)
     monkeypatch.setattr(CatchUp, "swap", looked_at)
-    await rebuild(place.settings, Options(name="second", verify=True), lambda _: None)
+    await place.rebuild("third", verify=True)
     assert behind == [0]
-    assert await place.active() == "second"
+    assert await place.active() == "third"
 
 
 async def test_what_is_compared_stands_at_the_same_events(
@@ -80,20 +74,21 @@ async def test_what_is_compared_stands_at_the_same_events(
 ) -> None:
     monkeypatch.setattr(catch_up, "LEVEL_SECONDS", 0.5)
     wanted = "the active generation is 40 events behind 'second' and comes no nearer"
-    with pytest.raises(ActiveBehind, match=wanted):
-        await rebuild(idle.settings, Options(name="second", verify=True), lambda _: None)
+    with pytest.raises(OperationError, match=wanted):
+        await idle.rebuild("second", verify=True)
     assert await idle.active() == "main"
     monkeypatch.undo()
     async with running_worker(idle.settings):
-        said = await idle.done("rebuild", "--name", "second", "--resume")
-    assert "no row differs" in said
+        found = await idle.resume("second")
+    assert found is not None
+    assert found.total == 0
     assert await idle.active() == "second"
 
 
 async def test_events_that_only_the_new_one_has_are_told_by_a_reset(idle: Place) -> None:
     async with listening(idle.settings.database_url) as served:
         async with following(served) as client:
-            await rebuild(idle.settings, Options(name="second"), lambda _: None)
+            await idle.rebuild("second")
             assert (await client.next()).event == "reset"
             place = client.place
         async with following(served, place=place) as again, running_worker(idle.settings):

@@ -65,6 +65,6 @@ async def test_a_generation_is_made_swapped_in_and_back_and_dropped(place: Place
         ("--expect-changes run", "--expect-changes"),
     ],
 )
-async def test_options_that_cannot_be_are_refused(place: Place, arguments: str, named: str) -> None:
-    assert named in await place.refused("rebuild", *arguments.split(), status=2)
-    assert await place.active() == "main"
+async def test_options_that_cannot_be_are_refused(bare: Place, arguments: str, named: str) -> None:
+    assert named in await bare.refused("rebuild", *arguments.split(), status=2)
+    assert await bare.active() == "main"

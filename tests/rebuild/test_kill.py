@@ -7,10 +7,13 @@ import asyncpg
 import psutil
 import pytest
 
+from contracts.errors import OperationError
+from projector.generations import schema
 from tests.histories import history
-from tests.rebuild.gate import shut_before
+from tests.rebuild.brokers import on_both
+from tests.rebuild.gate import held_loading, shut_before
 from tests.rebuild.place import Place
-from tests.rebuild.processes import children_of, killed
+from tests.rebuild.work import held
 from tests.stack.waiting import until
 
 PHASES = ("load", "settle", "derive", "catch up", "swap")
@@ -21,7 +24,33 @@ SWAPPING = """
     WHERE datname = current_database() AND wait_event_type = 'Lock'
         AND query LIKE '%UPDATE runfold.active_generation%'
 """
-SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.kafka) for seed in range(1, 4))]
+END_HOLDER = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = $1::bigint::oid
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+def children_of(process: asyncio.subprocess.Process) -> list[psutil.Process]:
+    """The processes a command has begun, and theirs."""
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+async def are_ended(children: list[psutil.Process]) -> None:
+    """Return once processes have ended."""
+    await until(
+        lambda: all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in children),
+        20,
+        "the processes of a rebuild to end",
+    )
+
+
+async def killed(process: asyncio.subprocess.Process) -> None:
+    """Return once a command was killed and the processes it had begun have ended."""
+    children = children_of(process)
+    process.kill()
+    await process.wait()
+    await are_ended(children)
 
 
 async def kill_at(place: Place, name: str, phase: str, dice: Random, *more: str) -> None:
@@ -37,28 +66,30 @@ async def kill_at(place: Place, name: str, phase: str, dice: Random, *more: str)
     assert await place.connection.fetchval(found, name) == phase
 
 
+@pytest.mark.crash
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seed", SEEDS)
+@on_both
+@pytest.mark.parametrize("seed", [0, 1])
 async def test_killed_anywhere_and_resumed_it_says_the_same(place: Place, seed: int) -> None:
     dice = Random(seed)
-    for number, phase in enumerate(PHASES):
-        name = f"killed_{number}"
-        before = await place.active()
-        await kill_at(place, name, phase, dice)
-        assert await place.active() in {before, name}
+    for number, phase in enumerate(("load", *PHASES)):
+        await kill_at(place, "often", phase, dice, *(["--resume"] if number else []))
+        assert await place.active() in {"main", "often"}
         await place.is_sound()
         await place.send(history(1000 * seed + number, size=30))
-        await place.done("rebuild", "--name", name, "--resume")
-        assert await place.active() == name
         await place.caught_up()
-        await place.is_sound()
-        await place.done("generations", "activate", before)
-        assert await place.differences(before, name) == []
-        await place.done("generations", "activate", name)
-        await place.is_sound()
-        await place.done("generations", "drop", before)
+    await place.done("rebuild", "--name", "often", "--resume")
+    assert await place.active() == "often"
+    await place.caught_up()
+    await place.is_sound()
+    await place.activate("main")
+    assert await place.differences("main", "often") == []
+    await place.activate("often")
+    await place.is_sound()
+    await place.drop("main")
 
 
+@on_both
 async def test_killed_within_the_swap(place: Place) -> None:
     holder = await asyncpg.connect(place.settings.database_url)
 
@@ -77,75 +108,97 @@ async def test_killed_within_the_swap(place: Place) -> None:
     await place.send(history(31, size=30))
     await place.caught_up()
     await place.is_sound()
-    await place.done("rebuild", "--name", "second", "--resume")
+    await place.resume("second")
     assert await place.active() == "second"
     assert await place.differences("main", "second") == []
     await place.is_sound()
 
 
-async def test_killed_twice_and_more(place: Place) -> None:
-    dice = Random(77)
-    await kill_at(place, "often", "load", dice)
-    for phase in ("load", "settle", "derive", "catch up"):
-        await kill_at(place, "often", phase, dice, "--resume")
-    await place.done("rebuild", "--name", "often", "--resume")
-    assert await place.active() == "often"
-    assert await place.differences("main", "often") == []
-    await place.is_sound()
-
-
-async def test_a_killed_rebuild_is_dropped(place: Place) -> None:
-    await kill_at(place, "gone", "load", Random(5))
-    listed = await place.done("generations", "list")
-    assert "generation name=gone state=incomplete" in listed
-    assert await place.refused("generations", "activate", "gone") == (
-        "runfold: generation 'gone' is not complete: go on with"
-        " `runfold rebuild --name gone --resume`"
-    )
-    await place.done("generations", "drop", "gone")
+async def test_nobody_writes_on_behind_a_rebuild_that_was_killed(place: Place) -> None:
+    async with held_loading(place, "second") as process:
+        await killed(process)
+        # the sessions end in the middle of the statements that are held
+        async with asyncio.timeout(30):
+            resuming = await asyncpg.connect(place.settings.database_url)
+            try:
+                await schema.lock(resuming, "second")
+            finally:
+                await resuming.close()
+    assert await place.states() == {"main": "active", "second": "incomplete"}
+    with pytest.raises(OperationError) as refused:
+        await place.activate("second")
+    resumed = "`runfold rebuild --name second --resume`"
+    assert str(refused.value) == f"generation 'second' is not complete: resume it with {resumed}"
+    await place.drop("second")
     assert await place.connection.fetchval("SELECT count(*) FROM runfold.rebuild") == 0
-    assert await place.connection.fetchval("SELECT to_regnamespace('g_gone')") is None
-    assert await place.active() == "main"
-    await place.done("rebuild", "--name", "gone")
-    assert await place.active() == "gone"
-
-
-async def test_one_name_is_rebuilt_once_at_a_time_and_two_names_at_once(place: Place) -> None:
-    first = await place.begun("rebuild", "--name", "one", "--max-rate", "10")
-    await place.phase("one", ["load"])
-    for command in (
-        ["rebuild", "--name", "one", "--resume"],
-        ["rebuild", "--name", "one"],
-        ["generations", "drop", "one"],
-        ["generations", "activate", "one"],
-    ):
-        assert await place.refused(*command) == (
-            "runfold: a rebuild of generation 'one' is running: see `runfold status`"
-        )
-    shown = await place.done("status")
-    assert "rebuild generation=one phase=load running=yes" in shown
-    await place.done("rebuild", "--name", "two")
-    assert await first.wait() == 0
-    assert await place.active() == "one"
-    assert await place.differences("one", "two") == []
-    await place.caught_up()
-    await place.is_sound()
+    assert await place.connection.fetchval("SELECT to_regnamespace('g_second')") is None
+    await place.rebuild("second")
+    assert await place.active() == "second"
 
 
 async def test_ctrl_c_says_how_to_go_on(place: Place) -> None:
-    process = await place.begun("rebuild", "--name", "stopped", "--max-rate", "100")
-    await place.phase("stopped", ["load"])
-    await until(lambda: len(children_of(process.pid)) > 2, 30, "processes that load")
-    # a terminal's Ctrl-C goes to all of them
-    for each in [*children_of(process.pid), psutil.Process(process.pid)]:
-        each.send_signal(2)
-    _, said = await process.communicate()
+    async with held_loading(place, "stopped") as process:
+        children = children_of(process)
+        assert len(children) > 2
+        # a terminal's Ctrl-C goes to all of them
+        for each in [*children, psutil.Process(process.pid)]:
+            each.send_signal(2)
+        _, said = await process.communicate()
     assert process.returncode == 130
-    last = said.decode().splitlines()[-1]
-    assert last == (
-        "runfold: go on with `runfold rebuild --name stopped --resume`, or"
+    assert said.decode().splitlines()[-1] == (
+        "runfold: resume it with `runfold rebuild --name stopped --resume`, or remove it with"
         " `runfold generations drop stopped`; the active generation is untouched"
     )
     assert "Traceback" not in said.decode()
-    await place.done("rebuild", "--name", "stopped", "--resume")
+    await place.resume("stopped")
     assert await place.differences("main", "stopped") == []
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("lock", [schema.REBUILDING, schema.MEMBERS])
+async def test_a_rebuild_ends_with_its_lock(place: Place, lock: int) -> None:
+    async with held_loading(place, "second") as process:
+        children = children_of(process)
+        assert await place.connection.fetchval(END_HOLDER, lock)
+        async with asyncio.timeout(30):
+            _, said = await process.communicate()
+    assert process.returncode == 1
+    assert "Traceback" not in said.decode()
+    last = said.decode().splitlines()[-1]
+    if lock == schema.REBUILDING:
+        assert last == (
+            "runfold: the connection to the database was lost, and with it the lock on generation"
+            " 'second': resume it with `runfold rebuild --name second --resume`"
+        )
+    else:
+        assert last.startswith("runfold: the database at "), last
+    await are_ended(children)
+    await place.drop("second")
+    assert await place.active() == "main"
+
+
+async def test_a_rebuild_ends_with_its_generation(bare: Place) -> None:
+    async with held(bare, "second") as rebuilding:
+        await bare.connection.execute(
+            "DELETE FROM runfold.generation WHERE name = 'second'; DROP SCHEMA g_second CASCADE"
+        )
+    with pytest.raises(OperationError, match="there is no generation 'second'"):
+        await rebuilding
+
+
+async def test_one_name_is_rebuilt_once_at_a_time_and_two_names_at_once(bare: Place) -> None:
+    await bare.send(history(21, size=100))
+    async with held(bare, "one") as rebuilding:
+        for again in (bare.resume, bare.rebuild, bare.drop, bare.activate):
+            with pytest.raises(OperationError) as refused:
+                await again("one")
+            assert str(refused.value) == (
+                "a rebuild of generation 'one' is running: see `runfold status`"
+            )
+        assert (await bare.known("one")).state == "being rebuilt"
+        await bare.rebuild("two")
+    await rebuilding
+    assert await bare.active() == "one"
+    assert await bare.differences("one", "two") == []
+    await bare.caught_up()
+    await bare.is_sound()

@@ -4,11 +4,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
+from projector.database import as_writer
+from projector.operations.dead_letters import discard
 from tests.rebuild.place import Place
-
-pytestmark = pytest.mark.timeout(300)
 
 LETTERS = "SELECT id, value, state, changed_by, created_at FROM {schema}.dead_letter ORDER BY id"
 OF_FILE = "SELECT id FROM {schema}.dead_letter WHERE partition < 0 ORDER BY id LIMIT 3"
@@ -34,31 +32,31 @@ async def discarded(place: Place, generation: str) -> None:
     """Three letters of files are discarded."""
     some = await place.connection.fetch(OF_FILE.format(schema=f"g_{generation}"))
     assert len(some) == 3
-    await place.done("dead-letters", "discard", *(str(row["id"]) for row in some), "--by", "ann")
+    async with as_writer(place.settings.database_url) as writer:
+        for row in some:
+            await discard(writer, row["id"], "ann")
 
 
-async def test_what_a_file_and_a_topic_hold_is_one_letter(place: Place, tmp_path: Path) -> None:
-    history = str(tmp_path / "history.jsonl")
-    await place.done("export", "--out", history)
-    known = await letters(place, "main")
+async def test_what_a_file_and_a_topic_hold_is_one_letter(filled: Place, tmp_path: Path) -> None:
+    history = tmp_path / "history.jsonl"
+    await filled.export(history)
+    known = await letters(filled, "first")
 
-    await place.done("rebuild", "--name", "second", "--from-file", history)
+    await filled.rebuild("second", files=(history,))
 
-    assert await letters(place, "second") == known
-    await place.is_sound()
+    assert await letters(filled, "second") == known
+    await filled.is_sound()
 
 
 async def test_letters_of_a_file_keep_what_was_decided(bare: Place, tmp_path: Path) -> None:
     first = broken_file(tmp_path / "first.jsonl", 1, 2, 3, 3, 4)
     other = broken_file(tmp_path / "other.jsonl", 5)
-    await bare.done("rebuild", "--name", "one", "--from-file", str(first))
+    await bare.rebuild("one", files=(first,))
     await discarded(bare, "one")
     known = await letters(bare, "one")
     assert Counter(each[2] for each in known) == {"discarded": 3, "parked": 2}
 
-    await bare.done(
-        "rebuild", "--name", "two", "--from-file", str(other), "--from-file", str(first)
-    )
+    await bare.rebuild("two", files=(other, first))
 
     now = await letters(bare, "two")
     assert [each for each in now if each in known] == known
@@ -67,15 +65,13 @@ async def test_letters_of_a_file_keep_what_was_decided(bare: Place, tmp_path: Pa
 
 
 async def test_letters_that_are_read_from_nowhere_are_kept(bare: Place, tmp_path: Path) -> None:
-    await bare.done(
-        "rebuild", "--name", "one", "--from-file", str(broken_file(tmp_path / "f.jsonl", 1, 2, 3))
-    )
+    await bare.rebuild("one", files=(broken_file(tmp_path / "f.jsonl", 1, 2, 3),))
     await discarded(bare, "one")
     known = await letters(bare, "one")
 
-    await bare.done("rebuild", "--name", "two")
+    await bare.rebuild("two")
     assert await letters(bare, "two") == known
     await bare.is_sound()
 
-    await bare.done("generations", "activate", "one")
+    await bare.activate("one")
     assert await letters(bare, "one") == known

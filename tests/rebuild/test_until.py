@@ -1,25 +1,39 @@
 """The views as of an instant: read by operators who name them, never by anybody by mistake."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from contracts.decoding import Undecodable, decode
+from contracts.errors import OperationError, UsageError
 from tests.api_rows import serving
 from tests.histories import history
-from tests.rebuild.moments import before, middle
 from tests.rebuild.place import Place
-from tests.reference import counts, load
+from tests.rebuild.work import held
+from tests.reference import Record, counts, load
 
-PAST = "runfold: generation 'past' is as of "
+
+def time_of(record: Record) -> datetime | None:
+    """When an event happened; None for what is no event."""
+    event = None if record.value is None else decode(record.topic, record.value)
+    return None if event is None or isinstance(event, Undecodable) else event.time
 
 
-async def test_it_says_what_the_events_up_to_then_say(place: Place) -> None:
-    instant = middle(history(21, size=400, bad=True))
-    await place.done("rebuild", "--name", "past", "--until", instant.isoformat())
-    assert await place.active() == "main"
-    told = load(before(history(21, size=400, bad=True), instant))
-    async with serving(place.settings.database_url) as api:
+RECORDS = [*history(21, size=400, bad=True)]
+FAR = datetime.now(UTC) + timedelta(days=10_000)
+
+
+async def test_it_says_what_the_events_up_to_then_say(filled: Place) -> None:
+    times = sorted(time for time in map(time_of, RECORDS) if time is not None)
+    instant = times[len(times) // 2]  # one of an event, which is in it
+    await filled.rebuild("past", until=instant)
+    assert await filled.active() == "first"
+    told = load(r for r in RECORDS if (time := time_of(r)) is None or time <= instant)
+    async with serving(filled.settings.database_url) as api:
         seen = await api.get("/v1/runs/counts", roles=["operator"], generation="past")
         assert seen["counts"] == counts(told)
-        live = await api.get("/v1/runs/counts", roles=["operator"], generation="main")
+        live = await api.get("/v1/runs/counts", roles=["operator"], generation="first")
         assert live["counts"] != seen["counts"]
         assert live == await api.get("/v1/runs/counts")
         for roles in (["viewer"], ["viewer", "approver"]):
@@ -32,34 +46,30 @@ async def test_it_says_what_the_events_up_to_then_say(place: Place) -> None:
         assert shown["generation"] == "past"
 
 
-async def test_it_is_neither_activated_nor_kept_up_to_date(place: Place) -> None:
-    instant = datetime.now(UTC) + timedelta(days=10_000)
-    await place.done("rebuild", "--name", "past", "--until", instant.isoformat())
-    assert (await place.refused("generations", "activate", "past")).startswith(PAST)
-    place.settings = place.settings.model_copy(update={"generation": "past"})
-    finished = await place.call("projector")
-    assert finished.status == 1
-    assert PAST.removeprefix("runfold: ") in finished.err
-    assert await place.active() == "main"
-    assert await place.differences("main", "past") == []
+async def test_it_is_never_activated(bare: Place) -> None:
+    with pytest.raises(UsageError, match="--activate: views as of an instant are never activated"):
+        await bare.rebuild("past", until=FAR, activate=True)
+    with pytest.raises(UsageError, match="--verify: views as of an instant differ from those"):
+        await bare.rebuild("past", until=FAR, verify=True)
+    await bare.rebuild("past", until=FAR)
+    with pytest.raises(OperationError, match="generation 'past' is as of"):
+        await bare.activate("past")
+    assert await bare.states() == {"main": "active", "past": "as of an instant"}
 
 
-async def test_one_that_is_being_made_cannot_be_read(place: Place) -> None:
-    process = await place.begun("rebuild", "--name", "half", "--max-rate", "10")
-    await place.phase("half", ["load"])
-    async with serving(place.settings.database_url) as api:
+async def test_one_that_is_being_made_cannot_be_read(bare: Place) -> None:
+    await bare.send(history(21, size=100))
+    async with serving(bare.settings.database_url) as api, held(bare, "half") as rebuilding:
         await api.fails(
             "/v1/runs", 404, "generation_not_found", roles=["operator"], generation="half"
         )
         shown = await api.get("/v1/ops/projection", roles=["operator"])
         (rebuild,) = shown["rebuilds"]
-        assert (rebuild["generation"], rebuild["phase"], rebuild["is_running"]) == (
-            "half",
-            "load",
-            True,
-        )
-    process.kill()
-    await process.wait()
-    async with serving(place.settings.database_url) as api:
+        known = rebuild["generation"], rebuild["phase"], rebuild["is_running"], rebuild["total"]
+        assert known == ("half", "load", True, bare.sent)
+        topics = {each["topic"]: each["total"] for each in rebuild["topics"]}
+        assert sum(topics.values()) == bare.sent
+        rebuilding.cancel()
+        await asyncio.wait({rebuilding})
         (rebuild,) = (await api.get("/v1/ops/projection", roles=["operator"]))["rebuilds"]
         assert not rebuild["is_running"]

@@ -30,7 +30,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def progress(done: int, total: int = 4000, phase: str = "load") -> Progress:
-    return Progress(phase, done, total, done / 10, {})
+    return Progress(phase, done, total, done / 10)
 
 
 def test_a_row_is_one_plain_line(capsys: pytest.CaptureFixture[str]) -> None:
