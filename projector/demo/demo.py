@@ -47,20 +47,15 @@ PAST: Final = timedelta(minutes=15)
 RUN_GAP_SECONDS: Final = 3.0
 EVENTS_PER_BROKEN: Final = 1_000
 TOKEN_SECONDS: Final = 24 * 3600
-WATCH_SECONDS: Final = 0.5
-HEALTH_SECONDS: Final = 2.0
 
 NUMBERS: Final = """
     SELECT
         (SELECT coalesce(sum(applied), 0) FROM position) AS events,
-        (SELECT coalesce(sum(total), 0) FROM run_counter WHERE level = 0) AS runs,
-        (
-            SELECT coalesce(sum(total), 0) FROM run_counter
-            WHERE level = 0 AND state = 'waiting_approval'
-        ) AS waiting,
-        (
-            SELECT extract(epoch FROM clock_timestamp() - max(updated_at))::float8 FROM position
-        ) AS age
+        (SELECT extract(epoch FROM clock_timestamp() - max(updated_at)) FROM position) AS age,
+        coalesce(sum(total), 0) AS runs,
+        coalesce(sum(total) FILTER (WHERE state = 'waiting_approval'), 0) AS waiting
+    FROM run_counter
+    WHERE level = 0
 """
 
 
@@ -138,7 +133,7 @@ def _create_key(api: Child) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        with urlopen(url, timeout=HEALTH_SECONDS):  # noqa: S310 - always our own address
+        with urlopen(url, timeout=2):  # noqa: S310 - always our own address
             return True
     except (URLError, OSError):
         return False
@@ -186,7 +181,7 @@ async def _watch(servers: Sequence[Child]) -> None:
         for server in servers:
             if not server.running:
                 raise OperationError(f"{server.name} has ended")
-        await asyncio.sleep(WATCH_SECONDS)
+        await asyncio.sleep(0.5)
 
 
 def _with_broken(events: Iterable[Generated]) -> Iterator[Generated]:
