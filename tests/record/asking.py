@@ -30,11 +30,8 @@ BEARERS: Final[dict[str, dict[str, Any]]] = json.loads((HERE / "bearers.json").r
 """The claims of who asks."""
 
 NAMED: Final = {**RUNS, "long text": "x" * 8193, "huge text": "x" * 70_000}
-REMEMBERED: Final = {
-    "next_cursor": "cursor",
-    "timeline_next_cursor": "cursor",
-    "command_id": "command",
-}
+REMEMBERED: Final = ("next_cursor", "timeline_next_cursor", "command_id")
+"""Fields that later requests may be made of, as `{cursor}` and `{command}`."""
 Frame: TypeAlias = tuple[str, list[str]]
 """The lines of one, after its id."""
 _NAMES: Final = re.compile(r"\{([a-z ]+)\}")
@@ -70,8 +67,8 @@ class Asking:
         answer = client.send(self._request(client, line))
         if answer.headers.get("content-type") == "application/json" and answer.content:
             self._names |= {
-                known: answer.json()[name]
-                for name, known in REMEMBERED.items()
+                re.sub("(timeline_)?next_|_id", "", name): answer.json()[name]
+                for name in REMEMBERED
                 if answer.json().get(name)
             }
         self._names["etag"] = answer.headers.get("etag", self._names.get("etag", ""))

@@ -9,11 +9,7 @@ _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 _NOW: Final = timedelta(minutes=10)
 _NEW_IDS: Final = {"command_id", "approval_token_jti"}
 _REPLACED: Final = {
-    "next_cursor": "<cursor>",
-    "timeline_next_cursor": "<cursor>",
-    "message": "<text>",
-    "worker_id": "<worker>",
-    "events_per_second": "<rate>",
+    *("next_cursor", "timeline_next_cursor", "message", "worker_id", "events_per_second"),
 }
 
 
@@ -42,7 +38,7 @@ class Plain:
                 return self._ids.setdefault(value, f"<new id {len(self._ids) + 1}>")
             case str() if name not in _REPLACED:
                 return self.moments(value)
-        return value if value is None else _REPLACED.get(name, value)
+        return f"<{name}>" if name in _REPLACED and value is not None else value
 
     def _is_now(self, text: str) -> bool:
         return -_NOW < datetime.fromisoformat(text) - self._began < _NOW

@@ -80,8 +80,8 @@ def decided_and_followed(
 
 
 def until_it_runs(frames: Iterator[Frame]) -> list[list[str]]:
-    """The frames up to the one of a run that runs."""
+    """The events up to the one of a run that runs; how often the stream is kept alive varies."""
     found: list[list[str]] = []
     while not found or '"running"' not in found[-1][-1]:
-        found.append(next(frames)[1])
+        found += [frame for _, frame in [next(frames)] if "event: run" in frame]
     return found
