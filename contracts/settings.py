@@ -140,12 +140,13 @@ class BrokerSettings(TopicPrefixSettings):
 
     @model_validator(mode="after")
     def _can_log_in(self) -> "BrokerSettings":
-        for name in ("kafka_sasl_username", "kafka_sasl_password"):
-            if self.kafka_security_protocol.startswith("SASL_") and getattr(self, name) is None:
-                raise ValueError(
-                    f"{variable(name)}: missing, but needed with"
-                    f" {variable('kafka_security_protocol')}={self.kafka_security_protocol}"
-                )
+        needed = ("kafka_sasl_username", "kafka_sasl_password")
+        missing = [variable(name) for name in needed if getattr(self, name) is None]
+        if missing and self.kafka_security_protocol.startswith("SASL_"):
+            raise ValueError(
+                f"{' and '.join(missing)}: missing, but needed with"
+                f" {variable('kafka_security_protocol')}={self.kafka_security_protocol}"
+            )
         return self
 
 

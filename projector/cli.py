@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NoReturn
 
 import typer
 from typer import Argument, Option
+from typer._click.core import ParameterSource
 from typer._click.exceptions import NoArgsIsHelpError
 from typer._click.exceptions import UsageError as WrongUsage
 
@@ -61,9 +62,20 @@ def main() -> None:
     except WrongUsage as error:
         # Typer itself would print a box of several lines
         command = error.ctx.command_path if error.ctx is not None else "runfold"
-        _fail(f"{error.format_message()} See `{command} --help`", USAGE)
+        _fail(f"{_variable(error)}{error.format_message()} See `{command} --help`", USAGE)
     except RunfoldError as error:
         _fail(str(error), error.exit_status)
+
+
+def _variable(error: WrongUsage) -> str:
+    """Return the environment variable that a wrong value comes from, and a colon."""
+    parameter = getattr(error, "param", None)
+    if error.ctx is None or parameter is None or parameter.name is None:
+        return ""
+    if error.ctx.get_parameter_source(parameter.name) is not ParameterSource.ENVIRONMENT:
+        return ""
+    name = parameter.envvar or f"{error.ctx.auto_envvar_prefix}_{parameter.name.upper()}"
+    return f"{name}: "
 
 
 def _fail(message: str, status: int) -> None:

@@ -187,7 +187,8 @@ def test_a_wrong_value_names_its_variable_alone(
 
 def test_logging_in_needs_a_user_and_a_password(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, {**KAFKA, "RUNFOLD_KAFKA_SECURITY_PROTOCOL": "SASL_SSL"})
-    assert fault(KafkaSettings).startswith("RUNFOLD_KAFKA_SASL_USERNAME: missing")
+    both = "RUNFOLD_KAFKA_SASL_USERNAME and RUNFOLD_KAFKA_SASL_PASSWORD: missing"
+    assert fault(KafkaSettings).startswith(both)
     given(monkeypatch, {"RUNFOLD_KAFKA_SASL_USERNAME": "runfold"})
     assert fault(KafkaSettings).startswith("RUNFOLD_KAFKA_SASL_PASSWORD: missing")
 
