@@ -7,6 +7,7 @@ from projector.generations.rebuild import activate, rebuild
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of
 from tests.reference import Record
+from tests.stack.servers import EmbeddedBroker
 from tests.streams import following, listening
 from tests.unit.event_samples import as_bytes, least
 
@@ -14,9 +15,9 @@ OTHER_RUN = "11111111-1111-4111-8111-111111111111"
 
 
 async def test_a_rebuild_is_not_told_and_its_swap_is_a_reset(
-    database_url: str, bootstrap: str, topic_prefix: str
+    database_url: str, broker: EmbeddedBroker, topic_prefix: str
 ) -> None:
-    settings = settings_of(database_url, bootstrap, topic_prefix)
+    settings = settings_of(database_url, broker.bootstrap, topic_prefix)
     connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
     event = least("run-state", run_id=OTHER_RUN, state="succeeded")
     async with running_worker(settings), listening(database_url) as served:
