@@ -101,7 +101,12 @@ def _look_over(value: bytes) -> None:
     """Raise ValueError for what msgspec would not mind: it skips what nobody reads."""
     if not value.isascii():
         value.decode()
-    if value.count(b"{") + value.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+    # an object in another one takes five bytes, `{"":}`; short values need no look at each byte
+    if (
+        (b"[" in value or len(value) > 5 * MAX_DEPTH)
+        and value.count(b"{") + value.count(b"[") > MAX_DEPTH
+        and _depth(value) > MAX_DEPTH
+    ):
         raise ValueError(f"nested more than {MAX_DEPTH} deep")
 
 
