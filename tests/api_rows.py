@@ -59,7 +59,7 @@ class Client:
         assert answer.status_code == 200, (path, asked, answer.text)
         return json.loads(answer.content, parse_float=Decimal)
 
-    async def fails(self, path: str, status: int, code: str, **asked: Any) -> dict[str, Any]:
+    async def fails(self, path: str, status: int, code: str, /, **asked: Any) -> dict[str, Any]:
         """The problem that the answer is."""
         answer = await self.ask(path, **asked)
         return problem_of(answer, status, code)

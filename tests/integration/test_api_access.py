@@ -2,56 +2,47 @@
 
 import itertools
 from collections.abc import AsyncIterator
-from typing import Any
-from urllib.parse import quote, urlencode
+from typing import Any, Final
+from urllib.parse import quote
 
+import asyncpg
+import httpx
 import pytest
+import pytest_asyncio
 
 from api.app import create_app
 from tests.api_rows import Client, bearer, problem_of, serving, settings_for
+from tests.streams import listening
+from tests.unit.event_samples import RUN
 
-ANY_ID = "00000000-0000-4000-8000-000000000000"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 OPEN = {"/healthz", "/readyz", "/metrics", "/.well-known/jwks.json"}
-DOCUMENT = create_app(settings_for("postgresql://127.0.0.1/nowhere")).openapi()
-ENDLESS = {"/v1/stream"}
-"""An answer that is none of a problem has no end: tested on a server of its own."""
-READS = {
-    path: item["get"]
-    for path, item in DOCUMENT["paths"].items()
-    if "get" in item and path not in ENDLESS
-}
+GOOD = {"run_id": RUN, "command_id": RUN, "id": "1"}
+OPERATIONS = [
+    (method.upper(), path, operation)
+    for path, known in create_app(settings_for("postgresql://127.0.0.1/x"))
+    .openapi()["paths"]
+    .items()
+    for method, operation in known.items()
+]
+CLOSED = [(method, path.format(**GOOD)) for method, path, _ in OPERATIONS if path not in OPEN]
+# The answer of the stream has no end, but where it is a problem.
+PATHS = [path for method, path in CLOSED if method == "GET" and path != "/v1/stream"]
 
 
-def named(path: str) -> str:
-    """The path with good ids in it."""
-    return path.format(run_id=ANY_ID, command_id=ANY_ID, id=1)
-
-
-PATHS = [named(path) for path in READS if path not in OPEN]
-COMMANDS = [named(path) for path, item in DOCUMENT["paths"].items() if "post" in item]
-OPERATIONS = [path for path in PATHS if path.startswith("/v1/ops/")]
-VIEWS = [path for path in PATHS if path not in OPERATIONS]
-BAD_TEXT = ["a\0b", "x" * 8193, "\0"]
-
-
-@pytest.fixture
-async def client(database_url: str) -> AsyncIterator[Client]:
-    async with serving(database_url) as client:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(shared_url: str) -> AsyncIterator[Client]:
+    async with serving(shared_url) as client:
         yield client
 
 
-def test_every_endpoint_is_known_to_be_open_or_closed() -> None:
-    open_to_all = {
-        path
-        for path, item in DOCUMENT["paths"].items()
-        for operation in item.values()
-        if "security" not in operation
-    }
-    assert open_to_all == OPEN
-    assert (len(PATHS), len(COMMANDS)) == (12, 3)
+async def test_every_endpoint_is_known_to_be_open_or_closed() -> None:
+    assert {path for _, path, operation in OPERATIONS if "security" not in operation} == OPEN
+    assert (len(PATHS), len(CLOSED)) == (12, 16)
 
 
-async def test_without_a_good_token_nothing_is_told(client: Client) -> None:
+async def test_without_a_good_token_nothing_is_told(client: Client, shared_url: str) -> None:
     given = {
         None: "missing_token",
         "Basic YTpi": "missing_token",
@@ -59,27 +50,18 @@ async def test_without_a_good_token_nothing_is_told(client: Client) -> None:
         "Bearer x": "invalid_token",
         "bearer a.b.c": "invalid_token",
     }
-    asked = [("GET", path) for path in [*PATHS, *ENDLESS]]
-    asked += [("POST", path) for path in COMMANDS]
-    for method, path in asked:
-        for header, code in given.items():
-            headers = {"Authorization": header} if header else {}
-            # Not even whether the parameters are right.
-            answer = await client.http.request(
-                method, f"{path}?unknown=1&page=x&page=y", headers=headers
-            )
-            problem_of(answer, 401, code)
-            assert answer.headers["www-authenticate"].startswith('Bearer realm="runfold"')
-            assert ('error="invalid_token"' in answer.headers["www-authenticate"]) == (
-                code == "invalid_token"
-            )
-
-
-async def test_a_secret_and_a_jwks_verify_nothing_else(client: Client, database_url: str) -> None:
     others = {"auth_issuer": "other"}, {"auth_audience": "other"}, {"auth_hs256_secret": "x" * 40}
-    for other in others:
-        stranger = bearer(settings_for(database_url, **other))
-        problem_of(await client.http.get("/v1/runs", headers=stranger), 401, "invalid_token")
+    strangers = (bearer(settings_for(shared_url, **other))["Authorization"] for other in others)
+    given |= dict.fromkeys(strangers, "invalid_token")
+    for (method, path), (header, code) in itertools.product(CLOSED, given.items()):
+        headers = {"Authorization": header} if header else {}
+        # Not even whether the parameters are right.
+        url = f"{path}?unknown=1&page=x&page=y"
+        answer = await client.http.request(method, url, headers=headers)
+        problem_of(answer, 401, code)
+        challenge = answer.headers["www-authenticate"]
+        assert challenge.startswith('Bearer realm="runfold"')
+        assert ('error="invalid_token"' in challenge) == (code == "invalid_token")
 
 
 async def test_roles(client: Client) -> None:
@@ -88,166 +70,177 @@ async def test_roles(client: Client) -> None:
             await client.fails(path, 403, "forbidden", roles=roles)
         for roles in (["viewer"], ["approver"], ["viewer", "approver"], ["operator"]):
             answer = await client.ask(path, roles=roles)
-            if path in OPERATIONS and "operator" not in roles:
+            if path.startswith("/v1/ops/") and "operator" not in roles:
                 problem_of(answer, 403, "forbidden")
             else:
                 assert answer.status_code in {200, 404}
 
 
-async def test_what_no_endpoint_takes(client: Client) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        *(
+            ("GET", path, 404, "not_found")
+            for path in ("/", "/v1", "/v1/nowhere", "/v1/runs/", "/docs", "/redoc")
+        ),
+        *(
+            (method, "/v1/runs", 405, "method_not_allowed")
+            for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+        ),
+    ],
+)
+async def test_what_is_not_there(
+    client: Client, method: str, path: str, status: int, code: str
+) -> None:
+    answer = await client.http.request(method, path)
+    problem_of(answer, status, code)
+    assert answer.headers.get("allow") == ("GET" if status == 405 else None)
+
+
+AGAIN: Final = "it may be given once"
+SINGLE = [
+    ("/v1/runs", {"page": "1", "per_page": "5", "incident_id": "INC-20260518-AAAA", "cursor": "x"}),
+    ("/v1/runs", {"created_after": "2026-05-18T00:00:00Z"}),
+    (f"/v1/runs/{RUN}", {"project_id": "p"}),
+    (f"/v1/runs/{RUN}/timeline", {"limit": "5"}),
+    ("/v1/approvals", {"include_decided": "true"}),
+    ("/v1/channel-events", {"provider_prefix": "x"}),
+    ("/v1/contracts", {"lifecycle_status": "x"}),
+    ("/v1/projects", {"wait_timeout": "1"}),
+]
+
+
+async def test_what_may_be_given_once_and_what_often(client: Client) -> None:
+    for path, values in SINGLE:
+        twice = {name: [value, value] for name, value in values.items()}
+        problem = await client.fails(path, 422, "invalid_parameter", **twice)
+        expected = [{"parameter": name, "detail": AGAIN} for name in values]
+        assert sorted(problem["errors"], key=str) == sorted(expected, key=str)
+    lists: dict[str, Any] = {"project_id": "p", "state": "failed", "remediation_status": "blocked"}
+    for name, value in lists.items():
+        await client.get("/v1/runs", **{name: [value, value]})
+    waiting = await client.ask("/v1/runs", wait_for=["t:0:0", "t:0:0"], wait_timeout=0)
+    assert waiting.status_code == 503
+
+
+async def test_a_parameter_that_is_not_there(client: Client) -> None:
     for path in (*PATHS, *OPEN):
         problem = await client.fails(path, 422, "invalid_parameter", roles=["operator"], foo="1")
-        assert problem["errors"] == [{"parameter": "foo", "detail": "there is no such parameter"}]
-
-
-def placed(path: str, parameter: dict[str, Any], value: str) -> str:
-    """The URL with this value in this parameter, and good ones in its path."""
-    good = {"run_id": ANY_ID, "command_id": ANY_ID, "id": "1"}
-    if parameter["in"] == "path":
-        return path.format(**good | {parameter["name"]: quote(value, safe="")})
-    return f"{path.format(**good)}?{urlencode({parameter['name']: value})}"
-
-
-async def test_every_parameter_refuses_what_it_cannot_be(client: Client) -> None:
-    """Whatever is put into any parameter, the answer is never a fault of the server's."""
-    values = [*BAD_TEXT, "", "٣", "1" * 30, "-1", "1e3", " 1", "null", "%", "'", "\\", "\U0010ffff"]
-    asked = 0
-    for path, operation in READS.items():
-        known = [each for each in operation.get("parameters", []) if each["in"] != "header"]
-        for parameter, value in itertools.product(known, values):
-            answer = await client.ask(placed(path, parameter, value), roles=["operator"])
-            assert answer.status_code in {200, 404, 422}, (path, parameter["name"], value)
-            if answer.status_code == 422:
-                assert answer.json()["errors"][0]["parameter"] == parameter["name"]
-            elif parameter["in"] == "query":
-                assert value not in BAD_TEXT
-            asked += 1
-    assert asked > 500
-
-
-SINGLE = [
-    ("/v1/runs", "page", "1"),
-    ("/v1/runs", "per_page", "5"),
-    ("/v1/runs", "incident_id", "INC-20260518-AAAA"),
-    ("/v1/runs", "created_after", "2026-05-18T00:00:00Z"),
-    ("/v1/runs", "cursor", "x"),
-    (f"/v1/runs/{ANY_ID}", "project_id", "p"),
-    (f"/v1/runs/{ANY_ID}/timeline", "limit", "5"),
-    ("/v1/approvals", "include_decided", "true"),
-    ("/v1/channel-events", "provider_prefix", "x"),
-    ("/v1/contracts", "lifecycle_status", "x"),
-    ("/v1/projects", "wait_timeout", "1"),
-]
-REPEATED = [
-    ("/v1/runs", "project_id", "p"),
-    ("/v1/runs", "state", "failed"),
-    ("/v1/runs", "remediation_status", "blocked"),
-    ("/v1/runs/counts", "project_id", "p"),
-    ("/v1/runs", "wait_for", "t:0:0"),
-]
-
-
-@pytest.mark.parametrize(("path", "name", "value"), SINGLE)
-async def test_a_single_value_is_given_once(
-    client: Client, path: str, name: str, value: str
-) -> None:
-    problem = await client.fails(path, 422, "invalid_parameter", **{name: [value, value]})
-    assert problem["errors"] == [{"parameter": name, "detail": "it may be given once"}]
-
-
-@pytest.mark.parametrize(("path", "name", "value"), REPEATED)
-async def test_a_list_is_given_as_often_as_one_likes(
-    client: Client, path: str, name: str, value: str
-) -> None:
-    query: dict[str, Any] = {name: [value, value]}
-    answer = await client.ask(path, wait_timeout=0, **query)
-    assert answer.status_code == (503 if name == "wait_for" else 200)
-
-
-BAD: list[tuple[str, dict[str, Any]]] = [
-    ("/v1/runs", {"page": "0"}),
-    ("/v1/runs", {"page": str(10**30)}),
-    ("/v1/runs", {"page": "1.0"}),
-    ("/v1/runs", {"page": "+1"}),
-    ("/v1/runs", {"page": "１"}),
-    ("/v1/runs", {"per_page": "0"}),
-    ("/v1/runs", {"per_page": "201"}),
-    ("/v1/runs", {"remediation_status": "none"}),
-    ("/v1/runs", {"remediation_status": ["blocked", "Blocked"]}),
-    ("/v1/runs", {"state": "Failed"}),
-    ("/v1/runs", {"state": "x" * 33}),
-    ("/v1/runs", {"incident_id": "INC-20260518-AAA"}),
-    ("/v1/runs", {"incident_id": "xINC-20260518-AAAA"}),
-    ("/v1/runs", {"incident_id": "INC-20260518-AAAA "}),
-    ("/v1/runs", {"incident_id": "INC-20260518-AAAA\n"}),
-    ("/v1/runs", {"incident_id": "INC-２0260518-AAAA"}),
-    ("/v1/runs", {"incident_id": "inc-20260518-aaaa"}),
-    ("/v1/runs", {"created_after": "2026-05-18"}),
-    ("/v1/runs", {"created_after": "1747548108"}),
-    ("/v1/runs", {"created_before": "2026-02-30T00:00:00Z"}),
-    ("/v1/runs", {"created_before": "2026-05-18T24:00:01Z"}),
-    ("/v1/runs", {"created_before": "0001-01-01T00:00:00+01:00"}),
-    ("/v1/runs", {"cursor": ""}),
-    ("/v1/runs", {"project_id": ""}),
-    ("/v1/runs", {"project_id": "x" * 129}),
-    ("/v1/runs", {"wait_for": "t:0"}),
-    ("/v1/runs", {"wait_for": "t:-1:0"}),
-    ("/v1/runs", {"wait_for": "t:0:1:2"}),
-    ("/v1/runs", {"wait_for": "t:٣:1"}),
-    ("/v1/runs", {"wait_for": f"t:0:{10**18}"}),
-    ("/v1/runs", {"wait_timeout": "10.1"}),
-    ("/v1/runs", {"wait_timeout": "-0.1"}),
-    ("/v1/runs", {"wait_timeout": "nan"}),
-    ("/v1/runs", {"wait_timeout": "inf"}),
-    ("/v1/channel-events", {"limit": "0"}),
-    ("/v1/contracts", {"limit": "501"}),
-    (f"/v1/runs/{ANY_ID}/timeline", {"kind": ["run", "walk"]}),
-    ("/v1/approvals", {"include_decided": "1"}),
-    ("/v1/approvals", {"include_decided": "True"}),
-    ("/v1/approvals", {"run_id": "x"}),
-    ("/v1/ops/dead-letters", {"reason": "bad"}),
-    ("/v1/ops/dead-letters", {"status": "gone"}),
-]
-
-
-@pytest.mark.parametrize(("path", "query"), BAD)
-async def test_a_bad_value_is_named(client: Client, path: str, query: dict[str, Any]) -> None:
-    answer = await client.ask(path, roles=["operator"], **query)
-    code = "bad_cursor" if query.get("cursor") else "invalid_parameter"
-    problem = problem_of(answer, 422, code)
-    (name,) = query
-    assert [error["parameter"] for error in problem["errors"]] == [name]
-    assert problem["detail"].startswith(f"{name}: ")
-
-
-async def test_several_bad_values_are_all_named(client: Client) -> None:
+        assert [each["parameter"] for each in problem["errors"]] == ["foo"]
     problem = await client.fails("/v1/runs", 422, "invalid_parameter", page="x", per_page="y", z=1)
     assert {error["parameter"] for error in problem["errors"]} == {"page", "per_page", "z"}
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nowhere", "/v1/runs/", "/docs", "/redoc"])
-async def test_a_path_that_is_not_there(client: Client, path: str) -> None:
-    answer = await client.ask(path)
-    problem_of(answer, 404, "not_found")
+BAD: dict[str, dict[str, list[str | list[str]]]] = {
+    "/v1/runs": {
+        "page": ["0", str(10**30), "1.0", "+1", "１"],
+        "per_page": ["0", "201"],
+        "remediation_status": ["none", ["blocked", "Blocked"]],
+        "state": ["Failed", "x" * 33],
+        "incident_id": [
+            "INC-20260518-AAA",
+            "xINC-20260518-AAAA",
+            "INC-20260518-AAAA ",
+            "INC-20260518-AAAA\n",
+            "INC-２0260518-AAAA",
+            "inc-20260518-aaaa",
+        ],
+        "created_after": ["2026-05-18", "1747548108"],
+        "created_before": [
+            "2026-02-30T00:00:00Z",
+            "2026-05-18T24:00:01Z",
+            "0001-01-01T00:00:00+01:00",
+        ],
+        "cursor": [""],
+        "project_id": ["", "x" * 129],
+        "wait_for": ["t:0", "t:-1:0", "t:0:1:2", "t:٣:1", f"t:0:{10**18}"],
+        "wait_timeout": ["10.1", "-0.1", "nan", "inf"],
+    },
+    "/v1/channel-events": {"limit": ["0"]},
+    "/v1/contracts": {"limit": ["501"]},
+    f"/v1/runs/{RUN}/timeline": {"kind": [["run", "walk"]]},
+    "/v1/approvals": {"include_decided": ["1", "True"], "run_id": ["x"]},
+    "/v1/ops/dead-letters": {"reason": ["bad"], "status": ["gone"]},
+}
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
-async def test_a_method_that_is_not_there(client: Client, method: str) -> None:
-    answer = await client.http.request(method, "/v1/runs")
-    problem_of(answer, 405, "method_not_allowed")
-    assert answer.headers["allow"] == "GET"
+@pytest.mark.parametrize(
+    ("path", "name", "value"),
+    [(path, name, it) for path, of in BAD.items() for name, each in of.items() for it in each],
+)
+async def test_a_bad_value_is_named(
+    client: Client, path: str, name: str, value: str | list[str]
+) -> None:
+    problem = await client.fails(
+        path, 422, "invalid_parameter", roles=["operator"], **{name: value}
+    )
+    assert [error["parameter"] for error in problem["errors"]] == [name]
+    assert problem["detail"].startswith(f"{name}: ")
 
 
-async def test_the_metrics_name_routes_and_no_paths(client: Client) -> None:
-    await client.ask(f"/v1/runs/{ANY_ID}")
-    await client.ask("/v1/some/thing")
-    told = (await client.http.get("/metrics")).text
-    assert 'method="GET",route="/v1/runs/{run_id}",status="404"} 1.0' in told
-    assert 'method="unknown",route="unknown",status="404"} 1.0' in told
-    assert 'runfold_api_request_seconds_count{method="GET",route="/v1/runs/{run_id}"} 1.0' in told
-    assert ANY_ID not in told
-    assert "some" not in told
+IMPOSSIBLE = {"a\0b", "x" * 8193, "\0"}
+ODD = ["", "٣", "1" * 30, "-1", "1e3", " 1", "null", "%", "'", "\\", "\U0010ffff"]
+HOSTILE = [
+    "'; DROP TABLE runfold.command; --",
+    "1' OR '1'='1",
+    "\\'; SELECT pg_sleep(60) --",
+    "好\u202e\U0001f600e\u0301",
+    "%00%ff",
+    "{1,2}",
+]
+HEADERS = ("Last-Event-ID", "If-Match", "Idempotency-Key", "traceparent", "Accept-Language")
+HEADERS_OF_ALL = (*HEADERS, "If-None-Match", "Authorization", "Content-Type")
 
 
-async def test_the_keys_of_approvals(client: Client) -> None:
-    assert (await client.http.get("/.well-known/jwks.json")).json() == {"keys": []}
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def operator(shared_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """An operator who asks over HTTP."""
+    async with listening(shared_url) as served:
+        said = bearer(served.settings, roles=["operator"])
+        json = {"Content-Type": "application/json"}
+        async with httpx.AsyncClient(base_url=served.url, headers=said | json, timeout=20) as http:
+            yield http
+
+
+async def answered(http: httpx.AsyncClient, method: str, **asked: Any) -> httpx.Response:
+    """The answer; of one without an end, which a stream's is, only the beginning."""
+    content = b'{"decision": "approve"}' if method == "POST" else None
+    async with http.stream(method, **asked, content=content) as answer:
+        if "event-stream" not in answer.headers.get("content-type", ""):
+            await answer.aread()
+    return answer
+
+
+async def test_no_text_in_any_parameter_is_a_fault(
+    operator: httpx.AsyncClient, shared_url: str
+) -> None:
+    asked = 0
+    for (method, path, operation), text in itertools.product(
+        OPERATIONS, [*IMPOSSIBLE, *ODD, *HOSTILE]
+    ):
+        for parameter in operation.get("parameters", []):
+            name, where = parameter["name"], parameter["in"]
+            url = path.format(**GOOD | ({name: quote(text, safe="")} if where == "path" else {}))
+            params = {name: text} if where == "query" else {}
+            answer = await answered(operator, method, url=url, params=params)
+            assert answer.status_code in {200, 404, 422}, (method, path, name, text)
+            if where != "header" and answer.status_code == 422:
+                assert [it["parameter"] for it in answer.json()["errors"]] == [name]
+            elif where == "query":
+                assert text not in IMPOSSIBLE, (method, path, name)
+            asked += 1
+    assert asked > 1_000
+    owner = await asyncpg.connect(shared_url)
+    assert await owner.fetchval("SELECT count(*) FROM runfold.command") == 0
+    await owner.close()
+
+
+async def test_no_text_in_any_header_or_name_is_a_fault(operator: httpx.AsyncClient) -> None:
+    for (method, path, _), text in itertools.product(OPERATIONS, [*HOSTILE, "x" * 9_000]):
+        url = path.format(**GOOD)
+        named = await answered(operator, method, url=url, params={text: text})
+        assert named.status_code == 422, (method, path, text)
+        for name in HEADERS_OF_ALL:
+            answer = await answered(operator, method, url=url, headers={name: text.encode()})
+            # nobody projects here, so that nothing is ready
+            assert answer.status_code < 500 or path == "/readyz", (method, path, name, text)
