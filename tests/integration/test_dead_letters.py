@@ -1,80 +1,165 @@
-"""What an operator does with dead letters: look, try again, set aside."""
+"""Dead letters: looked at, retried and discarded over HTTP, by a worker."""
 
-import json
+import asyncio
+import base64
+import itertools
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
+import httpx
 import pytest
+import pytest_asyncio
 
+import api.dead_letters
+from projector.dependencies import Dependencies
 from projector.operations import dead_letters
-from projector.operations.dead_letters import NotParked, StillBad, UnknownDeadLetter
-from tests.applying import workers
-from tests.records import PREFIX, record
-from tests.unit.event_samples import as_bytes, least
+from projector.operations.dead_letters import StillBad
+from projector.operations.requests import carry_out
+from projector.worker import writer_pool
+from tests.api_rows import Client, bearer, problem_of, project, serving
+from tests.records import PREFIX, FakeRecord, record
+from tests.unit.event_samples import OTHER, as_bytes, least
 
-BAD_OFFSET = 3
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A writer's connection to views that hold one parked record."""
-    bad = record("project", BAD_OFFSET, b"{")
-    async with workers(database_url, 1) as (worker,):
-        await worker.own([bad])
-        await worker.poll([record("project", n, least("project")) for n in range(BAD_OFFSET)])
-        await worker.poll([bad])
-    open_one = await asyncpg.connect(
-        database_url, server_settings={"search_path": "g_main", "role": "runfold_writer"}
-    )
-    yield open_one
-    await open_one.close()
+PATH = "/v1/ops/dead-letters"
+RUNS, STEPS = f"{PREFIX}run-state", f"{PREFIX}step-journal"
+BAD: list[tuple[str, bytes | None, bytes]] = [
+    ("run-state", b"key", b"{"),
+    ("run-state", None, b"[]"),
+    ("step-journal", b"\xff\x00", b"\xff\xfe"),
+    ("run-state", "鍵".encode(), b'{"specversion": "1.0"}'),
+]
 
 
-async def number_of(connection: asyncpg.Connection) -> int:
-    (row,) = await dead_letters.list_letters(connection)
-    assert (row["reason"], row["offset"], row["state"]) == ("malformed", BAD_OFFSET, "parked")
-    return int(row["id"])
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def client(shared_url: str) -> AsyncIterator[Client]:
+    """An API over views with four parked records, 1 to 4."""
+    records = [
+        FakeRecord(PREFIX + suffix, 1, offset, key, value, [("a", b"\xff"), ("b", None)])
+        for offset, (suffix, key, value) in enumerate(BAD)
+    ]
+    await project(shared_url, records)
+    async with serving(shared_url) as client:
+        yield client
 
 
-async def mend(connection: asyncpg.Connection, value: bytes) -> None:
-    """Stand in for a decoding that has learned to read the parked bytes."""
-    await connection.execute("UPDATE dead_letter SET value = $1", value)
+async def listed(client: Client, **asked: Any) -> list[dict[str, Any]]:
+    """The letters of a list, page after page; `total` is right on each."""
+    found: list[dict[str, Any]] = []
+    totals = set()
+    while True:
+        page = await client.get(PATH, roles=["operator"], **asked)
+        found += page["dead_letters"]
+        totals.add(page["total"])
+        if page["next_cursor"] is None:
+            break
+        asked["cursor"] = page["next_cursor"]
+    assert totals == {len(found)}
+    return found
 
 
-async def test_it_is_shown_with_its_bytes(connection: asyncpg.Connection) -> None:
-    letter = await dead_letters.show(connection, await number_of(connection))
-    assert (letter["topic"], bytes(letter["value"])) == (f"{PREFIX}project", b"{")
-    with pytest.raises(UnknownDeadLetter, match="no dead letter 99"):
-        await dead_letters.show(connection, 99)
+async def test_they_are_listed_newest_first_by_filter_and_page(client: Client) -> None:
+    letters = await listed(client)
+    assert [letter["id"] for letter in letters] == [4, 3, 2, 1]
+    assert [letter["offset"] for letter in letters] == [3, 2, 1, 0]
+    assert [letter["key"] for letter in letters] == ["鍵", "\ufffd\0", None, "key"]
+    assert [letter["reason"] for letter in letters] == ["envelope", *["malformed"] * 3]
+    assert {letter["status"] for letter in letters} == {"parked"}
+    filters: list[dict[str, Any]] = [
+        {},
+        {"reason": "malformed"},
+        {"topic": RUNS},
+        {"reason": "malformed", "topic": RUNS},
+        {"status": "parked"},
+        {"status": "discarded"},
+        {"topic": "run-state"},
+    ]
+    cursor = (await client.get(PATH, roles=["operator"], limit=1))["next_cursor"]
+    for query, limit in itertools.product(filters, (1, 2, 500)):
+        expected = [each for each in letters if query.items() <= each.items()]
+        assert await listed(client, **query, limit=limit) == expected, query
+        if query:
+            answer = await client.ask(PATH, roles=["operator"], cursor=cursor, **query)
+            problem_of(answer, 422, "bad_cursor")
 
 
-async def test_a_retry_applies_what_can_be_read_today(connection: asyncpg.Connection) -> None:
-    number = await number_of(connection)
-    event = least("project", project_id="p9")
-    await mend(connection, as_bytes(event))
-    await dead_letters.retry(connection, number, PREFIX, by="ann")
-    letter = await dead_letters.show(connection, number)
-    assert (letter["state"], letter["changed_by"]) == ("retried", "ann")
-    assert await connection.fetchval("SELECT count(*) FROM project WHERE project_id = 'p9'") == 1
-    with pytest.raises(NotParked, match="retried already"):
-        await dead_letters.retry(connection, number, PREFIX, by="ann")
+async def test_one_is_shown_with_its_bytes(client: Client) -> None:
+    for letter, (_, key, value) in zip(await listed(client), reversed(BAD), strict=True):
+        told = await client.get(f"{PATH}/{letter['id']}", roles=["operator"])
+        assert told.items() >= letter.items()
+        assert base64.b64decode(told["value_base64"]) == value
+        assert told["key_base64"] == (None if key is None else base64.b64encode(key).decode())
+        assert told["headers"] == [["a", "/w=="], ["b", None]]
+        assert (told["changed_at"], told["changed_by"]) == (None, None)
+    absent = f"{PATH}/999999999999999999"
+    await client.fails(absent, 404, "dead_letter_not_found", roles=["operator"])
 
 
-async def test_one_of_another_topic_stays_parked(connection: asyncpg.Connection) -> None:
-    number = await number_of(connection)
-    with pytest.raises(StillBad, match="RUNFOLD_TOPIC_PREFIX"):
-        await dead_letters.retry(connection, number, "other.", by="ann")
-    assert (await dead_letters.show(connection, number))["state"] == "parked"
+@asynccontextmanager
+async def a_worker(database_url: str) -> AsyncIterator[None]:
+    """One that carries out what is asked."""
+    async with writer_pool(database_url, 2) as pool:
+        stopping = asyncio.Event()
+        working = asyncio.create_task(carry_out(Dependencies(pool, stopping), PREFIX))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await working
 
 
-async def test_a_retry_that_comes_late_changes_nothing_newer(
-    connection: asyncpg.Connection,
+@pytest_asyncio.fixture(loop_scope="module")
+async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
+    yield connection
+    await connection.close()
+
+
+class Letter:
+    """A dead letter, and what may become of it."""
+
+    def __init__(self, client: Client, owner: asyncpg.Connection, number: int) -> None:
+        self.number, self.path = number, f"{PATH}/{number}"
+        self._client, self._owner = client, owner
+
+    async def ask(self, what: str, *, role: str = "operator") -> httpx.Response:
+        said = bearer(self._client.settings, roles=[role])
+        return await self._client.http.post(f"{self.path}/{what}", headers=said)
+
+    async def mend(self, event: dict[str, Any] | bytes) -> None:
+        """Stand in for a decoding that has learned to read the parked bytes."""
+        value = event if isinstance(event, bytes) else as_bytes(event)
+        statement = "UPDATE dead_letter SET value = $2 WHERE id = $1"
+        await self._owner.execute(statement, self.number, value)
+
+    async def state(self) -> tuple[str, str, str | None]:
+        letter = await self._client.get(self.path, roles=["operator"])
+        return letter["status"], letter["reason"], letter["changed_by"]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def letter(client: Client, shared_url: str, owner: asyncpg.Connection) -> Letter:
+    """One more letter, of a topic of catalogues or of runs."""
+    offset = await owner.fetchval("SELECT count(*) FROM dead_letter")
+    await project(shared_url, [record("project", offset, b"{", partition=offset)])
+    return Letter(client, owner, await owner.fetchval("SELECT max(id) FROM dead_letter"))
+
+
+async def test_a_retry_applies_what_can_be_read_today(
+    client: Client, shared_url: str, owner: asyncpg.Connection
 ) -> None:
-    older = least("project", display_name="older") | {"time": "2020-01-01T00:00:00Z"}
-    await mend(connection, as_bytes(older))
-    await dead_letters.retry(connection, await number_of(connection), PREFIX, by="ann")
-    detail = json.loads(await connection.fetchval("SELECT detail FROM project"))
-    assert detail["display_name"] == "Project"
+    letter = Letter(client, owner, 1)
+    await letter.mend(least("run-state", run_id=OTHER, state="waiting_approval"))
+    async with a_worker(shared_url):
+        answer = await letter.ask("retry")
+    assert (answer.status_code, answer.json()) == (200, {"id": 1, "status": "retried"})
+    assert await letter.state() == ("retried", "malformed", "tester")
+    run = await client.get(f"/v1/runs/{OTHER}")
+    assert run["run"]["state"] == "waiting_approval"
+    assert await owner.fetchval("SELECT run_id::text FROM runfold.run_change") == OTHER
 
 
 @pytest.mark.parametrize(
@@ -86,20 +171,84 @@ async def test_a_retry_that_comes_late_changes_nothing_newer(
     ],
 )
 async def test_a_retry_of_what_is_still_bad_says_why_today(
-    connection: asyncpg.Connection, value: bytes, reason: str
+    letter: Letter, shared_url: str, value: bytes, reason: str
 ) -> None:
-    number = await number_of(connection)
-    await mend(connection, value)
-    with pytest.raises(StillBad, match=f"stays parked: {reason}"):
-        await dead_letters.retry(connection, number, PREFIX, by="ann")
-    letter = await dead_letters.show(connection, number)
-    assert (letter["state"], letter["reason"]) == ("parked", reason)
+    await letter.mend(value)
+    async with a_worker(shared_url):
+        problem = problem_of(await letter.ask("retry"), 422, "still_bad")
+    assert f"{reason}: " in problem["detail"]
+    assert await letter.state() == ("parked", reason, None)
 
 
-async def test_a_discarded_one_is_kept(connection: asyncpg.Connection) -> None:
-    number = await number_of(connection)
-    await dead_letters.discard(connection, number, by="bob")
-    letter = await dead_letters.show(connection, number)
-    assert (letter["state"], letter["changed_by"]) == ("discarded", "bob")
-    with pytest.raises(NotParked):
-        await dead_letters.discard(connection, number, by="bob")
+async def test_a_retry_that_comes_late_changes_nothing_newer(
+    letter: Letter, shared_url: str, owner: asyncpg.Connection
+) -> None:
+    newer = least("project", display_name="newer")
+    await project(shared_url, [record("project", 0, newer, partition=1_000)])
+    await letter.mend(least("project", display_name="older") | {"time": "2020-01-01T00:00:00Z"})
+    async with a_worker(shared_url):
+        assert (await letter.ask("retry")).status_code == 200
+    assert (await letter.state())[0] == "retried"
+    names = await owner.fetch("SELECT detail->>'display_name' FROM project")
+    assert [tuple(row) for row in names] == [("newer",)]
+
+
+async def test_one_of_another_topic_stays_parked(letter: Letter, owner: asyncpg.Connection) -> None:
+    await owner.execute("SET ROLE runfold_writer")
+    with pytest.raises(StillBad, match="RUNFOLD_TOPIC_PREFIX"):
+        await dead_letters.retry(owner, letter.number, "other.", by="ann")
+    assert (await letter.state())[0] == "parked"
+
+
+async def test_what_is_done_is_done_once(letter: Letter, shared_url: str) -> None:
+    async with a_worker(shared_url):
+        answers = await asyncio.gather(*(letter.ask("discard") for _ in range(5)))
+        assert sorted(each.status_code for each in answers) == [200, 409, 409, 409, 409]
+        assert await letter.state() == ("discarded", "malformed", "tester")
+        for what in ("retry", "discard"):
+            problem_of(await letter.ask(what), 409, "not_parked")
+
+
+async def test_without_a_worker_the_request_stands(
+    letter: Letter, shared_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(api.dead_letters, "WAIT_S", 0.1)
+        answer = await letter.ask("discard")
+    assert (answer.status_code, answer.json()["status"]) == (202, "parked")
+    async with a_worker(shared_url):
+        # asked again after the first, so carried out after it
+        problem_of(await letter.ask("discard"), 409, "not_parked")
+    assert (await letter.state())[0] == "discarded"
+
+
+@pytest.mark.parametrize(
+    ("what", "role", "expected"),
+    [
+        ("999/retry", "operator", (404, "dead_letter_not_found")),
+        ("999/discard", "operator", (404, "dead_letter_not_found")),
+        ("2/retry", "approver", (403, "forbidden")),
+        ("2/discard", "viewer", (403, "forbidden")),
+        ("2/retry?by=me", "operator", (422, "invalid_parameter")),
+        ("one/retry", "operator", (422, "invalid_parameter")),
+        (f"{10**20}/retry", "operator", (422, "invalid_parameter")),
+    ],
+)
+async def test_what_cannot_be_asked(
+    client: Client, what: str, role: str, expected: tuple[int, str]
+) -> None:
+    said = bearer(client.settings, roles=[role])
+    problem_of(await client.http.post(f"{PATH}/{what}", headers=said), *expected)
+    assert (await client.get(f"{PATH}/2", roles=["operator"]))["status"] == "parked"
+
+
+async def test_only_operators_can_ask_the_database(owner: asyncpg.Connection) -> None:
+    for role in ("runfold_commander", "runfold_reader"):
+        await owner.execute(f"SET ROLE {role}")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await owner.execute(
+                """
+                INSERT INTO runfold.dead_letter_request (letter_id, action, asked_by)
+                VALUES (1, 'discard', 'nobody')
+                """
+            )
