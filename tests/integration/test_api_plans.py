@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from api.auth import Bearer, Role
 from api.database import open_pool
@@ -23,6 +24,8 @@ from api.reading import AS_OF, Snapshot, Views
 from contracts import buckets
 from contracts.health import Outage
 from projector.writing.counters import moments
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RUNS = 20_000
 PAGE = 20
@@ -67,10 +70,15 @@ FILL = f"""
 """
 
 
-@pytest.fixture
-async def views(database_url: str) -> AsyncIterator[Views]:
-    await fill(database_url, "VACUUM ANALYZE")
-    async with open_pool(database_url) as pool:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def filled(shared_url: str) -> str:
+    await fill(shared_url, "VACUUM ANALYZE")
+    return shared_url
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def views(filled: str) -> AsyncIterator[Views]:
+    async with open_pool(filled) as pool:
         yield Views(pool, Outage("database"))
 
 
@@ -157,9 +165,12 @@ WHERE = [
 MIDDLE = RunKey(datetime(2026, 5, 28, tzinfo=UTC), UUID(int=0))
 
 
-@pytest.mark.parametrize("bearer", BEARERS, ids=lambda bearer: bearer.subject)
+OF_BEARERS = pytest.mark.parametrize("bearer", BEARERS, ids=lambda bearer: bearer.subject)
+
+
+@OF_BEARERS
 async def test_the_run_list_reads_no_more_than_its_page(views: Views, bearer: Bearer) -> None:
-    await assert_the_run_list_reads_no_more_than_its_page(views, bearer)
+    await check_the_run_list(views, bearer)
 
 
 # What the planner knows of the tables stays as it was, and so do its plans.
@@ -179,15 +190,15 @@ async def test_plans_made_for_empty_views_are_good_for_any(database_url: str) ->
     await owner.execute(AUTOVACUUM_OFF)
     async with open_pool(database_url) as pool:
         views, bearer = Views(pool, Outage("database")), BEARERS[0]
-        await assert_the_run_list_reads_no_more_than_its_page(views, bearer)
+        await check_the_run_list(views, bearer)
         await fill(database_url)
         assert pool.get_size() == 1
-        await assert_the_run_list_reads_no_more_than_its_page(views, bearer)
+        await check_the_run_list(views, bearer)
         assert await owner.fetchval(ANALYZED) == 0
     await owner.close()
 
 
-async def assert_the_run_list_reads_no_more_than_its_page(views: Views, bearer: Bearer) -> None:
+async def check_the_run_list(views: Views, bearer: Bearer) -> None:
     parts = [Slice(None, 0, PAGE), Slice(None, 2 * PAGE, PAGE), Slice(MIDDLE, 0, PAGE)]
     for where, part in itertools.product(WHERE, parts):
         chosen = RunFilter(
@@ -215,7 +226,7 @@ async def assert_the_run_list_reads_no_more_than_its_page(views: Views, bearer: 
             assert counted_rows(explained.nodes) <= MOST_COUNTERS, chosen
 
 
-@pytest.mark.parametrize("bearer", BEARERS, ids=lambda bearer: bearer.subject)
+@OF_BEARERS
 async def test_other_lists_read_no_more_than_their_page(views: Views, bearer: Bearer) -> None:
     ranges = len(bearer.projects or "1")
     mine = bearer.among(None)
@@ -232,26 +243,15 @@ async def test_other_lists_read_no_more_than_their_page(views: Views, bearer: Be
         assert read(explained.nodes, "inbound") <= ranges * PAGE
 
 
-async def test_what_became_of_a_decision_is_found_by_keys(views: Views) -> None:
+async def test_one_thing_is_found_by_its_key_and_a_page_after_the_last_reads_nothing(
+    views: Views,
+) -> None:
     async with views.snapshot(BEARERS[0]) as snapshot:
-        explained = Explained(snapshot.connection, snapshot.generation)
-        assert await approvals.command(explained, str(UUID(int=1))) is None
-    assert read(explained.nodes, "run_fact") == 0
-
-
-async def test_an_event_is_found_by_its_whole_provider_id(views: Views) -> None:
-    bearer = BEARERS[0]
-    async with views.snapshot(bearer) as snapshot:
         some = await snapshot.connection.fetchval("SELECT min(provider_event_id) FROM inbound")
         explained = Explained(snapshot.connection, snapshot.generation)
-        page = await channel_events.newest(explained, EventFilter(None, None, some), PAGE)
-    assert page.total == 1
-    assert read(explained.nodes, "inbound") == 1
-
-
-async def test_a_page_after_the_last_reads_nothing(views: Views) -> None:
-    async with views.snapshot(BEARERS[0]) as snapshot:
-        explained = Explained(snapshot.connection, snapshot.generation)
+        assert await approvals.command(explained, str(UUID(int=1))) is None
+        found = await channel_events.newest(explained, EventFilter(None, None, some), PAGE)
         page = await runs.page(explained, RunFilter(), Slice(None, 10 * RUNS, PAGE))
-    assert (page.runs, page.total) == ("[]", RUNS)
-    assert read(explained.nodes, "run") == 0
+    assert (found.total, page.runs, page.total) == (1, "[]", RUNS)
+    tables = ("run_fact", "inbound", "run")
+    assert [read(explained.nodes, table) for table in tables] == [0, 1, 0]
