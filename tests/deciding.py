@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 import asyncpg
 import httpx
 from aiokafka import ConsumerRecord
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from api.settings import ApiSettings
 from contracts.decoding import Undecodable, decode
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
 from projector.tokens import make_token
-from tests.api_rows import numbered, project
+from tests.api_rows import Client, numbered, project
 from tests.approvals import ARGUMENTS, KEY
 from tests.stack import topics
 from tests.stack.waiting import until
@@ -26,9 +26,20 @@ ACTION: Final = {
     "arguments_sha256": ARGUMENTS,
     "requested_by": "mallory",
 }
+NONE: Final[Mapping[str, str]] = {}
 FUTURE: Final = "2999-01-01T00:00:00Z"
 APPROVE: Final = {"decision": "approve"}
 REJECT: Final = {"decision": "reject", "reason": "too risky"}
+
+DECIDED: Final = """
+    INSERT INTO runfold.command (
+        command_id, run_id, project_id, run_version, decision, approver_id, new_state, decided_at,
+        event
+    )
+    VALUES (gen_random_uuid(), $1, $2, 7, 'reject', 'carol', 'cancelled',
+        '2026-05-18T06:01:48Z', '{}')
+"""
+"""Somebody who takes no lock decides on a run of a project."""
 
 
 def waiting(version: int = 7, **fields: Any) -> dict[str, Any]:
@@ -49,56 +60,76 @@ class Told:
     """Tells the views what happens, as a worker that reads one topic does."""
 
     def __init__(self, database_url: str) -> None:
-        self._url = database_url
+        self.url = database_url
         self._partition = 0
 
     async def __call__(self, *events: dict[str, Any], suffix: str = "run-state") -> None:
         records = numbered([(suffix, event) for event in events], self._partition)
         self._partition += 1
-        await project(self._url, records)
+        await project(self.url, records)
 
 
 class Approver:
-    """Somebody who decides."""
+    """Somebody who decides, where nothing else is said on one run."""
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
-        settings: ApiSettings,
+        client: Client,
         subject: str = "alice",
         projects: Sequence[str] = ("*",),
         roles: Sequence[str] = ("approver",),
+        run: str = RUN,
     ) -> None:
-        token = make_token(settings, subject, projects, roles, 3600)
-        self._http = http
+        token = make_token(client.settings, subject, projects, roles, 3600)
+        self._http, self._run = client.http, run
         self._bearer = {"Authorization": f"Bearer {token}"}
 
     async def decide(
         self,
         body: Any = None,
         *,
-        run: str = RUN,
+        run: str | None = None,
         headers: Mapping[str, str] | None = None,
         **query: str,
     ) -> httpx.Response:
         """The answer to a decision; a body that is no bytes is sent as JSON."""
         said = {"Content-Type": "application/json", **self._bearer, **(headers or {})}
         sent = {"content": body} if isinstance(body, bytes) else {"json": body or APPROVE}
-        path = f"/v1/runs/{run}/decision"
+        path = f"/v1/runs/{run or self._run}/decision"
         return await self._http.post(path, params=query or None, headers=said, **sent)
 
-    async def get(self, path: str, **query: Any) -> Any:
-        """The body of an answer that is no error."""
-        answer = await self._http.get(path, params=query or None, headers=self._bearer)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+
+class Case:
+    """A run that waits for a decision, at version 7 to begin with, and who decides on it."""
+
+    def __init__(self, client: Client, told: Told) -> None:
+        self.client, self.told = client, told
+        self.run, self.version = str(uuid4()), 6
+
+    async def waits(self, attributes: Mapping[str, str] = NONE, **fields: Any) -> None:
+        """The run is at its next version, with these fields; so says an event with `attributes`."""
+        self.version += 1
+        event = waiting(self.version, run_id=self.run, **fields)
+        await self.told({**event, **attributes})
+
+    def approver(self, subject: str = "alice", **how: Any) -> Approver:
+        return Approver(self.client, subject, run=self.run, **how)
+
+    async def decide(self, body: Any = None, **how: Any) -> httpx.Response:
+        """The answer to Alice."""
+        return await self.approver().decide(body, **how)
+
+    async def events(self) -> list[Event[ApprovalDecided]]:
+        """The events of the decisions on the run."""
+        return await events(self.told.url, self.run)
 
 
-async def events(database_url: str) -> list[Event[ApprovalDecided]]:
-    """The events of all decisions, in the order in which these were made."""
+async def events(database_url: str, run: str | None = None) -> list[Event[ApprovalDecided]]:
+    """The events of all decisions, or of those on one run, in the order of their making."""
+    statement = "SELECT event FROM runfold.command WHERE $1::uuid IS NULL OR run_id = $1"
     owner = await asyncpg.connect(database_url)
     try:
-        rows = await owner.fetch("SELECT event FROM runfold.command ORDER BY seq")
+        rows = await owner.fetch(f"{statement} ORDER BY seq", run)
     finally:
         await owner.close()
     return [event_of(row["event"]) for row in rows]
@@ -130,9 +161,20 @@ async def all_published(database_url: str, deadline_s: float = 30) -> None:
     await until(empty, deadline_s, "an empty outbox")
 
 
-async def on_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
-    """All that is on the only partition of a topic, up to now."""
-    # Where a record comes to lie is where the others end, which not every broker says truly.
-    [end] = await topics.send(bootstrap, [topics.Record(topic, None, b"{}", partition=0)])
-    records = await topics.read(bootstrap, topic, 0, end + 1)
-    return [record for record in records if record.value != b"{}"]
+class Place(NamedTuple):
+    """A topic of one partition."""
+
+    bootstrap: str
+    topic: str
+
+    async def records(self) -> list[ConsumerRecord]:
+        """All that is on the topic, up to now."""
+        # Where a record comes to lie is where the others end, which not every broker says truly.
+        mark = topics.Record(self.topic, None, b"{}", partition=0)
+        [end] = await topics.send(self.bootstrap, [mark])
+        records = await topics.read(self.bootstrap, self.topic, 0, end + 1)
+        return [record for record in records if record.value != mark.value]
+
+    async def events(self) -> list[Event[ApprovalDecided]]:
+        """The decisions that it tells of."""
+        return [event_of(record.value) for record in await self.records()]

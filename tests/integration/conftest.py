@@ -1,4 +1,4 @@
-"""A database for the tests of one module, beside the one that each test may have of its own.
+"""What the tests of one module share, beside the database that each test may have of its own.
 
 A module that shares says `pytestmark = pytest.mark.asyncio(loop_scope="module")`, and makes
 what its tests share with `pytest_asyncio.fixture(scope="module", loop_scope="module")`.
@@ -7,9 +7,12 @@ what its tests share with `pytest_asyncio.fixture(scope="module", loop_scope="mo
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 
 from projector.demo.postgres import EmbeddedPostgres
+from tests.api_rows import Client, serving
+from tests.deciding import Case, Told, key_file
 from tests.stack import databases
 
 
@@ -20,3 +23,27 @@ async def shared_url(postgres: EmbeddedPostgres, database_template: str) -> Asyn
     await databases.clone_database(postgres.url, database_template, name)
     yield postgres.url_of(name)
     await databases.drop_database(postgres.url, name)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def signing(
+    shared_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Client]:
+    """An API over the shared database, which signs approvals."""
+    key = key_file(tmp_path_factory.mktemp("key"))
+    async with serving(shared_url, approval_key=key) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def told(shared_url: str) -> Told:
+    """The views of the shared database."""
+    return Told(shared_url)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def case(signing: Client, told: Told) -> Case:
+    """A run in the shared database that waits for a decision."""
+    case = Case(signing, told)
+    await case.waits()
+    return case

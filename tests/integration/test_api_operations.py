@@ -125,8 +125,9 @@ async def test_ready_is_not_who_does_not_know_every_lag(
     assert (await partitions(client))[RUNS]["worker_id"] is None
     problem = problem_of(await client.http.get("/readyz"), 503, "not_ready")
     assert "no projector" in problem["detail"]
-    for worker, ends in (("w1", {STEPS: 1}), ("w2", {RUNS: None})):
-        await reporters.report(worker, ends)
+    knowing_less: list[dict[str, int | None]] = [{STEPS: 1}, {RUNS: None}]
+    for number, ends in enumerate(knowing_less):
+        await reporters.report(f"w{number}", ends)
         problem = problem_of(await client.http.get("/readyz"), 503, "not_ready")
         assert "1 partitions" in problem["detail"]
 

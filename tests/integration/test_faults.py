@@ -1,6 +1,7 @@
-"""A fault that nobody foresaw, in what runs beside requests: told loudly, and begun again."""
+"""What breaks under the API: a connection that ends in use, and a fault that nobody foresaw."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,51 @@ from structlog.testing import capture_logs
 
 from api.decisions.relay import Relay
 from api.stream import changes
-from tests.api_rows import serving
-from tests.deciding import Approver, Told, all_published, key_file, waiting
+from contracts.errors import OperationError
+from projector.database import connected
+from projector.demo.broker import EmbeddedBroker
+from tests.api_rows import problem_of, serving
+from tests.deciding import Case, Told, all_published, key_file
 from tests.scraping import Scrape
+from tests.stack.goodbye import Goodbyes, goodbyes
 from tests.stack.topics import create_topic
 from tests.stack.waiting import until
-from tests.streams import following, listening
+from tests.streams import Served, following, listening
+
+
+@pytest.fixture
+async def way(database_url: str) -> AsyncIterator[Goodbyes]:
+    async with goodbyes(database_url) as way:
+        yield way
+
+
+async def test_a_database_that_says_goodbye_fails_one_request_and_not_the_next(
+    way: Goodbyes, database_url: str, tmp_path: Path
+) -> None:
+    async with serving(way.url, approval_key=key_file(tmp_path)) as client:
+        await client.get("/v1/projects")
+        await way.said()
+        await client.fails("/v1/projects", 503, "database_unavailable")
+        await client.get("/v1/projects")
+
+        case = Case(client, Told(database_url))
+        await case.waits()
+        wrong = {"decision": "approve", "run_version": 1}
+        assert (await case.decide(wrong)).status_code == 412
+        await way.said()
+        problem_of(await case.decide(), 503, "database_unavailable")
+        assert (await case.decide()).status_code == 202
+
+
+async def test_a_command_says_where_it_was(way: Goodbyes) -> None:
+    async def command() -> None:
+        async with connected(way.url) as connection:
+            await connection.execute("SELECT 1")
+            await way.said()
+            await connection.execute("SELECT 1")
+
+    with pytest.raises(OperationError, match=r"127\.0\.0\.1:\d+/"):
+        await command()
 
 
 class Faulty:
@@ -32,7 +72,7 @@ class Faulty:
 
 async def test_the_relay_outlives_a_fault(
     database_url: str,
-    bootstrap: str,
+    broker: EmbeddedBroker,
     topic_prefix: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -43,9 +83,8 @@ async def test_the_relay_outlives_a_fault(
         return await faulty(*arguments)
 
     monkeypatch.setattr(Relay, "_publish", publish)
-    await create_topic(bootstrap, f"{topic_prefix}approval-command")
-    await Told(database_url)(waiting())
-    settings: dict[str, Any] = {"kafka_bootstrap": bootstrap, "topic_prefix": topic_prefix}
+    await create_topic(broker.bootstrap, f"{topic_prefix}approval-command")
+    settings = {"kafka_bootstrap": broker.bootstrap, "topic_prefix": topic_prefix}
     with capture_logs() as lines:
         async with serving(database_url, approval_key=key_file(tmp_path), **settings) as client:
 
@@ -59,7 +98,9 @@ async def test_the_relay_outlives_a_fault(
             async def is_well() -> bool:
                 return all((await up()).values())
 
-            assert (await Approver(client.http, client.settings).decide()).status_code == 202
+            case = Case(client, Told(database_url))
+            await case.waits()
+            assert (await case.decide()).status_code == 202
             await until(is_down, 20, "the fault to be seen in the metrics")
             assert any(line["log_level"] == "error" and line["exc_info"] for line in lines)
             faulty.is_broken = False
@@ -73,12 +114,12 @@ async def test_the_feed_outlives_a_fault(
     faulty = Faulty(changes.here)
     monkeypatch.setattr(changes, "here", faulty)
     async with listening(database_url) as served:
-        following_ = asyncio.create_task(_followed(served))
+        followed = asyncio.create_task(follow(served))
         await until(lambda: faulty.failures, 20, "the feed to fail")
         faulty.is_broken = False
-        await following_
+        await followed
 
 
-async def _followed(served: Any) -> None:
+async def follow(served: Served) -> None:
     async with following(served):
         pass

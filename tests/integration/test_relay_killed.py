@@ -1,8 +1,7 @@
-"""APIs that are killed while they publish, on a broker that keeps what it has."""
+"""APIs and brokers that are killed while decisions are published."""
 
 import asyncio
 import random
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -13,17 +12,16 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from api.settings import ApiSettings
-from tests.api_rows import SECRET, serving, settings_for
+from tests.api_rows import SECRET, Client, serving, settings_for
 from tests.command import running
 from tests.deciding import (
+    REJECT,
     Approver,
+    Place,
     Told,
     all_published,
-    event_of,
     events,
     key_file,
-    on_topic,
     unpublished,
     waiting,
 )
@@ -31,9 +29,7 @@ from tests.kafka.server import KafkaServer
 from tests.stack.topics import create_topic
 from tests.stack.waiting import until
 
-pytestmark = pytest.mark.kafka
-
-KILLS = 12
+KILLS = 8
 
 
 class Apis:
@@ -52,19 +48,22 @@ class Apis:
 
 
 @pytest.fixture
-async def topic(kafka: KafkaServer, topic_prefix: str) -> str:
-    name = f"{topic_prefix}approval-command"
-    await create_topic(kafka.bootstrap, name)
-    return name
+def server(kafka: KafkaServer) -> str:
+    return kafka.bootstrap
 
 
 @pytest.fixture
-def apis(
-    database_url: str, kafka: KafkaServer, topic_prefix: str, tmp_path: Path
-) -> Iterator[Apis]:
+async def place(server: str, topic_prefix: str) -> Place:
+    name = f"{topic_prefix}approval-command"
+    await create_topic(server, name)
+    return Place(server, name)
+
+
+@pytest.fixture
+def apis(database_url: str, server: str, topic_prefix: str, tmp_path: Path) -> Iterator[Apis]:
     variables = {
         "RUNFOLD_DATABASE_URL": database_url,
-        "RUNFOLD_KAFKA_BOOTSTRAP": kafka.bootstrap,
+        "RUNFOLD_KAFKA_BOOTSTRAP": server,
         "RUNFOLD_TOPIC_PREFIX": topic_prefix,
         "RUNFOLD_AUTH_HS256_SECRET": SECRET,
         "RUNFOLD_APPROVAL_KEY": str(key_file(tmp_path)),
@@ -75,101 +74,88 @@ def apis(
 
 
 @pytest.fixture
-def settings(database_url: str) -> ApiSettings:
-    return settings_for(database_url)
-
-
-async def answers(http: httpx.AsyncClient) -> bool:
-    try:
-        return (await http.get("/healthz")).status_code == 200
-    except httpx.TransportError:
-        return False
+def told(database_url: str) -> Told:
+    return Told(database_url)
 
 
 async def there(url: str) -> None:
     """Wait until an API answers."""
+
+    async def answers() -> bool:
+        try:
+            return (await http.get("/healthz")).status_code == 200
+        except httpx.TransportError:
+            return False
+
     async with httpx.AsyncClient(base_url=url) as http:
-        await until(lambda: answers(http), 30, "the API")
+        await until(answers, 30, "the API")
 
 
-async def decided(url: str, settings: ApiSettings, runs: Sequence[str]) -> list[str]:
+async def decided(url: str, told: Told, runs: Sequence[str]) -> set[str]:
     """The commands that an API answers with."""
     await there(url)
     async with httpx.AsyncClient(base_url=url, timeout=20) as http:
-        alice = Approver(http, settings)
+        alice = Approver(Client(http, settings_for(told.url)))
         made = [await alice.decide(run=run) for run in runs]
     assert {answer.status_code for answer in made} == {202}
-    return [answer.json()["command_id"] for answer in made]
+    return {answer.json()["command_id"] for answer in made}
 
 
+@pytest.mark.kafka
 async def test_what_was_decided_while_the_broker_was_away_outlives_the_api(
-    apis: Apis, settings: ApiSettings, kafka: KafkaServer, topic: str
-) -> None:
-    runs = [str(uuid4()) for _ in range(5)]
-    await Told(settings.database_url)(*(waiting(run_id=run) for run in runs))
-    await asyncio.to_thread(kafka.stop)
-    try:
-        process, url = apis.start()
-        made = await decided(url, settings, runs)
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
-        assert await unpublished(settings.database_url) == 5
-    finally:
-        await asyncio.to_thread(kafka.start)
-    apis.start()
-    await all_published(settings.database_url, 60)
-    sent = [event_of(record.value).id for record in await on_topic(kafka.bootstrap, topic)]
-    assert set(sent) == set(made)
-    assert len(set(made)) == 5
-
-
-async def test_a_broker_that_is_killed_and_back_gets_what_was_decided_meanwhile(
-    apis: Apis, settings: ApiSettings, kafka: KafkaServer, topic: str
+    apis: Apis, told: Told, kafka: KafkaServer, place: Place
 ) -> None:
     runs = [str(uuid4()) for _ in range(10)]
-    await Told(settings.database_url)(*(waiting(run_id=run) for run in runs))
+    await told(*(waiting(run_id=run) for run in runs))
     _, url = apis.start()
-    made = await decided(url, settings, runs[:5])
+    made = await decided(url, told, runs[:5])
     await asyncio.to_thread(kafka.kill)
     try:
-        made += await decided(url, settings, runs[5:])
+        process, url = apis.start()
+        made |= await decided(url, told, runs[5:])
+        process.kill()
+        process.wait(10)
+        assert await unpublished(told.url) >= 5
     finally:
         await asyncio.to_thread(kafka.start)
-    await all_published(settings.database_url, 60)
-    sent = {event_of(record.value).id for record in await on_topic(kafka.bootstrap, topic)}
-    assert sent == set(made)
+    await all_published(told.url, 60)
+    assert {event.id for event in await place.events()} == made
+    assert len(made) == 10
 
 
-async def test_relays_that_are_killed_lose_nothing_and_keep_every_order(
-    apis: Apis, settings: ApiSettings, kafka: KafkaServer, topic: str
-) -> None:
-    """Two publish at a time; again and again one of them is killed at some instant."""
-    dice = random.Random(17)
-    told, runs = Told(settings.database_url), [str(uuid4()) for _ in range(30)]
-    alive = [apis.start() for _ in range(2)]
-    version = 0
+class TestOnEveryBroker:
+    pytestmark = pytest.mark.crash
 
-    async with serving(settings.database_url) as keeping:
-        alice = Approver(keeping.http, settings)
-        for _ in range(KILLS):
-            version += 1
-            for _, url in alive:
-                await there(url)
-            await told(*(waiting(version, run_id=run) for run in runs))
-            body = {"decision": "reject", "reason": "no"}
-            deciding = asyncio.gather(*(alice.decide(body, run=run) for run in runs))
-            await asyncio.sleep(dice.uniform(0.02, 0.3))  # the instant of the crash
-            process, _ = alive.pop(dice.randrange(2))
-            process.send_signal(signal.SIGKILL)
-            process.wait(10)
-            alive.append(apis.start())
-            assert {answer.status_code for answer in await deciding} == {202}
-    await all_published(settings.database_url, 60)
+    @pytest.fixture
+    def server(self, bootstrap: str) -> str:
+        return bootstrap
 
-    made = await events(settings.database_url)
-    assert len(made) == len(runs) * KILLS
-    sent = [event_of(record.value) for record in await on_topic(kafka.bootstrap, topic)]
-    assert {event.id: event for event in sent} == {event.id: event for event in made}
-    for run in runs:
-        seen = dict.fromkeys(event.data.run_version for event in sent if event.data.run_id == run)
-        assert [*seen] == list(range(1, KILLS + 1))
+    async def test_relays_that_are_killed_lose_nothing_and_keep_every_order(
+        self, apis: Apis, told: Told, place: Place
+    ) -> None:
+        """Two publish at a time; again and again one of them is killed at some instant."""
+        dice = random.Random(17)
+        runs = [str(uuid4()) for _ in range(30)]
+        alive = [apis.start() for _ in range(2)]
+        async with serving(told.url) as keeping:
+            alice = Approver(keeping)
+            for version in range(1, KILLS + 1):
+                for _, url in alive:
+                    await there(url)
+                await told(*(waiting(version, run_id=run) for run in runs))
+                deciding = asyncio.gather(*(alice.decide(REJECT, run=run) for run in runs))
+                await asyncio.sleep(dice.uniform(0.02, 0.3))  # the instant of the crash
+                process, _ = alive.pop(dice.randrange(2))
+                process.kill()
+                process.wait(10)
+                alive.append(apis.start())
+                assert {answer.status_code for answer in await deciding} == {202}
+        await all_published(told.url, 60)
+
+        made = await events(told.url)
+        assert len(made) == len(runs) * KILLS
+        sent = await place.events()
+        assert {event.id: event for event in sent} == {event.id: event for event in made}
+        for run in runs:
+            seen = [event.data.run_version for event in sent if event.data.run_id == run]
+            assert [*dict.fromkeys(seen)] == list(range(1, KILLS + 1))
