@@ -1,6 +1,6 @@
 """What a producer has taken back never happened: aborted transactions on Apache Kafka."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -18,14 +18,7 @@ pytestmark = pytest.mark.kafka
 TAKEN_BACK, KEPT, LATER = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2, 3))
 
 
-@pytest.fixture
-async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    opened = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    yield opened
-    await opened.close()
-
-
-async def produce(bootstrap: str, topic: str, runs: Sequence[str] = (TAKEN_BACK, KEPT)) -> None:
+async def produce(bootstrap: str, topic: str, runs: Sequence[str]) -> None:
     """Each run in a transaction of its own: `TAKEN_BACK` in one that is aborted."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=topic)
     await producer.start()
@@ -43,45 +36,32 @@ async def produce(bootstrap: str, topic: str, runs: Sequence[str] = (TAKEN_BACK,
         await producer.stop()
 
 
-async def test_only_what_was_committed_is_in_the_views(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, connection: asyncpg.Connection
-) -> None:
-    settings = settings_of(database_url, kafka_bootstrap, topic_prefix)
-    async with running_worker(settings):
-        await produce(kafka_bootstrap, f"{topic_prefix}run-state")
-        await applied(connection, 1)
-        await rebuild(settings, Options(name="second"), lambda _: None)
-    for generation in ("g_main", "g_second"):
-        runs = await connection.fetch(f"SELECT run_id::text FROM {generation}.run")
-        assert [row["run_id"] for row in runs] == [KEPT]
-    assert (await audit(connection)).faults == ()
-
-
-async def test_a_worker_at_rest_is_not_behind_for_what_is_no_record(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str, connection: asyncpg.Connection
+async def test_what_was_taken_back_is_in_no_view_and_no_lag(
+    database_url: str, kafka_bootstrap: str, topic_prefix: str
 ) -> None:
     settings = settings_of(database_url, kafka_bootstrap, topic_prefix)
     topic = f"{topic_prefix}run-state"
-
-    async def lag() -> int:
-        return (await status(connection, await broker_ends(settings))).lag
+    views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
 
     async def at_rest() -> bool:
-        return await lag() == 0
+        return (await status(views, await broker_ends(settings))).lag == 0
 
     async with running_worker(settings):
         # a log of which nothing counts at all
         await produce(kafka_bootstrap, topic, [TAKEN_BACK])
         await until(at_rest, DEADLINE_S, "no lag after a transaction that was taken back")
         await produce(kafka_bootstrap, topic, [KEPT])
-        await applied(connection, 1)
+        await applied(views, 1)
         await until(at_rest, DEADLINE_S, "no lag after a transaction's marker")
         # what comes after it is read as ever
         await produce(kafka_bootstrap, topic, [TAKEN_BACK, LATER])
-        await applied(connection, 2)
+        await applied(views, 2)
         await until(at_rest, DEADLINE_S, "no lag after the last")
-    runs = await connection.fetch("SELECT run_id::text FROM run ORDER BY run_id")
-    assert [row["run_id"] for row in runs] == [KEPT, LATER]
-    # two records that were taken back and three markers; the one at the log's end is no gap yet
-    assert await connection.fetchval("SELECT sum(gaps)::int FROM position") == 5
-    assert (await audit(connection)).faults == ()
+        await rebuild(settings, Options(name="second"), lambda _: None)
+    for generation in ("g_main", "g_second"):
+        runs = await views.fetch(f"SELECT run_id::text FROM {generation}.run ORDER BY run_id")
+        assert [row["run_id"] for row in runs] == [KEPT, LATER]
+    # two records that were taken back and four markers
+    assert await views.fetchval("SELECT sum(gaps)::int FROM position") == 6
+    assert (await audit(views)).faults == ()
+    await views.close()

@@ -1,0 +1,294 @@
+"""From producers over the topics into the views: a worker that runs, and all it has been sent."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from itertools import cycle
+from random import Random
+from uuid import uuid4
+
+import asyncpg
+import pytest
+import pytest_asyncio
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from contracts import metrics
+from contracts.decoding import Reason
+from contracts.topics import MAX_MESSAGE_BYTES, TOPICS, topic_name
+from projector.demo.ports import free_port
+from projector.demo.postgres import EmbeddedPostgres
+from projector.kafka.publishing import HEADERS
+from projector.operations import tracing
+from projector.operations.tracing import Tracing
+from projector.settings import ProjectorSettings
+from tests.api_rows import serving
+from tests.deciding import REJECT, Approver, all_published, events, key_file, waiting
+from tests.histories import history
+from tests.histories.bad import KINDS
+from tests.histories.world import World
+from tests.live import applied, running_worker, settings_of
+from tests.reference import Record, load, run_list
+from tests.scraping import Scrape, scrape
+from tests.stack import databases
+from tests.stack.waiting import until
+from tests.unit.event_samples import RUN, as_bytes, least
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+DEADLINE_S = 30
+CODECS = (None, "gzip", "snappy", "lz4", "zstd")
+PROMISED_KINDS = 17
+ENGINE_AT = "2999-01-01T00:00:00.500000Z"
+
+
+class Line:
+    """A worker, and what it was sent."""
+
+    def __init__(self, settings: ProjectorSettings, views: asyncpg.Connection) -> None:
+        self.settings, self.views = settings, views
+        self.spans = InMemorySpanExporter()
+        self.sent: list[Record] = []
+
+    async def send(self, records: Sequence[Record], codec: str | None = None) -> None:
+        """Send records by key, and wait until the views account for them and all before them."""
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.settings.kafka_bootstrap,
+            compression_type=codec,
+            max_request_size=MAX_MESSAGE_BYTES,
+        ) as kafka:
+            acknowledged = [
+                await kafka.send(
+                    topic_name(self.settings.topic_prefix, record.topic),
+                    record.value,
+                    key=None if record.key is None else record.key.encode(),
+                    headers=HEADERS,
+                )
+                for record in records
+            ]
+            for each in acknowledged:
+                await each
+        self.sent += records
+        await applied(self.views, len(self.sent))
+
+    async def check(self) -> None:
+        """Everything sent so far is in the views or parked, and nothing twice."""
+        platform = load(self.sent)
+        rows = await self.views.fetch(
+            "SELECT listing, summary FROM run ORDER BY created_at DESC, run_id DESC"
+        )
+        expected = run_list(platform)
+        listed = [json.loads(row["listing"])["run_id"] for row in rows]
+        assert listed == [run["run_id"] for run in expected]
+        summaries = [json.loads(row["summary"]) for row in rows]
+        assert summaries == [run["remediation_summary"] for run in expected]
+        parked = Counter(
+            (topic_name(self.settings.topic_prefix, it.record.topic), it.reason, it.record.value)
+            for it in platform.dead
+        )
+        rows = await self.views.fetch("SELECT topic, reason, value FROM dead_letter")
+        assert Counter(tuple(row) for row in rows) == parked
+        good = sum(it.value is not None for it in self.sent) - len(platform.dead)
+        totals = await self.views.fetchrow(
+            "SELECT sum(gaps)::int, sum(dead)::int, sum(applied)::int FROM position"
+        )
+        assert tuple(totals or ()) == (0, len(platform.dead), good)
+
+    async def positions(self) -> dict[TopicPartition, int]:
+        """The stored positions of partitions with records in them."""
+        rows = await self.views.fetch(
+            "SELECT topic, partition, next_offset FROM position WHERE next_offset > 0"
+        )
+        return {TopicPartition(topic, number): offset for topic, number, offset in rows}
+
+
+@pytest_asyncio.fixture(
+    scope="module",
+    loop_scope="module",
+    params=["broker", pytest.param("kafka_bootstrap", marks=pytest.mark.kafka)],
+)
+async def line(
+    request: pytest.FixtureRequest, postgres: EmbeddedPostgres, database_template: str
+) -> AsyncIterator[Line]:
+    server = request.getfixturevalue(request.param)
+    name, prefix = f"line_{uuid4().hex}", f"test-{uuid4().hex[:12]}."
+    await databases.clone_database(postgres.url, database_template, name)
+    url = postgres.url_of(name)
+    settings = settings_of(url, getattr(server, "bootstrap", server), prefix)
+    settings = settings.model_copy(update={"metrics_port": free_port(), "tracing": True})
+    views = await asyncpg.connect(url, server_settings={"search_path": "g_main"})
+    made, provider = Line(settings, views), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(made.spans))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tracing, "from_environment", lambda group: Tracing(provider, group))
+        async with running_worker(settings):
+            yield made
+    await views.close()
+    await databases.drop_database(postgres.url, name)
+
+
+async def test_each_bad_record_is_parked_once_and_its_neighbours_are_applied(line: Line) -> None:
+    assert len(KINDS) >= PROMISED_KINDS
+    assert {kind.reason for kind in KINDS} == {reason.value for reason in Reason}
+    bad = [kind.record(World.draw(Random(number))) for number, kind in enumerate(KINDS)]
+    mixed = [*history(11, size=300), *bad]
+    Random(11).shuffle(mixed)
+    await line.send(mixed)
+    await line.check()
+    for row in await line.views.fetch("SELECT message, headers FROM dead_letter"):
+        assert row["message"].isprintable()
+        headers = {name: base64.b64decode(value) for name, value in json.loads(row["headers"])}
+        assert headers["content-type"].startswith(b"application/cloudevents+json")
+
+
+async def test_every_codec_of_kafka_is_read(line: Line) -> None:
+    shares: dict[str | None, list[Record]] = {codec: [] for codec in CODECS}
+    for record, codec in zip(history(12, size=100), cycle(CODECS), strict=False):
+        shares[codec].append(record)
+    for codec, share in shares.items():
+        await line.send(share, codec)
+    await line.check()
+
+
+async def test_what_lag_tools_see_follows_the_positions(line: Line) -> None:
+    for number in range(3):
+        event = least("project", project_id=f"p{number}")
+        await line.send([Record("project", f"p{number}", as_bytes(event))])
+    stored = await line.positions()
+    kafka = AIOKafkaConsumer(
+        bootstrap_servers=line.settings.kafka_bootstrap,
+        group_id=line.settings.group_id,
+        enable_auto_commit=False,
+    )
+
+    async def told() -> bool:
+        return {each: await kafka.committed(each) for each in stored} == stored
+
+    async with kafka:
+        await until(told, DEADLINE_S, "the last positions at Kafka")
+
+
+ACCOUNTED = """
+    SELECT sum(applied) AS applied, sum(dead) AS dead, sum(tombstones) AS tombstone,
+        sum(gaps) AS gap
+    FROM position WHERE topic = $1
+"""
+
+
+async def test_a_worker_counts_what_it_has_committed(line: Line) -> None:
+    # with records in it that the database refuses, so that batches are halved
+    await line.send(history(31, size=400, bad=True))
+    port = line.settings.metrics_port
+    assert port is not None
+
+    async def well() -> Scrape | None:
+        seen = await scrape(port)
+        lags = seen.each("runfold_partition_lag_events")
+        # a broker that has just started has no coordinator for a while
+        up = seen.each("runfold_dependency_up")
+        return seen if len(lags) == len(TOPICS) * 3 and not any(lags) and all(up) else None
+
+    seen = await until(well, DEADLINE_S, "no lag in any partition, no outage")
+    assert seen is not None
+    for topic in TOPICS:
+        name = topic_name(line.settings.topic_prefix, topic.suffix)
+        for outcome, count in (await line.views.fetchrow(ACCOUNTED, name) or {}).items():
+            counted = sum(seen.each("runfold_records_total", topic=name, outcome=outcome))
+            assert counted == (count or 0), (name, outcome)
+    rows = await line.views.fetch("SELECT reason, count(*) FROM dead_letter GROUP BY reason")
+    parked: dict[str, int] = {row["reason"]: row["count"] for row in rows}
+    assert "rejected" in parked
+    assert seen.by("runfold_dead_letters_total", "reason") == dict.fromkeys(Reason, 0) | parked
+    assert seen.total("runfold_poll_records_sum") >= len(line.sent)
+    assert seen.total("runfold_poll_seconds_count") == seen.total("runfold_poll_records_count")
+    assert seen.total("runfold_freshness_seconds_count") > 0
+    assert seen.total("runfold_freshness_seconds_sum") > 0
+    assert len(seen.each("runfold_partition_lag_seconds")) == len(TOPICS) * 3
+    assert max(seen.each("runfold_partition_lag_seconds")) < 10
+    given = {name for each in metrics.PROJECTOR for name in each.series()}
+    assert given <= seen.names()
+    assert {name for name in seen.names() if name.startswith("runfold_")} <= {
+        *given,
+        *(f"{each.name}_created" for each in metrics.PROJECTOR),
+    }
+
+
+COUNTED = ("runfold.events", "messaging.batch.message_count")
+
+
+async def test_a_poll_is_linked_to_its_events_and_holds_its_commits(line: Line) -> None:
+    line.spans.clear()
+    same, other = (f"00-{number:032x}-{number:016x}-01" for number in (7, 9))
+    steps = [
+        least("step-journal", step_id=f"traced-{number}") | {"traceparent": context}
+        for number, context in enumerate([same, same, "00-xyz", None, other])
+    ]
+    await line.send([Record("step-journal", RUN, as_bytes(step)) for step in steps])
+
+    def traced() -> int:
+        spans = [*named(line, "commit"), *named(line, "poll")]
+        return sum(int(str((each.attributes or {}).get(n, 0))) for each in spans for n in COUNTED)
+
+    await until(lambda: traced() == 10, DEADLINE_S, "five events in commits and in polls")
+    polls, commits, told = (named(line, name) for name in ("poll", "commit", "apply"))
+    assert {link.context.trace_id for poll in polls for link in poll.links} == {7, 9}
+    known = {span_id(poll) for poll in polls}
+    assert all(commit.parent and commit.parent.span_id in known for commit in commits)
+    # in the producer's own trace stands what became of its event
+    assert {span.parent.span_id for span in told if span.parent} == {7, 9}
+    for span in told:
+        assert span.context is not None
+        assert span.parent is not None
+        assert span.context.trace_id == span.parent.trace_id
+        assert {link.context.span_id for link in span.links} <= known
+        assert None not in {span.start_time, span.end_time}
+        assert max(c.end_time or 0 for c in commits) <= max(s.end_time or 0 for s in told)
+
+
+def named(line: Line, name: str) -> list[ReadableSpan]:
+    return [span for span in line.spans.get_finished_spans() if span.name == name]
+
+
+def span_id(span: ReadableSpan) -> int:
+    assert span.context is not None
+    return int(span.context.span_id)
+
+
+async def test_from_the_decision_over_the_topic_to_the_engines_answer(
+    line: Line, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    url, run = line.settings.database_url, str(uuid4())
+    broker = {
+        "kafka_bootstrap": line.settings.kafka_bootstrap,
+        "topic_prefix": line.settings.topic_prefix,
+    }
+    key = key_file(tmp_path_factory.mktemp("key"))
+    async with serving(url, approval_key=key, **broker) as api:
+        await line.send([Record("run-state", run, as_bytes(waiting(run_id=run)))])
+        made = (await Approver(api, run=run).decide(REJECT)).json()
+        await all_published(url)
+        [event] = await events(url, run)
+        line.sent.append(Record("approval-command", run, event.model_dump_json().encode()))
+        await applied(line.views, len(line.sent))
+
+        path = f"/v1/runs/{run}"
+        [shown] = (await api.get(f"{path}/timeline", kind="approval"))["timeline"]
+        assert (shown["status"], shown["summary"]) == ("reject", "alice: too risky")
+        assert shown["metadata"]["command_id"] == made["command_id"]
+        queue = await api.get("/v1/approvals", run_id=run, include_decided="true")
+        assert [each["decision"]["status"] for each in queue["items"]] == ["published"]
+        assert (await api.get(path))["run"]["state"] == "waiting_approval"
+
+        moved = waiting(
+            8, run_id=run, state="cancelled", state_changed_at=ENGINE_AT, pending_action=None
+        )
+        await line.send([Record("run-state", run, as_bytes(moved))])
+        command = await api.get(f"/v1/approvals/commands/{made['command_id']}")
+        assert (command["status"], command["applied_at"]) == ("applied", ENGINE_AT)
+        queue = await api.get("/v1/approvals", run_id=run, include_decided="true")
+        assert queue["items"] == []
+        assert (await api.get(path))["run"]["state"] == "cancelled"
+    await line.check()
