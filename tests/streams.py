@@ -1,6 +1,7 @@
-"""An API on a port of this machine, and a client that follows its stream."""
+"""An API on a port of this machine, a client that follows its stream, and what it is told of."""
 
 import asyncio
+import itertools
 import json
 import socket
 import threading
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import httpx
 import uvicorn
@@ -15,8 +17,13 @@ import uvicorn
 from api.app import create_app
 from api.settings import ApiSettings
 from tests.api_rows import bearer, settings_for
+from tests.applying import Worker
+from tests.records import record
+from tests.unit.event_samples import least
 
 DEADLINE_S = 20
+COUNT = itertools.count(1)
+"""Of platforms and of events, so that no two of a process are the same."""
 
 
 class Told(NamedTuple):
@@ -131,3 +138,44 @@ async def following(
         assert answer.status_code == 200, await answer.aread()
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield Client(answer.aiter_lines())
+
+
+class Platform:
+    """Says what runs of its own are in, one event at a time."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self._first = next(COUNT) << 32
+
+    def id(self, number: int) -> str:
+        return str(UUID(int=self._first + number))
+
+    async def runs(self, *numbers: int, state: str = "running", project: str = "p0") -> None:
+        """One poll with one event for each of these runs."""
+        await self.poll(
+            "run-state",
+            *({"run_id": self.id(n), "state": state, "project_id": project} for n in numbers),
+        )
+
+    async def poll(self, suffix: str, *events: dict[str, Any]) -> None:
+        """One poll with these events, newer than all before them."""
+        partition = next(COUNT)
+        version = {"entityversion": partition}
+        records = [
+            record(suffix, offset, least(suffix, **fields) | version, partition)
+            for offset, fields in enumerate(events)
+        ]
+        await self.worker.own(records)
+        await self.worker.poll(records)
+
+
+async def next_of(client: Client, platform: Platform) -> tuple[int, str]:
+    """The next thing told: the number of a run, and its state."""
+    told = await client.next()
+    return UUID(told.data["run_id"]).int - UUID(platform.id(0)).int, told.data["state"]
+
+
+async def nothing_but(client: Client, platform: Platform, number: int) -> None:
+    """The next thing told is this run's next change: nothing else was to be told."""
+    await platform.runs(number, state="only")
+    assert await next_of(client, platform) == (number, "only")

@@ -12,8 +12,10 @@ import pytest_asyncio
 
 from projector.demo.postgres import EmbeddedPostgres
 from tests.api_rows import Client, serving
+from tests.applying import Worker, workers
 from tests.deciding import Case, Told, key_file
 from tests.stack import databases
+from tests.streams import Platform, Served, listening
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -47,3 +49,23 @@ async def case(signing: Client, told: Told) -> Case:
     case = Case(signing, told)
     await case.waits()
     return case
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worker(shared_url: str) -> AsyncIterator[Worker]:
+    """Somebody who writes the shared views."""
+    async with workers(shared_url, 1) as (worker,):
+        yield worker
+
+
+@pytest.fixture
+def platform(worker: Worker) -> Platform:
+    """Runs of a test's own, and what happens to them."""
+    return Platform(worker)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served(shared_url: str) -> AsyncIterator[Served]:
+    """An API over the shared database, on a port."""
+    async with listening(shared_url, stream_keep_alive_seconds=0.3) as api:
+        yield api

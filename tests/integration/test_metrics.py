@@ -23,10 +23,10 @@ BAD = [record("run-state", 1, b"{"), record("run-state", 2, b"[")]
 DECISIONS = """
     INSERT INTO runfold.command (command_id, run_id, project_id, run_version, decision,
         approver_id, new_state, decided_at, event, published_at)
-    SELECT gen_random_uuid(), $1, 'p', version, 'approve', 'a', 'running', now() - age, '', published
+    SELECT gen_random_uuid(), $1, 'p', n, 'approve', 'a', 'running', now() - age, '', published
     FROM (
         VALUES (1, interval '9 s', NULL), (2, '5 s', NULL), (3, '1 d', now())
-    ) AS made (version, age, published)
+    ) AS made (n, age, published)
 """
 
 

@@ -14,6 +14,8 @@ from tests.api_rows import bearer
 from tests.stack.waiting import until
 from tests.streams import Served, following, listening
 
+pytestmark = pytest.mark.crash
+
 FRAME = b": " + b"x" * 65_536 + b"\n\n"
 ENOUGH = 200
 """Frames that no system keeps for a client that does not read."""
