@@ -15,6 +15,8 @@ from tests.applying import workers
 from tests.records import FakeRecord, record
 from tests.unit.event_samples import least
 
+pytestmark = pytest.mark.crash
+
 RUNS, EVIDENCE, OTHERS = 5_000, 200, 20_000
 INCIDENT = "INC-20260518-HOT1"
 LONGEST_POLL_SECONDS = 5.0

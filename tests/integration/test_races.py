@@ -12,14 +12,18 @@ from typing import Any, Literal
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from projector.writing import transaction
 from projector.writing.recompute import recompute
 from tests.applying import Worker, workers
+from tests.property.bench import EMPTY
 from tests.records import FakeRecord, record
 from tests.reference import Record, load, run_list
 from tests.stack.waiting import until
 from tests.unit.event_samples import OTHER, as_bytes, least
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 INCIDENT = "INC-20260518-AB12"
 Instant = Literal["before it computes", "before it commits"]
@@ -97,15 +101,17 @@ class Gate:
         self._open.set()
 
 
-@pytest.fixture
-async def crew(database_url: str) -> AsyncIterator[list[Worker]]:
-    async with workers(database_url, 2) as two:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def crew(shared_url: str) -> AsyncIterator[list[Worker]]:
+    async with workers(shared_url, 2) as two:
         yield two
 
 
-@pytest.fixture
-async def owner(database_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+@pytest_asyncio.fixture(loop_scope="module")
+async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The owner of views in which there is nothing."""
+    connection = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
+    await connection.execute(EMPTY)
     yield connection
     await connection.close()
 

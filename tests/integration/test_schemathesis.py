@@ -35,6 +35,8 @@ from tests.deciding import ACTION, key_file, waiting
 from tests.histories import history
 from tests.stack import databases
 
+pytestmark = pytest.mark.crash
+
 # Which cursor is good depends on what was asked before, and a record may be waited for in vain:
 # both have tests of their own.
 OPEN_ENDED = {"cursor", "wait_for", "wait_timeout"}

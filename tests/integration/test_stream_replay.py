@@ -18,7 +18,6 @@ from tests.streams import Platform, Served, following, listening, next_of, nothi
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WAITS = "waiting_approval"
-LOGINS = 50
 
 
 @pytest_asyncio.fixture(loop_scope="module")

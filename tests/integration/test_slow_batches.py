@@ -1,11 +1,14 @@
-"""Batches that take longer than PostgreSQL lets a transaction last: it ends the connection."""
+"""Batches that take longer than PostgreSQL lets a transaction last, and one whose worker sleeps."""
 
 import asyncio
+from typing import Any
 
+import asyncpg
 import pytest
 
 from projector import worker
 from projector.dependencies import Connection, Dependencies
+from projector.errors import PositionConflict
 from projector.generations.activation import Target
 from projector.worker import writer_pool
 from projector.writing import faults, transaction
@@ -15,8 +18,10 @@ from tests.applying import MAIN, Committed, workers
 from tests.records import PREFIX, FakeRecord, record
 from tests.unit.event_samples import least
 
+pytestmark = pytest.mark.crash
+
 HERE = Partition(f"{PREFIX}project", 0)
-LIMIT_S = 2.0
+LIMIT_S = 1.0
 LIMIT = f"{LIMIT_S:g}s"
 
 
@@ -52,8 +57,8 @@ class Slow:
 @pytest.mark.parametrize(
     ("each_s", "sizes"),
     [
-        pytest.param(0.6, [4, 2, 2], id="a batch"),
-        pytest.param(2.4, [2, 1, 1, 1, 1], id="one record"),
+        pytest.param(0.3, [4, 2, 2], id="a batch"),
+        pytest.param(1.2, [2, 1, 1, 1, 1], id="one record"),
     ],
 )
 async def test_what_takes_too_long_is_done_in_smaller_parts(
@@ -84,3 +89,42 @@ async def test_what_takes_too_long_is_done_in_smaller_parts(
         assert await pool.fetchval("SELECT count(*) FROM g_main.dead_letter") == 0
         assert await pool.fetchval("SHOW transaction_timeout") != "1h"
     assert slow.sizes == sizes
+
+
+async def test_who_sleeps_within_a_copy_holds_nobody_up(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No timeout of the database ends it."""
+    steps = [least("step-journal", step_id=f"s{n}") for n in range(transaction.MANY)]
+    given = [record("step-journal", offset, step) for offset, step in enumerate(steps)]
+    copy = asyncpg.Connection.copy_records_to_table
+    asleep, may_wake = asyncio.Event(), asyncio.Event()
+
+    async def sleep(
+        connection: asyncpg.Connection, *arguments: Any, records: Any, **how: Any
+    ) -> Any:
+        if asleep.is_set():
+            return await copy(connection, *arguments, records=records, **how)
+
+        async def slowly() -> Any:
+            for index, row in enumerate(records):
+                if index == 1:
+                    asleep.set()
+                    await may_wake.wait()
+                yield row
+
+        return await copy(connection, *arguments, records=slowly(), **how)
+
+    monkeypatch.setattr(asyncpg.Connection, "copy_records_to_table", sleep)
+    async with workers(database_url, 2) as (sleeper, other):
+        for each in (sleeper, other):
+            await each.own(given)
+        sleeping = asyncio.create_task(sleeper.poll(given))
+        try:
+            async with asyncio.timeout(20):
+                await asleep.wait()
+                await other.poll(given)
+        finally:
+            may_wake.set()
+        with pytest.raises(PositionConflict):
+            await sleeping
