@@ -34,17 +34,8 @@ SECRET = "classified"
 """Stands in every text that is theirs."""
 
 # Ids that would be somebody else's if they were pasted into an array or a pattern.
-AWKWARD = [
-    "mine,theirs",
-    '"theirs"',
-    "{theirs}",
-    "theirs\\",
-    "*",
-    "NULL",
-    "%",
-    "theirs'",
-    " theirs",
-]
+AWKWARD = ["mine,theirs", '"theirs"', "{theirs}", "theirs\\", "theirs'", " theirs"]
+AWKWARD += ["*", "%", "NULL"]
 TABLES = list(metadata.sorted_tables)
 OF_PROJECTS = [table for table in TABLES if "project_id" in table.c]
 

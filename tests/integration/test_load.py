@@ -1,0 +1,142 @@
+"""Much at once: a backlog that fits into memory, and an incident that thousands of runs mention."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count, islice
+from random import Random
+from uuid import UUID
+
+import asyncpg
+import orjson
+import psutil
+import pytest
+
+from projector.demo import generate
+from projector.jsonl import Record
+from projector.kafka.publishing import paced, publish
+from projector.kafka.topics import create_topics
+from projector.settings import ProjectorSettings
+from tests.applying import workers
+from tests.command import running
+from tests.live import settings_of
+from tests.records import FakeRecord, record
+from tests.stack.waiting import until
+from tests.unit.event_samples import least
+
+BACKLOG = 500_000
+ENOUGH = 120_000
+"""Events after which a worker has long held as much at once as it ever will."""
+BOUND_BYTES = 300 * 1_000_000
+
+RUNS, EVIDENCE, OTHERS = 5_000, 100, 10_000
+INCIDENT = "INC-20260518-HOT1"
+LONGEST_POLL_S = 5.0
+
+
+def backlog() -> Iterator[Record]:
+    events = islice(generate.history(3, None, datetime(2026, 5, 18, tzinfo=UTC)), BACKLOG)
+    for number, event in zip(count(1), events, strict=False):
+        yield Record(number, event.topic, event.key.encode(), event.value)
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(600)
+async def test_a_backlog_of_half_a_million_events_fits_into_300_megabytes(
+    database_url: str, kafka_bootstrap: str, topic_prefix: str
+) -> None:
+    settings = settings_of(database_url, kafka_bootstrap, topic_prefix)
+    await create_topics(settings, settings.partitions)
+    sent = await publish(settings, paced(backlog(), None), "event")
+    assert sent.total() == BACKLOG
+    views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    variables = {
+        "RUNFOLD_DATABASE_URL": database_url,
+        "RUNFOLD_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "RUNFOLD_TOPIC_PREFIX": topic_prefix,
+        "RUNFOLD_GROUP_ID": settings.group_id,
+    }
+    most = 0
+    with running("projector", variables=variables) as worker:
+        process = psutil.Process(worker.pid)
+
+        async def read_enough() -> bool:
+            nonlocal most
+            most = max(most, process.memory_info().rss)
+            assert worker.poll() is None
+            applied = await views.fetchval("SELECT sum(applied)::bigint FROM position")
+            return (applied or 0) >= ENOUGH
+
+        await until(read_enough, 300, f"{ENOUGH} events in the views")
+        worker.terminate()
+        await asyncio.to_thread(worker.wait, 30)
+    await views.close()
+    assert most < BOUND_BYTES, f"{most / 1e6:.0f} MB resident"
+
+
+def run_id(number: int) -> str:
+    return str(UUID(int=number))
+
+
+def mentions() -> Iterator[FakeRecord]:
+    """Runs that mention the incident."""
+    for n in range(RUNS):
+        fields = {"run_id": run_id(n), "trigger_ref": INCIDENT, "project_id": f"p{n % 3}"}
+        yield record("run-state", n, least("run-state", **fields))
+
+
+def evidence(number: int) -> FakeRecord:
+    event = least(
+        "remediation-evidence",
+        id=number,
+        incident_id=INCIDENT,
+        created_at=f"2026-05-18T07:{number // 60:02}:{number % 60:02}Z",
+        verification_result_preview=f"look {number}",
+    )
+    return record("remediation-evidence", number, event)
+
+
+def step(number: int) -> FakeRecord:
+    event = least("step-journal", run_id=run_id(number % RUNS), step_id=f"s{number}")
+    return record("step-journal", number, event)
+
+
+def mixed() -> Iterator[FakeRecord]:
+    """Evidence of the incident strewn among steps."""
+    kinds = [evidence] * EVIDENCE + [step] * OTHERS
+    Random(5).shuffle(kinds)
+    numbers = {evidence: count(), step: count()}
+    for kind in kinds:
+        yield kind(next(numbers[kind]))
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize("poll", [ProjectorSettings.model_fields["poll_max_records"].default, 250])
+async def test_no_poll_of_a_hot_incident_takes_long_and_every_run_is_right(
+    database_url: str, poll: int
+) -> None:
+    slowest = 0.0
+    async with workers(database_url, 1) as (worker,):
+        for records in ([*mentions()], [*mixed()]):
+            await worker.own(records)
+            for start in range(0, len(records), poll):
+                began = time.monotonic()
+                await worker.poll(records[start : start + poll])
+                slowest = max(slowest, time.monotonic() - began)
+    assert slowest < LONGEST_POLL_S
+    views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    assert await views.fetchval("SELECT count(*) FROM item") == OTHERS
+    counted = await views.fetch(
+        "SELECT status, sum(total)::int FROM run_counter WHERE level = 0"
+        " GROUP BY status HAVING sum(total) <> 0"
+    )
+    assert [tuple(row) for row in counted] == [("observed", RUNS)]
+    rows = await views.fetch("SELECT status, summary FROM run")
+    await views.close()
+    assert len(rows) == RUNS
+    summaries = [orjson.loads(row["summary"]) for row in rows]
+    assert {
+        (row["status"], it["total"], it["latest_preview"])
+        for row, it in zip(rows, summaries, strict=True)
+    } == {("observed", EVIDENCE, f"look {EVIDENCE - 1}")}
