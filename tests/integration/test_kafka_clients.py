@@ -1,0 +1,181 @@
+"""What is asked of a broker besides polls: topics, their ends, and records on their way to them."""
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+
+from contracts.envelope import CONTENT_TYPE
+from contracts.errors import OperationError
+from contracts.settings import KafkaSettings
+from contracts.topics import MAX_MESSAGE_BYTES, TOPICS, topic_name
+from projector.demo.broker import EmbeddedBroker
+from projector.jsonl import Record
+from projector.kafka import publishing
+from projector.kafka.log_reader import log_reader, topic_by_topic
+from projector.kafka.publishing import paced, producer, publish
+from projector.kafka.topics import TopicState, create_topics, partition_counts
+from projector.operations.status import broker_ends
+from tests.stack.topics import create_topic
+
+PARTITIONS = 3
+AWAY = KafkaSettings(kafka_bootstrap="127.0.0.1:1", topic_prefix="x.")
+
+
+@pytest.fixture
+def ours(broker: EmbeddedBroker, topic_prefix: str) -> KafkaSettings:
+    return KafkaSettings(kafka_bootstrap=broker.bootstrap, topic_prefix=topic_prefix)
+
+
+def some(number: int, value: bytes = b"{}") -> Record:
+    return Record(number, "project", b"p", value)
+
+
+async def test_missing_topics_are_made_also_by_two_at_once_and_then_are_there(
+    bootstrap: str, topic_prefix: str
+) -> None:
+    ours = KafkaSettings(kafka_bootstrap=bootstrap, topic_prefix=topic_prefix)
+    assert await broker_ends(ours) == {}
+    names = [topic_name(topic_prefix, topic.suffix) for topic in TOPICS]
+    both = await asyncio.gather(*(create_topics(ours, PARTITIONS) for _ in range(2)))
+    for reports in zip(*both, strict=True):
+        states = {report.state for report in reports}
+        assert TopicState.CREATED in states
+        assert TopicState.DIFFERS not in states
+    again = await create_topics(ours, PARTITIONS)
+    assert [(it.name, it.state) for it in again] == [(n, TopicState.EXISTS) for n in names]
+    # One at a time: after a batch of several the embedded broker calls the end too low.
+    for number in range(3):
+        await publish(ours, paced([some(number)], None), "record")
+    ends = await broker_ends(ours)
+    assert ends.keys() == {(name, n) for name in names for n in range(PARTITIONS)}
+    assert [end for end in ends.values() if end] == [3]
+
+
+async def test_a_topic_that_differs_is_named_and_left_alone(ours: KafkaSettings) -> None:
+    name = f"{ours.topic_prefix}project"
+    await create_topic(ours.kafka_bootstrap, name, 1, {"cleanup.policy": "delete"})
+    reports = await create_topics(ours, PARTITIONS)
+    (differing,) = (report for report in reports if report.state is TopicState.DIFFERS)
+    assert differing.name == name
+    assert "1 partitions" in differing.differences[0]
+    assert "cleanup.policy" in differing.differences[1]
+    assert (await partition_counts(ours))[name] == 1
+
+
+async def test_a_broker_that_stays_away_is_named() -> None:
+    with pytest.raises(OperationError, match=r"127\.0\.0\.1:1"):
+        await create_topics(AWAY, 1, wait_seconds=0.5)
+    with pytest.raises(KafkaError):
+        async with log_reader(AWAY, "test"):
+            pass
+
+
+async def test_a_reader_that_is_asked_for_nothing_ends_without_a_fault(ours: KafkaSettings) -> None:
+    async with log_reader(ours, "test") as kafka:
+        assert not kafka.assignment()
+
+
+async def test_all_topics_are_asked_at_once_and_nothing_goes_on_when_one_fails() -> None:
+    wanted = [TopicPartition(name, number) for name in ("one", "two") for number in range(3)]
+    asked: list[set[str]] = []
+    ended = asyncio.Event()
+
+    async def ask(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        asked.append({each.topic for each in partitions})
+        return {each: each.partition for each in partitions}
+
+    async def ask_in_vain(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        if partitions[0].topic == "two":
+            raise TopicAuthorizationFailedError("refused")
+        try:
+            return await asyncio.Future()
+        finally:
+            ended.set()
+
+    assert await topic_by_topic(ask, wanted) == {each: each.partition for each in wanted}
+    assert asked == [{"one"}, {"two"}]
+    with pytest.raises(TopicAuthorizationFailedError):
+        await topic_by_topic(ask_in_vain, wanted)
+    assert ended.is_set()
+
+
+async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked(
+    ours: KafkaSettings,
+) -> None:
+    await create_topics(ours, PARTITIONS)
+    value = '{"n": 0.10, "text": "金流"}'.encode()
+    records = [Record(n, "project", b"key-%d" % (n % 4), value) for n in range(1, 201)]
+    records += [Record(201, "project", b"key-1", None), Record(202, "run-state", None, b"{}")]
+    began = time.monotonic()
+    sent = await publish(ours, paced(records, 1_000), "line")
+    assert time.monotonic() - began >= 0.2
+    assert sent == {"project": 201, "run-state": 1}
+
+    places: dict[bytes, set[int]] = {}
+    async with AIOKafkaConsumer(
+        f"{ours.topic_prefix}project",
+        bootstrap_servers=ours.kafka_bootstrap,
+        auto_offset_reset="earliest",
+    ) as consumer:
+        for _ in range(201):
+            found = await consumer.getone()
+            places.setdefault(found.key, set()).add(found.partition)
+            assert found.value in {value, None}
+            assert dict(found.headers) == {"content-type": CONTENT_TYPE.encode()}
+    assert places.keys() == {b"key-0", b"key-1", b"key-2", b"key-3"}
+    assert all(len(partitions) == 1 for partitions in places.values())
+
+
+async def test_a_record_that_is_too_large_is_named(ours: KafkaSettings) -> None:
+    await create_topics(ours, 1)
+    large = b'{"x":"' + b"x" * MAX_MESSAGE_BYTES + b'"}'
+    with pytest.raises(OperationError, match=r"history\.jsonl, line 7: "):
+        await publish(ours, paced([some(1), some(7, large)], None), "history.jsonl, line")
+
+
+async def test_a_broker_that_dies_meanwhile_is_a_named_failure(
+    topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(publishing._OPTIONS, "request_timeout_ms", 1_000)
+    with EmbeddedBroker() as broker:
+        settings = KafkaSettings(kafka_bootstrap=broker.bootstrap, topic_prefix=topic_prefix)
+        await create_topics(settings, 1)
+
+        async def records() -> AsyncIterator[Record]:
+            yield some(1)
+            broker.kill()
+            for number in range(2, 10):
+                yield some(number)
+
+        with pytest.raises(OperationError, match=r"line [12]: "):
+            await publish(settings, records(), "line")
+
+
+async def test_a_producer_that_is_given_up_while_it_starts_is_stopped() -> None:
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, of: complaints.append(of))
+    asked = asyncio.Event()
+
+    async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(says_nothing, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{port}")
+        starting = asyncio.create_task(producer(settings).__aenter__())
+        await asked.wait()
+        starting.cancel()
+        await asyncio.wait({starting})
+    assert starting.cancelled()
+    del starting
+    gc.collect()
+    assert complaints == []
