@@ -1,26 +1,30 @@
-"""A database or a broker that comes late, goes away and comes back, seen from the API."""
+"""What breaks under the API: servers that go and come back, connections, what nobody foresaw."""
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
-from api.stream import feed
+from api.decisions.relay import Relay
+from api.stream import changes, feed
+from contracts.errors import OperationError
+from projector.database import connected
 from projector.demo.broker import EmbeddedBroker
 from projector.demo.postgres import EmbeddedPostgres
 from projector.migrate import migrate
-from tests.api_rows import bearer, problem_of, serving
+from tests.api_rows import Client, bearer, problem_of, serving
 from tests.deciding import Case, Place, Told, all_published, key_file, waiting
 from tests.scraping import Scrape
+from tests.stack.goodbye import Goodbyes, goodbyes
 from tests.stack.topics import create_topic
 from tests.stack.waiting import until
-from tests.streams import listening
-
-pytestmark = pytest.mark.crash
+from tests.streams import Served, following, listening
 
 
 @pytest.fixture
@@ -29,6 +33,7 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+@pytest.mark.crash
 async def test_a_database_is_waited_for_by_reads_decisions_and_the_relay(
     own_postgres: EmbeddedPostgres, broker: EmbeddedBroker, topic_prefix: str, tmp_path: Path
 ) -> None:
@@ -67,6 +72,7 @@ async def decided_and_published(case: Case) -> None:
     await all_published(case.told.url)
 
 
+@pytest.mark.crash
 async def test_a_broker_that_is_away_is_waited_for_and_keeps_nobody_waiting(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -83,23 +89,21 @@ async def test_a_broker_that_is_away_is_waited_for_and_keeps_nobody_waiting(
             path = f"/v1/approvals/commands/{command['command_id']}"
             assert (await client.get(path))["status"] == command["status"] == "pending"
             assert time.monotonic() - began < 3
-
-            async def is_away() -> bool:
-                return not await up(client.http, "broker")
-
-            await until(is_away, 30, "the outage to be told")
+            await until(lambda: up(client, "broker", False), 30, "the outage to be told")
             await asyncio.to_thread(broker.start)
             await all_published(database_url)
             assert (await client.get(path))["status"] == "published"
-            await until(lambda: up(client.http, "broker"), 30, "its end to be told")
+            await until(lambda: up(client, "broker"), 30, "its end to be told")
 
 
-async def up(http: httpx.AsyncClient, dependency: str) -> bool:
-    """Whether the API says that this is there."""
+async def up(api: Client | httpx.AsyncClient, dependency: str, wanted: bool = True) -> bool:
+    """Whether the API says that this is there, or that it is not where that is wanted."""
+    http = api.http if isinstance(api, Client) else api
     told = Scrape((await http.get("/metrics")).text)
-    return bool(told.total("runfold_api_dependency_up", dependency=dependency))
+    return bool(told.total("runfold_api_dependency_up", dependency=dependency)) is wanted
 
 
+@pytest.mark.crash
 async def test_an_outage_that_no_follower_outlasts_is_over_when_the_database_is_back(
     own_postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +116,7 @@ async def test_an_outage_that_no_follower_outlasts_is_over_when_the_database_is_
         await asyncio.to_thread(own_postgres.kill)
         answer = await http.get("/v1/stream", headers=bearer(served.settings))
         problem_of(answer, 503, "database_unavailable")
-        assert not await up(http, "log of changes")
+        assert await up(http, "log of changes", False)
         await asyncio.to_thread(own_postgres.start)
         await until(lambda: up(http, "log of changes"), 30, "the log of changes")
 
@@ -123,3 +127,96 @@ async def test_without_a_database_there_are_metrics() -> None:
         seen = Scrape((await client.http.get("/metrics")).text)
     assert seen.total("runfold_api_server_problems_total", code="database_unavailable") == 1
     assert not seen.each("runfold_outbox_pending")
+
+
+@pytest.fixture
+async def way(database_url: str) -> AsyncIterator[Goodbyes]:
+    async with goodbyes(database_url) as way:
+        yield way
+
+
+async def test_a_database_that_says_goodbye_fails_one_request_and_not_the_next(
+    way: Goodbyes, database_url: str, tmp_path: Path
+) -> None:
+    async with serving(way.url, approval_key=key_file(tmp_path)) as client:
+        await client.get("/v1/projects")
+        await way.said()
+        await client.fails("/v1/projects", 503, "database_unavailable")
+        await client.get("/v1/projects")
+
+        case = Case(client, Told(database_url))
+        await case.waits()
+        wrong = {"decision": "approve", "run_version": 1}
+        assert (await case.decide(wrong)).status_code == 412
+        await way.said()
+        problem_of(await case.decide(), 503, "database_unavailable")
+        assert (await case.decide()).status_code == 202
+
+
+async def test_a_command_says_where_it_was(way: Goodbyes) -> None:
+    async def command() -> None:
+        async with connected(way.url) as connection:
+            await connection.execute("SELECT 1")
+            await way.said()
+            await connection.execute("SELECT 1")
+
+    with pytest.raises(OperationError, match=r"127\.0\.0\.1:\d+/"):
+        await command()
+
+
+class Faulty:
+    """Fails as long as it is told to; then it is what it stands for."""
+
+    def __init__(self, genuine: Any) -> None:
+        self.genuine, self.is_broken, self.failures = genuine, True, 0
+
+    async def __call__(self, *arguments: Any) -> Any:
+        if self.is_broken:
+            self.failures += 1
+            raise LookupError("nobody foresaw it")
+        return await self.genuine(*arguments)
+
+
+async def test_the_relay_outlives_a_fault(
+    database_url: str,
+    broker: EmbeddedBroker,
+    topic_prefix: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    faulty = Faulty(Relay._publish)
+
+    async def publish(*arguments: Any) -> Any:
+        return await faulty(*arguments)
+
+    monkeypatch.setattr(Relay, "_publish", publish)
+    await create_topic(broker.bootstrap, f"{topic_prefix}approval-command")
+    settings = {"kafka_bootstrap": broker.bootstrap, "topic_prefix": topic_prefix}
+    outbox = "database of the outbox"
+    with capture_logs() as lines:
+        async with serving(database_url, approval_key=key_file(tmp_path), **settings) as client:
+            case = Case(client, Told(database_url))
+            await case.waits()
+            assert (await case.decide()).status_code == 202
+            await until(lambda: up(client, outbox, False), 20, "the fault to be seen")
+            assert any(line["log_level"] == "error" and line["exc_info"] for line in lines)
+            faulty.is_broken = False
+            await all_published(database_url)
+            await until(lambda: up(client, outbox), 20, "the end of it to be seen")
+
+
+async def test_the_feed_outlives_a_fault(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty = Faulty(changes.here)
+    monkeypatch.setattr(changes, "here", faulty)
+    async with listening(database_url) as served:
+        followed = asyncio.create_task(follow(served))
+        await until(lambda: faulty.failures, 20, "the feed to fail")
+        faulty.is_broken = False
+        await followed
+
+
+async def follow(served: Served) -> None:
+    async with following(served):
+        pass

@@ -22,6 +22,7 @@ from tests.records import FakeRecord, record
 from tests.reference import Record, load, run_list
 from tests.stack.waiting import until
 from tests.unit.event_samples import OTHER, as_bytes, least
+from tests.unit.event_samples import RUN as RUN_ID
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,35 +30,25 @@ INCIDENT = "INC-20260518-AB12"
 Instant = Literal["before it computes", "before it commits"]
 Fact = tuple[str, dict[str, Any]]
 
-RUN: Fact = "run-state", least("run-state", trigger_ref="tg:1")
-RUN_OF_EVENT: Fact = "run-state", least("run-state", trigger_ref=OTHER.upper())
-RUN_WITH_INCIDENT: Fact = "run-state", least("run-state", error_detail=f"see {INCIDENT}")
-INBOUND: Fact = (
-    "conversation-event",
-    least("conversation-event", provider_event_id="tg:1", content_preview=f"see {INCIDENT}"),
-)
-INBOUND_OF_RUN: Fact = (
-    "conversation-event",
-    least("conversation-event", run_id=RUN[1]["data"]["run_id"], content_preview=INCIDENT),
-)
-OUTBOUND: Fact = "outbound-message", least("outbound-message", content_preview=INCIDENT)
-EVIDENCE: Fact = "remediation-evidence", least("remediation-evidence", id=1)
-MORE_EVIDENCE: Fact = (
-    "remediation-evidence",
-    least("remediation-evidence", id=2, created_at="2026-05-19T00:00:00Z"),
-)
+
+def fact(suffix: str, **fields: Any) -> Fact:
+    return suffix, least(suffix, **fields)
+
+
 OTHER_INCIDENT = "INC-20260518-ZZ99"
-RUN_WITH_TWO: Fact = (
-    "run-state",
-    least("run-state", error_detail=f"see {INCIDENT} and {OTHER_INCIDENT}"),
-)
-OTHER_EVIDENCE: Fact = (
-    "remediation-evidence",
-    least("remediation-evidence", id=3, incident_id=OTHER_INCIDENT),
-)
-LEGACY: Fact = "mcp-legacy-audit", least("mcp-legacy-audit", incident_id=INCIDENT, success=True)
-DECISION: Fact = "approval-command", least("approval-command", run_version=0)
-WAITING: Fact = "run-state", least("run-state", state="waiting_approval")
+RUN = fact("run-state", trigger_ref="tg:1")
+RUN_OF_EVENT = fact("run-state", trigger_ref=OTHER.upper())
+RUN_WITH_INCIDENT = fact("run-state", error_detail=f"see {INCIDENT}")
+RUN_WITH_TWO = fact("run-state", error_detail=f"see {INCIDENT} and {OTHER_INCIDENT}")
+WAITING = fact("run-state", state="waiting_approval")
+INBOUND = fact("conversation-event", provider_event_id="tg:1", content_preview=f"see {INCIDENT}")
+INBOUND_OF_RUN = fact("conversation-event", run_id=RUN_ID, content_preview=INCIDENT)
+OUTBOUND = fact("outbound-message", content_preview=INCIDENT)
+EVIDENCE = fact("remediation-evidence", id=1)
+MORE_EVIDENCE = fact("remediation-evidence", id=2, created_at="2026-05-19T00:00:00Z")
+OTHER_EVIDENCE = fact("remediation-evidence", id=3, incident_id=OTHER_INCIDENT)
+LEGACY = fact("mcp-legacy-audit", incident_id=INCIDENT, success=True)
+DECISION = fact("approval-command", run_version=0)
 
 RACES: dict[str, tuple[list[Fact], Fact, Fact]] = {
     "run and evidence": ([], RUN_WITH_INCIDENT, EVIDENCE),
@@ -163,15 +154,11 @@ async def test_whoever_is_second_sees_the_first(
     await until(past_or_waiting, 10, "the second transaction to end or to wait")
     gate.open()
     await asyncio.gather(held, passing)
-    await check(owner, facts)
 
-
-async def check(owner: asyncpg.Connection, facts: list[Fact]) -> None:
     platform = load(Record(suffix, None, as_bytes(event)) for suffix, event in facts)
     (expected,) = run_list(platform)
     row = await owner.fetchrow("SELECT listing, summary, decision FROM run")
     assert row is not None
-    assert json.loads(row["listing"]) | {"remediation_summary": json.loads(row["summary"])} == (
-        json.loads(json.dumps(expected, default=float))
-    )
-    assert (row["decision"] is not None) == any(suffix == "approval-command" for suffix, _ in facts)
+    listed = json.loads(row["listing"]) | {"remediation_summary": json.loads(row["summary"])}
+    assert listed == json.loads(json.dumps(expected, default=float))
+    assert (row["decision"] is not None) == (DECISION in facts)
