@@ -1,8 +1,10 @@
 """Deciding on runs over the API, for tests: a run that waits, and people who decide."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
@@ -14,7 +16,7 @@ from contracts.decoding import Undecodable, decode
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
 from projector.tokens import make_token
-from tests.api_rows import Client, numbered, project
+from tests.api_rows import Client, numbered, project, serving
 from tests.approvals import ARGUMENTS, KEY
 from tests.stack import topics
 from tests.stack.waiting import until
@@ -142,30 +144,52 @@ def event_of(value: bytes) -> Event[ApprovalDecided]:
     return cast("Event[ApprovalDecided]", event)
 
 
-async def unpublished(database_url: str) -> int:
-    """How many decisions wait in the outbox."""
-    owner = await asyncpg.connect(database_url)
-    try:
-        statement = "SELECT count(*)::int FROM runfold.command WHERE published_at IS NULL"
-        return int(await owner.fetchval(statement))
-    finally:
-        await owner.close()
+@dataclass
+class Outbox:
+    """The way of decisions from a database to a topic of one partition on a broker."""
 
-
-async def all_published(database_url: str, deadline_s: float = 30) -> None:
-    """Wait until the outbox is empty."""
-
-    async def empty() -> bool:
-        return await unpublished(database_url) == 0
-
-    await until(empty, deadline_s, "an empty outbox")
-
-
-class Place(NamedTuple):
-    """A topic of one partition."""
-
+    url: str
     bootstrap: str
-    topic: str
+    prefix: str
+    key: Path
+
+    def __post_init__(self) -> None:
+        self.told = Told(self.url)
+        self.topic = f"{self.prefix}approval-command"
+
+    async def open(self) -> "Outbox":
+        """Make the topic."""
+        await topics.create_topic(self.bootstrap, self.topic)
+        return self
+
+    def api(self) -> AbstractAsyncContextManager[Client]:
+        """An API that publishes what is decided."""
+        broker = {"kafka_bootstrap": self.bootstrap, "topic_prefix": self.prefix}
+        return serving(self.url, approval_key=self.key, **broker)
+
+    async def decide(self, runs: Sequence[str], version: int = 7) -> None:
+        """Have the runs wait at a version, and decide on all at an API that publishes nothing."""
+        await self.told(*(waiting(version, run_id=run) for run in runs))
+        async with serving(self.url, approval_key=self.key) as client:
+            for run in runs:
+                assert (await Approver(client).decide(run=run)).status_code == 202
+
+    async def left(self) -> int:
+        """How many decisions wait in the outbox."""
+        owner = await asyncpg.connect(self.url)
+        try:
+            statement = "SELECT count(*)::int FROM runfold.command WHERE published_at IS NULL"
+            return int(await owner.fetchval(statement))
+        finally:
+            await owner.close()
+
+    async def leaves(self, count: int = 0) -> None:
+        """Wait until so many are left."""
+
+        async def is_left() -> bool:
+            return await self.left() == count
+
+        await until(is_left, 60, f"{count} decisions in the outbox")
 
     async def records(self) -> list[ConsumerRecord]:
         """All that is on the topic, up to now."""
@@ -175,6 +199,6 @@ class Place(NamedTuple):
         records = await topics.read(self.bootstrap, self.topic, 0, end + 1)
         return [record for record in records if record.value != mark.value]
 
-    async def events(self) -> list[Event[ApprovalDecided]]:
-        """The decisions that it tells of."""
+    async def published(self) -> list[Event[ApprovalDecided]]:
+        """The decisions that the topic tells of."""
         return [event_of(record.value) for record in await self.records()]

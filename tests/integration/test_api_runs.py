@@ -18,6 +18,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 START = datetime(2026, 5, 17, 20, tzinfo=UTC)
 INCIDENTS = ("INC-20260518-AAAA", "INC-20260518-BBBB", None)
 STATES = ("running", "failed", "completed", "waiting_approval")
+RUNS = 62
+FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
+FAR = {60: FIRST, 61: LAST}
+"""Runs from clocks that were never set, with the first and the last instant there is."""
 
 
 def run(number: int) -> dict[str, Any]:
@@ -27,7 +31,7 @@ def run(number: int) -> dict[str, Any]:
         run_id=f"00000000-0000-4000-8000-{number * 7919 % 100_000:012}",
         project_id=f"p{number % 3}",
         state=STATES[number % 4],
-        created_at=(START + timedelta(seconds=number // 2 * 5_923)).isoformat(),
+        created_at=FAR.get(number, (START + timedelta(seconds=number // 2 * 5_923)).isoformat()),
         trigger_ref=INCIDENTS[number % 5 % 3],
     )
 
@@ -43,7 +47,7 @@ def evidence(number: int) -> dict[str, Any]:
 
 
 GIVEN = [
-    *(("run-state", run(number)) for number in range(60)),
+    *(("run-state", run(number)) for number in range(RUNS)),
     ("mcp-legacy-audit", least("mcp-legacy-audit", incident_id=INCIDENTS[0])),
     *(("remediation-evidence", evidence(number)) for number in range(2)),
 ]
@@ -64,6 +68,11 @@ RANGES = [
     ("2026-05-17T20:03:08.5Z", "2026-05-19T20:01:34Z"),
     ("2026-05-19T00:00:00+08:00", "2026-05-19T20:00:00"),
     ("2026-05-20T00:00:00Z", "2026-05-18T00:00:00Z"),
+    (FIRST, LAST),
+    ("0001-01-01T00:00:00.000001Z", "9999-12-31T23:59:59.999998Z"),
+    ("9999-12-31T23:59:49Z", None),
+    (LAST, None),
+    (None, FIRST),
 ]
 
 
@@ -159,7 +168,7 @@ async def test_what_nobody_asks_for_and_what_is_not_there(client: Client) -> Non
     first = await client.get("/v1/runs")
     assert (len(first["runs"]), first["per_page"], first["page"]) == (50, 50, 1)
     after_the_last = await client.get("/v1/runs", page=1_000_000_000, per_page=200)
-    assert (after_the_last["runs"], after_the_last["total"]) == ([], 60)
+    assert (after_the_last["runs"], after_the_last["total"]) == ([], RUNS)
     assert after_the_last["next_cursor"] is None
 
 

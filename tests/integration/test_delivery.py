@@ -25,8 +25,7 @@ from projector.kafka.publishing import HEADERS
 from projector.operations import tracing
 from projector.operations.tracing import Tracing
 from projector.settings import ProjectorSettings
-from tests.api_rows import serving
-from tests.deciding import REJECT, Approver, all_published, events, key_file, waiting
+from tests.deciding import REJECT, Approver, Outbox, events, key_file, waiting
 from tests.histories import history
 from tests.histories.bad import KINDS
 from tests.histories.world import World
@@ -260,17 +259,18 @@ def span_id(span: ReadableSpan) -> int:
 async def test_from_the_decision_over_the_topic_to_the_engines_answer(
     line: Line, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    url, run = line.settings.database_url, str(uuid4())
-    broker = {
-        "kafka_bootstrap": line.settings.kafka_bootstrap,
-        "topic_prefix": line.settings.topic_prefix,
-    }
-    key = key_file(tmp_path_factory.mktemp("key"))
-    async with serving(url, approval_key=key, **broker) as api:
+    run, settings = str(uuid4()), line.settings
+    outbox = Outbox(
+        settings.database_url,
+        settings.kafka_bootstrap,
+        settings.topic_prefix,
+        key_file(tmp_path_factory.mktemp("key")),
+    )
+    async with outbox.api() as api:
         await line.send([Record("run-state", run, as_bytes(waiting(run_id=run)))])
         made = (await Approver(api, run=run).decide(REJECT)).json()
-        await all_published(url)
-        [event] = await events(url, run)
+        await outbox.leaves()
+        [event] = await events(outbox.url, run)
         line.sent.append(Record("approval-command", run, event.model_dump_json().encode()))
         await applied(line.views, len(line.sent))
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -19,10 +18,9 @@ from projector.demo.broker import EmbeddedBroker
 from projector.demo.postgres import EmbeddedPostgres
 from projector.migrate import migrate
 from tests.api_rows import Client, bearer, problem_of, serving
-from tests.deciding import Case, Place, Told, all_published, key_file, waiting
+from tests.deciding import Case, Outbox, Told, key_file
 from tests.scraping import Scrape
 from tests.stack.goodbye import Goodbyes, goodbyes
-from tests.stack.topics import create_topic
 from tests.stack.waiting import until
 from tests.streams import Served, following, listening
 
@@ -37,16 +35,24 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
 async def test_a_database_is_waited_for_by_reads_decisions_and_the_relay(
     own_postgres: EmbeddedPostgres, broker: EmbeddedBroker, topic_prefix: str, tmp_path: Path
 ) -> None:
-    place = Place(broker.bootstrap, f"{topic_prefix}approval-command")
-    await create_topic(*place)
-    settings = {"kafka_bootstrap": broker.bootstrap, "topic_prefix": topic_prefix}
-    key = key_file(tmp_path)
-    async with serving(own_postgres.url, approval_key=key, **settings) as client:
-        case = Case(client, Told(own_postgres.url))
+    outbox = Outbox(own_postgres.url, broker.bootstrap, topic_prefix, key_file(tmp_path))
+    await outbox.open()
+    async with outbox.api() as client:
+        case = Case(client, outbox.told)
+
+        async def answered() -> bool:
+            return (await client.ask("/v1/runs")).status_code == 200
+
+        async def decided_and_published() -> None:
+            await until(answered, 10, "an answer after the outage")
+            await case.waits()
+            assert (await case.decide()).status_code == 202
+            await outbox.leaves()
+
         await client.fails("/v1/runs", 503, "not_migrated")
         problem_of(await case.decide(), 503, "not_migrated")
         await asyncio.to_thread(migrate, own_postgres.url)
-        await decided_and_published(case)
+        await decided_and_published()
         for end in (own_postgres.stop, own_postgres.kill):
             await asyncio.to_thread(end)
             answer = await client.ask("/v1/runs")
@@ -56,33 +62,19 @@ async def test_a_database_is_waited_for_by_reads_decisions_and_the_relay(
             problem_of(await client.http.get("/readyz"), 503, "database_unavailable")
             assert (await client.http.get("/healthz")).status_code == 200
             await asyncio.to_thread(own_postgres.start)
-            await decided_and_published(case)
-    assert len(await place.events()) == 3
-
-
-async def decided_and_published(case: Case) -> None:
-    """The next version is decided on once the database answers, and the decision goes out."""
-
-    async def answered() -> bool:
-        return (await case.client.ask("/v1/runs")).status_code == 200
-
-    await until(answered, 10, "an answer after the outage")
-    await case.waits()
-    assert (await case.decide()).status_code == 202
-    await all_published(case.told.url)
+            await decided_and_published()
+    assert len(await outbox.published()) == 3
 
 
 @pytest.mark.crash
 async def test_a_broker_that_is_away_is_waited_for_and_keeps_nobody_waiting(
-    database_url: str, tmp_path: Path
+    database_url: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    told = Told(database_url)
-    await told(*(waiting(run_id=str(uuid4())) for _ in range(3)))
     with EmbeddedBroker() as broker:
+        outbox = Outbox(database_url, broker.bootstrap, topic_prefix, key_file(tmp_path))
         await asyncio.to_thread(broker.stop)
-        settings = {"approval_key": key_file(tmp_path), "kafka_bootstrap": broker.bootstrap}
-        async with serving(database_url, **settings) as client:
-            case = Case(client, told)
+        async with outbox.api() as client:
+            case = Case(client, outbox.told)
             await case.waits()
             began = time.monotonic()
             command = (await case.decide()).json()
@@ -91,7 +83,7 @@ async def test_a_broker_that_is_away_is_waited_for_and_keeps_nobody_waiting(
             assert time.monotonic() - began < 3
             await until(lambda: up(client, "broker", False), 30, "the outage to be told")
             await asyncio.to_thread(broker.start)
-            await all_published(database_url)
+            await outbox.leaves()
             assert (await client.get(path))["status"] == "published"
             await until(lambda: up(client, "broker"), 30, "its end to be told")
 
@@ -190,19 +182,19 @@ async def test_the_relay_outlives_a_fault(
         return await faulty(*arguments)
 
     monkeypatch.setattr(Relay, "_publish", publish)
-    await create_topic(broker.bootstrap, f"{topic_prefix}approval-command")
-    settings = {"kafka_bootstrap": broker.bootstrap, "topic_prefix": topic_prefix}
-    outbox = "database of the outbox"
+    outbox = Outbox(database_url, broker.bootstrap, topic_prefix, key_file(tmp_path))
+    await outbox.open()
+    database = "database of the outbox"
     with capture_logs() as lines:
-        async with serving(database_url, approval_key=key_file(tmp_path), **settings) as client:
-            case = Case(client, Told(database_url))
+        async with outbox.api() as client:
+            case = Case(client, outbox.told)
             await case.waits()
             assert (await case.decide()).status_code == 202
-            await until(lambda: up(client, outbox, False), 20, "the fault to be seen")
+            await until(lambda: up(client, database, False), 20, "the fault to be seen")
             assert any(line["log_level"] == "error" and line["exc_info"] for line in lines)
             faulty.is_broken = False
-            await all_published(database_url)
-            await until(lambda: up(client, outbox), 20, "the end of it to be seen")
+            await outbox.leaves()
+            await until(lambda: up(client, database), 20, "the end of it to be seen")
 
 
 async def test_the_feed_outlives_a_fault(

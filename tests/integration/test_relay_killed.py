@@ -14,19 +14,8 @@ import pytest
 
 from tests.api_rows import SECRET, Client, serving, settings_for
 from tests.command import running
-from tests.deciding import (
-    REJECT,
-    Approver,
-    Place,
-    Told,
-    all_published,
-    events,
-    key_file,
-    unpublished,
-    waiting,
-)
+from tests.deciding import REJECT, Approver, Outbox, events, key_file, waiting
 from tests.kafka.server import KafkaServer
-from tests.stack.topics import create_topic
 from tests.stack.waiting import until
 
 KILLS = 8
@@ -53,29 +42,22 @@ def server(kafka: KafkaServer) -> str:
 
 
 @pytest.fixture
-async def place(server: str, topic_prefix: str) -> Place:
-    name = f"{topic_prefix}approval-command"
-    await create_topic(server, name)
-    return Place(server, name)
+async def outbox(database_url: str, server: str, topic_prefix: str, tmp_path: Path) -> Outbox:
+    return await Outbox(database_url, server, topic_prefix, key_file(tmp_path)).open()
 
 
 @pytest.fixture
-def apis(database_url: str, server: str, topic_prefix: str, tmp_path: Path) -> Iterator[Apis]:
+def apis(outbox: Outbox) -> Iterator[Apis]:
     variables = {
-        "RUNFOLD_DATABASE_URL": database_url,
-        "RUNFOLD_KAFKA_BOOTSTRAP": server,
-        "RUNFOLD_TOPIC_PREFIX": topic_prefix,
+        "RUNFOLD_DATABASE_URL": outbox.url,
+        "RUNFOLD_KAFKA_BOOTSTRAP": outbox.bootstrap,
+        "RUNFOLD_TOPIC_PREFIX": outbox.prefix,
         "RUNFOLD_AUTH_HS256_SECRET": SECRET,
-        "RUNFOLD_APPROVAL_KEY": str(key_file(tmp_path)),
+        "RUNFOLD_APPROVAL_KEY": str(outbox.key),
         "RUNFOLD_LOG_FORMAT": "json",
     }
     with ExitStack() as stack:
         yield Apis(stack, variables)
-
-
-@pytest.fixture
-def told(database_url: str) -> Told:
-    return Told(database_url)
 
 
 async def there(url: str) -> None:
@@ -91,11 +73,11 @@ async def there(url: str) -> None:
         await until(answers, 30, "the API")
 
 
-async def decided(url: str, told: Told, runs: Sequence[str]) -> set[str]:
+async def decided(url: str, outbox: Outbox, runs: Sequence[str]) -> set[str]:
     """The commands that an API answers with."""
     await there(url)
     async with httpx.AsyncClient(base_url=url, timeout=20) as http:
-        alice = Approver(Client(http, settings_for(told.url)))
+        alice = Approver(Client(http, settings_for(outbox.url)))
         made = [await alice.decide(run=run) for run in runs]
     assert {answer.status_code for answer in made} == {202}
     return {answer.json()["command_id"] for answer in made}
@@ -103,23 +85,23 @@ async def decided(url: str, told: Told, runs: Sequence[str]) -> set[str]:
 
 @pytest.mark.kafka
 async def test_what_was_decided_while_the_broker_was_away_outlives_the_api(
-    apis: Apis, told: Told, kafka: KafkaServer, place: Place
+    apis: Apis, outbox: Outbox, kafka: KafkaServer
 ) -> None:
     runs = [str(uuid4()) for _ in range(10)]
-    await told(*(waiting(run_id=run) for run in runs))
+    await outbox.told(*(waiting(run_id=run) for run in runs))
     _, url = apis.start()
-    made = await decided(url, told, runs[:5])
+    made = await decided(url, outbox, runs[:5])
     await asyncio.to_thread(kafka.kill)
     try:
         process, url = apis.start()
-        made |= await decided(url, told, runs[5:])
+        made |= await decided(url, outbox, runs[5:])
         process.kill()
         process.wait(10)
-        assert await unpublished(told.url) >= 5
+        assert await outbox.left() >= 5
     finally:
         await asyncio.to_thread(kafka.start)
-    await all_published(told.url, 60)
-    assert {event.id for event in await place.events()} == made
+    await outbox.leaves()
+    assert {event.id for event in await outbox.published()} == made
     assert len(made) == 10
 
 
@@ -131,18 +113,18 @@ class TestOnEveryBroker:
         return bootstrap
 
     async def test_relays_that_are_killed_lose_nothing_and_keep_every_order(
-        self, apis: Apis, told: Told, place: Place
+        self, apis: Apis, outbox: Outbox
     ) -> None:
         """Two publish at a time; again and again one of them is killed at some instant."""
         dice = random.Random(17)
         runs = [str(uuid4()) for _ in range(30)]
         alive = [apis.start() for _ in range(2)]
-        async with serving(told.url) as keeping:
+        async with serving(outbox.url) as keeping:
             alice = Approver(keeping)
             for version in range(1, KILLS + 1):
                 for _, url in alive:
                     await there(url)
-                await told(*(waiting(version, run_id=run) for run in runs))
+                await outbox.told(*(waiting(version, run_id=run) for run in runs))
                 deciding = asyncio.gather(*(alice.decide(REJECT, run=run) for run in runs))
                 await asyncio.sleep(dice.uniform(0.02, 0.3))  # the instant of the crash
                 process, _ = alive.pop(dice.randrange(2))
@@ -150,11 +132,11 @@ class TestOnEveryBroker:
                 process.wait(10)
                 alive.append(apis.start())
                 assert {answer.status_code for answer in await deciding} == {202}
-        await all_published(told.url, 60)
+        await outbox.leaves()
 
-        made = await events(told.url)
+        made = await events(outbox.url)
         assert len(made) == len(runs) * KILLS
-        sent = await place.events()
+        sent = await outbox.published()
         assert {event.id: event for event in sent} == {event.id: event for event in made}
         for run in runs:
             seen = [event.data.run_version for event in sent if event.data.run_id == run]
