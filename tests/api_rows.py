@@ -59,6 +59,20 @@ class Client:
         assert answer.status_code == 200, (path, asked, answer.text)
         return json.loads(answer.content, parse_float=Decimal)
 
+    async def pages(self, path: str, name: str, **asked: Any) -> list[Any]:
+        """A list, page after page; each says the total, where it says one, and is full."""
+        found: list[Any] = []
+        totals = set()
+        while True:
+            page = await self.get(path, **asked)
+            found += page[name]
+            totals.add(page.get("total"))
+            if page["next_cursor"] is None:
+                assert totals <= {None, len(found)}
+                return found
+            assert len(page[name]) == asked.get("limit", len(page[name]))
+            asked["cursor"] = page["next_cursor"]
+
     async def fails(self, path: str, status: int, code: str, /, **asked: Any) -> dict[str, Any]:
         """The problem that the answer is."""
         answer = await self.ask(path, **asked)

@@ -7,6 +7,7 @@ what its tests share with `pytest_asyncio.fixture(scope="module", loop_scope="mo
 from collections.abc import AsyncIterator
 from uuid import uuid4
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -25,6 +26,14 @@ async def shared_url(postgres: EmbeddedPostgres, database_template: str) -> Asyn
     await databases.clone_database(postgres.url, database_template, name)
     yield postgres.url_of(name)
     await databases.drop_database(postgres.url, name)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """The owner of the shared database, who sees the views."""
+    connection = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
+    yield connection
+    await connection.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -1,9 +1,9 @@
 """What an operator sees of the workers, whether the views are ready, and the published keys."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
@@ -30,25 +30,22 @@ async def client(shared_url: str) -> AsyncIterator[Client]:
         yield client
 
 
-class Reporters:
-    """Workers that say how far their topics (partition 0) reach."""
+Report: TypeAlias = Callable[..., Awaitable[None]]
 
-    def __init__(self, owner: asyncpg.Connection) -> None:
-        self._owner = owner
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def report(client: Client, owner: asyncpg.Connection) -> Report:
+    """Have a worker say how far its topics (partition 0) reach; there is none to begin with."""
+    await owner.execute("TRUNCATE runfold.worker")
 
     async def report(
-        self,
-        worker: str,
-        ends: dict[str, int | None],
-        *,
-        age: str = "0 s",
-        error: str | None = None,
+        worker: str, ends: dict[str, int | None], age: str = "0 s", error: str | None = None
     ) -> None:
         partitions = [
             {"topic": topic, "partition": 0, "end": end, "events_per_second": 1.5}
             for topic, end in ends.items()
         ]
-        await self._owner.execute(
+        await owner.execute(
             """
             INSERT INTO runfold.worker
                 (worker_id, host, pid, generation, partitions, last_error, seen_at)
@@ -60,13 +57,7 @@ class Reporters:
             age,
         )
 
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def reporters(client: Client) -> AsyncIterator[Reporters]:
-    owner = await asyncpg.connect(client.settings.database_url)
-    await owner.execute("TRUNCATE runfold.worker")
-    yield Reporters(owner)
-    await owner.close()
+    return report
 
 
 async def partitions(client: Client) -> dict[str, dict[str, Any]]:
@@ -78,16 +69,16 @@ async def partitions(client: Client) -> dict[str, dict[str, Any]]:
     return found
 
 
-async def test_without_a_worker_the_end_is_not_known(client: Client, reporters: Reporters) -> None:
+async def test_without_a_worker_the_end_is_not_known(client: Client, report: Report) -> None:
     found = await partitions(client)
     assert {topic: each["position"] for topic, each in found.items()} == {RUNS: 3, STEPS: 1}
     assert all(each["end"] is each["lag"] is each["worker_id"] is None for each in found.values())
 
 
-async def test_where_every_partition_stands(client: Client, reporters: Reporters) -> None:
-    await reporters.report("old", {RUNS: 5}, age="10 s")
-    await reporters.report("w1", {RUNS: 10, "new": 4}, error="the broker is away")
-    await reporters.report("w2", {STEPS: None})
+async def test_where_every_partition_stands(client: Client, report: Report) -> None:
+    await report("old", {RUNS: 5}, age="10 s")
+    await report("w1", {RUNS: 10, "new": 4}, error="the broker is away")
+    await report("w2", {STEPS: None})
     found = await partitions(client)
     assert found[RUNS] | {"updated_at": None} == {
         "topic": RUNS,
@@ -104,8 +95,8 @@ async def test_where_every_partition_stands(client: Client, reporters: Reporters
     assert (found[STEPS]["worker_id"], found[STEPS]["lag"]) == ("w2", None)
 
 
-async def test_ready_is_when_the_lag_is_small_enough(client: Client, reporters: Reporters) -> None:
-    await reporters.report("w1", {RUNS: 3 + MAX_LAG, STEPS: 1})
+async def test_ready_is_when_the_lag_is_small_enough(client: Client, report: Report) -> None:
+    await report("w1", {RUNS: 3 + MAX_LAG, STEPS: 1})
     assert (await client.http.get("/readyz")).json() == {
         "status": "ready",
         "generation": "main",
@@ -113,21 +104,19 @@ async def test_ready_is_when_the_lag_is_small_enough(client: Client, reporters: 
         "lag": MAX_LAG,
         "max_lag": MAX_LAG,
     }
-    await reporters.report("w2", {STEPS: 2})
+    await report("w2", {STEPS: 2})
     problem = problem_of(await client.http.get("/readyz"), 503, "not_ready")
     assert f"{MAX_LAG + 1} events" in problem["detail"]
 
 
-async def test_ready_is_not_who_does_not_know_every_lag(
-    client: Client, reporters: Reporters
-) -> None:
-    await reporters.report("gone", {RUNS: 3, STEPS: 1}, age="31 s")
+async def test_ready_is_not_who_does_not_know_every_lag(client: Client, report: Report) -> None:
+    await report("gone", {RUNS: 3, STEPS: 1}, age="31 s")
     assert (await partitions(client))[RUNS]["worker_id"] is None
     problem = problem_of(await client.http.get("/readyz"), 503, "not_ready")
     assert "no projector" in problem["detail"]
     knowing_less: list[dict[str, int | None]] = [{STEPS: 1}, {RUNS: None}]
     for number, ends in enumerate(knowing_less):
-        await reporters.report(f"w{number}", ends)
+        await report(f"w{number}", ends)
         problem = problem_of(await client.http.get("/readyz"), 503, "not_ready")
         assert "1 partitions" in problem["detail"]
 

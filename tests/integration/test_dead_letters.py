@@ -47,18 +47,7 @@ async def client(shared_url: str) -> AsyncIterator[Client]:
 
 
 async def listed(client: Client, **asked: Any) -> list[dict[str, Any]]:
-    """The letters of a list, page after page; `total` is right on each."""
-    found: list[dict[str, Any]] = []
-    totals = set()
-    while True:
-        page = await client.get(PATH, roles=["operator"], **asked)
-        found += page["dead_letters"]
-        totals.add(page["total"])
-        if page["next_cursor"] is None:
-            break
-        asked["cursor"] = page["next_cursor"]
-    assert totals == {len(found)}
-    return found
+    return await client.pages(PATH, "dead_letters", roles=["operator"], **asked)
 
 
 async def test_they_are_listed_newest_first_by_filter_and_page(client: Client) -> None:
@@ -109,13 +98,6 @@ async def a_worker(database_url: str) -> AsyncIterator[None]:
         finally:
             stopping.set()
             await working
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
-    yield connection
-    await connection.close()
 
 
 class Letter:

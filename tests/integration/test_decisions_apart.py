@@ -1,7 +1,7 @@
 """What keeps decisions apart: keys of requests, a constraint, locks, and who may see what."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 from uuid import UUID, uuid4
 
@@ -29,13 +29,6 @@ async def other(signing: Client, told: Told) -> Case:
     other = Case(signing, told)
     await other.waits(project_id="p1")
     return other
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
-    yield connection
-    await connection.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What a decision that is made consists of, who sees it, and what becomes of it."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ from uuid import UUID
 import asyncpg
 import jwt
 import pytest
-import pytest_asyncio
 
 from contracts.approvals import Approval, MemorySingleUse, errors, verify
 from tests.api_rows import problem_of, serving
@@ -21,13 +19,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER_TRACE = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 ENGINE_AT = "2999-01-01T00:00:00.5Z"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(shared_url)
-    yield connection
-    await connection.close()
 
 
 async def test_an_approval(case: Case) -> None:

@@ -98,13 +98,9 @@ async def crew(shared_url: str) -> AsyncIterator[list[Worker]]:
         yield two
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """The owner of views in which there is nothing."""
-    connection = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
-    await connection.execute(EMPTY)
-    yield connection
-    await connection.close()
+@pytest_asyncio.fixture(loop_scope="module", autouse=True)
+async def emptied(owner: asyncpg.Connection) -> None:
+    await owner.execute(EMPTY)
 
 
 def numbered(facts: list[Fact]) -> list[FakeRecord]:

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from api.stream import changes as told_changes
 from api.stream import subscription
@@ -18,13 +17,6 @@ from tests.streams import Platform, Served, following, listening, next_of, nothi
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WAITS = "waiting_approval"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(shared_url)
-    yield connection
-    await connection.close()
 
 
 async def test_a_client_that_comes_back_is_told_what_it_missed(
