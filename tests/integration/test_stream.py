@@ -130,10 +130,9 @@ async def test_a_stream_ends_with_its_token(served: Served) -> None:
 
 
 async def test_nothing_is_connected_while_nobody_follows(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
+    served: Served, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "UNTOLD_S", 0.1)
-    owner = await asyncpg.connect(database_url)
 
     async def nobody_listens() -> bool:
         return not await owner.fetchval(
@@ -141,22 +140,20 @@ async def test_nothing_is_connected_while_nobody_follows(
             " AND datname = current_database()"
         )
 
-    async with listening(database_url) as served:
-        async with following(served):
-            assert not await nobody_listens()
-        await until(nobody_listens, 10, "the end of the connection that listens")
-        before = await logins(owner)
-        # time enough to log in about as often
-        for _ in range(LOGINS):
-            await (await asyncpg.connect(database_url)).close()
+    async with following(served):
+        assert not await nobody_listens()
+    await until(nobody_listens, 10, "the end of the connection that listens")
+    before = await logins(owner)
+    # time enough to log in about as often
+    for _ in range(LOGINS):
+        await (await asyncpg.connect(served.settings.database_url)).close()
 
-        async def counted() -> bool:
-            return await logins(owner) >= before + LOGINS
+    async def counted() -> bool:
+        return await logins(owner) >= before + LOGINS
 
-        await until(counted, 10, "what the database counts")
-        # those of requests may be counted later than they were made
-        assert await logins(owner) <= before + LOGINS + MAX_CONNECTIONS
-    await owner.close()
+    await until(counted, 10, "what the database counts")
+    # those of requests may be counted later than they were made
+    assert await logins(owner) <= before + LOGINS + MAX_CONNECTIONS
 
 
 async def logins(owner: asyncpg.Connection) -> int:
