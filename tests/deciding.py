@@ -1,5 +1,6 @@
 """Deciding on runs over the API, for tests: a run that waits, and people who decide."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -171,8 +172,9 @@ class Outbox:
         """Have the runs wait at a version, and decide on all at an API that publishes nothing."""
         await self.told(*(waiting(version, run_id=run) for run in runs))
         async with serving(self.url, approval_key=self.key) as client:
-            for run in runs:
-                assert (await Approver(client).decide(run=run)).status_code == 202
+            alice = Approver(client)
+            answers = await asyncio.gather(*(alice.decide(run=run) for run in runs))
+        assert {answer.status_code for answer in answers} == {202}
 
     async def left(self) -> int:
         """How many decisions wait in the outbox."""

