@@ -1,16 +1,21 @@
 """A worker that runs in the test's own loop, on a real broker and a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
+from aiokafka import AIOKafkaProducer, TopicPartition
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from contracts.topics import MAX_MESSAGE_BYTES, topic_name
 from projector.kafka.publishing import HEADERS
 from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
 from projector.worker import run_worker
-from tests.reference import Record
+from tests.reference import Record, load, run_list
 from tests.stack import topics
 from tests.stack.waiting import until
 
@@ -66,3 +71,64 @@ async def applied(connection: asyncpg.Connection, count: int) -> None:
         return (total or 0) >= count
 
     await until(accounted, DEADLINE_S, f"{count} records in the views")
+
+
+class Line:
+    """A worker that runs, what it was sent, and what it tells of it."""
+
+    def __init__(
+        self, settings: ProjectorSettings, views: asyncpg.Connection, spans: InMemorySpanExporter
+    ) -> None:
+        self.settings, self.views, self.spans = settings, views, spans
+        self.sent: list[Record] = []
+
+    async def send(self, records: Sequence[Record], codec: str | None = None) -> None:
+        """Send records by key, and wait until the views account for them and all before them."""
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.settings.kafka_bootstrap,
+            compression_type=codec,
+            max_request_size=MAX_MESSAGE_BYTES,
+        ) as kafka:
+            acknowledged = [
+                await kafka.send(
+                    topic_name(self.settings.topic_prefix, record.topic),
+                    record.value,
+                    key=None if record.key is None else record.key.encode(),
+                    headers=HEADERS,
+                )
+                for record in records
+            ]
+            for each in acknowledged:
+                await each
+        self.sent += records
+        await applied(self.views, len(self.sent))
+
+    async def check(self) -> None:
+        """Everything sent so far is in the views or parked, and nothing twice."""
+        platform = load(self.sent)
+        rows = await self.views.fetch(
+            "SELECT listing, summary FROM run ORDER BY created_at DESC, run_id DESC"
+        )
+        expected = run_list(platform)
+        listed = [json.loads(row["listing"])["run_id"] for row in rows]
+        assert listed == [run["run_id"] for run in expected]
+        summaries = [json.loads(row["summary"]) for row in rows]
+        assert summaries == [run["remediation_summary"] for run in expected]
+        parked = Counter(
+            (topic_name(self.settings.topic_prefix, it.record.topic), it.reason, it.record.value)
+            for it in platform.dead
+        )
+        rows = await self.views.fetch("SELECT topic, reason, value FROM dead_letter")
+        assert Counter(tuple(row) for row in rows) == parked
+        good = sum(it.value is not None for it in self.sent) - len(platform.dead)
+        totals = await self.views.fetchrow(
+            "SELECT sum(gaps)::int, sum(dead)::int, sum(applied)::int FROM position"
+        )
+        assert tuple(totals or ()) == (0, len(platform.dead), good)
+
+    async def positions(self) -> dict[TopicPartition, int]:
+        """The stored positions of partitions with records in them."""
+        rows = await self.views.fetch(
+            "SELECT topic, partition, next_offset FROM position WHERE next_offset > 0"
+        )
+        return {TopicPartition(topic, number): offset for topic, number, offset in rows}

@@ -11,11 +11,12 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from projector.demo.postgres import EmbeddedPostgres
+from api.stream import subscription
 from tests.api_rows import Client, serving
 from tests.applying import Worker, workers
 from tests.deciding import Case, Told, key_file
 from tests.stack import databases
+from tests.stack.servers import EmbeddedPostgres
 from tests.streams import Platform, Served, listening
 
 
@@ -76,5 +77,7 @@ def platform(worker: Worker) -> Platform:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(shared_url: str) -> AsyncIterator[Served]:
     """An API over the shared database, on a port."""
-    async with listening(shared_url, stream_keep_alive_seconds=0.3) as api:
-        yield api
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(subscription, "KEEP_ALIVE_SECONDS", 0.2)
+        async with listening(shared_url) as api:
+            yield api

@@ -12,12 +12,11 @@ import pytest
 
 from contracts import buckets
 from projector.database import connected
-from projector.demo.broker import EmbeddedBroker
 from projector.demo.history import history
-from projector.demo.postgres import EmbeddedPostgres
 from projector.operations.audit import audit
 from tests.command import called, running
 from tests.stack import databases
+from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 from tests.stack.topics import Record, send
 from tests.stack.waiting import until
 

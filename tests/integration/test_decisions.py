@@ -1,12 +1,12 @@
 """Every case of a decision: who may make one, on what, and what is answered."""
 
 import asyncio
+import json
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
-from msgspec.structs import asdict
 
 from api import database
 from api.database import MAX_COMMAND_CONNECTIONS

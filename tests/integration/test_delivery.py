@@ -2,37 +2,36 @@
 
 import base64
 import json
-from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from itertools import cycle
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 import pytest_asyncio
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from contracts import metrics
 from contracts.decoding import Reason
-from contracts.topics import MAX_MESSAGE_BYTES, TOPICS, topic_name
-from projector.demo.ports import free_port
-from projector.demo.postgres import EmbeddedPostgres
-from projector.kafka.publishing import HEADERS
+from contracts.topics import TOPICS, topic_name
+from projector.demo.process import free_port
 from projector.operations import tracing
 from projector.operations.tracing import Tracing
-from projector.settings import ProjectorSettings
 from tests.deciding import REJECT, Approver, Outbox, events, key_file, waiting
 from tests.histories import history
 from tests.histories.bad import KINDS
 from tests.histories.world import World
-from tests.live import applied, running_worker, settings_of
-from tests.reference import Record, load, run_list
+from tests.live import Line, applied, running_worker, settings_of
+from tests.reference import Record
 from tests.scraping import Scrape, scrape
 from tests.stack import databases
+from tests.stack.servers import EmbeddedPostgres
 from tests.stack.waiting import until
 from tests.unit.event_samples import RUN, as_bytes, least
 
@@ -42,66 +41,6 @@ DEADLINE_S = 30
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 PROMISED_KINDS = 17
 ENGINE_AT = "2999-01-01T00:00:00.500000Z"
-
-
-class Line:
-    """A worker, and what it was sent."""
-
-    def __init__(self, settings: ProjectorSettings, views: asyncpg.Connection) -> None:
-        self.settings, self.views = settings, views
-        self.spans = InMemorySpanExporter()
-        self.sent: list[Record] = []
-
-    async def send(self, records: Sequence[Record], codec: str | None = None) -> None:
-        """Send records by key, and wait until the views account for them and all before them."""
-        async with AIOKafkaProducer(
-            bootstrap_servers=self.settings.kafka_bootstrap,
-            compression_type=codec,
-            max_request_size=MAX_MESSAGE_BYTES,
-        ) as kafka:
-            acknowledged = [
-                await kafka.send(
-                    topic_name(self.settings.topic_prefix, record.topic),
-                    record.value,
-                    key=None if record.key is None else record.key.encode(),
-                    headers=HEADERS,
-                )
-                for record in records
-            ]
-            for each in acknowledged:
-                await each
-        self.sent += records
-        await applied(self.views, len(self.sent))
-
-    async def check(self) -> None:
-        """Everything sent so far is in the views or parked, and nothing twice."""
-        platform = load(self.sent)
-        rows = await self.views.fetch(
-            "SELECT listing, summary FROM run ORDER BY created_at DESC, run_id DESC"
-        )
-        expected = run_list(platform)
-        listed = [json.loads(row["listing"])["run_id"] for row in rows]
-        assert listed == [run["run_id"] for run in expected]
-        summaries = [json.loads(row["summary"]) for row in rows]
-        assert summaries == [run["remediation_summary"] for run in expected]
-        parked = Counter(
-            (topic_name(self.settings.topic_prefix, it.record.topic), it.reason, it.record.value)
-            for it in platform.dead
-        )
-        rows = await self.views.fetch("SELECT topic, reason, value FROM dead_letter")
-        assert Counter(tuple(row) for row in rows) == parked
-        good = sum(it.value is not None for it in self.sent) - len(platform.dead)
-        totals = await self.views.fetchrow(
-            "SELECT sum(gaps)::int, sum(dead)::int, sum(applied)::int FROM position"
-        )
-        assert tuple(totals or ()) == (0, len(platform.dead), good)
-
-    async def positions(self) -> dict[TopicPartition, int]:
-        """The stored positions of partitions with records in them."""
-        rows = await self.views.fetch(
-            "SELECT topic, partition, next_offset FROM position WHERE next_offset > 0"
-        )
-        return {TopicPartition(topic, number): offset for topic, number, offset in rows}
 
 
 @pytest_asyncio.fixture(
@@ -119,12 +58,12 @@ async def line(
     settings = settings_of(url, getattr(server, "bootstrap", server), prefix)
     settings = settings.model_copy(update={"metrics_port": free_port(), "tracing": True})
     views = await asyncpg.connect(url, server_settings={"search_path": "g_main"})
-    made, provider = Line(settings, views), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(made.spans))
+    spans, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(spans))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tracing, "from_environment", lambda group: Tracing(provider, group))
         async with running_worker(settings):
-            yield made
+            yield Line(settings, views, spans)
     await views.close()
     await databases.drop_database(postgres.url, name)
 
@@ -256,6 +195,27 @@ def span_id(span: ReadableSpan) -> int:
     return int(span.context.span_id)
 
 
+async def test_records_of_a_poll_that_failed_are_read_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client drains several partitions, fails on one, and what it has drained is gone."""
+    getmany = AIOKafkaConsumer.getmany
+    lost: list[Any] = []
+
+    async def failing(client: AIOKafkaConsumer, *partitions: Any, **options: Any) -> Any:
+        polled = await getmany(client, *partitions, **options)
+        if polled and not lost:
+            lost.append(polled)
+            raise KafkaError("failed in the middle of draining")
+        return polled
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", failing)
+    # nothing comes after it that would show the hole
+    await line.send(history(3, size=1))
+    assert lost
+    await line.check()
+
+
 async def test_from_the_decision_over_the_topic_to_the_engines_answer(
     line: Line, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -271,7 +231,7 @@ async def test_from_the_decision_over_the_topic_to_the_engines_answer(
         made = (await Approver(api, run=run).decide(REJECT)).json()
         await outbox.leaves()
         [event] = await events(outbox.url, run)
-        line.sent.append(Record("approval-command", run, event.model_dump_json().encode()))
+        line.sent.append(Record("approval-command", run, event.to_bytes()))
         await applied(line.views, len(line.sent))
 
         path = f"/v1/runs/{run}"

@@ -14,13 +14,13 @@ from contracts.envelope import CONTENT_TYPE
 from contracts.errors import OperationError
 from contracts.settings import KafkaSettings
 from contracts.topics import MAX_MESSAGE_BYTES, TOPICS, topic_name
-from projector.demo.broker import EmbeddedBroker
 from projector.jsonl import Record
 from projector.kafka import publishing
 from projector.kafka.log_reader import log_reader, topic_by_topic
 from projector.kafka.publishing import paced, producer, publish
 from projector.kafka.topics import TopicState, create_topics, partition_counts
 from projector.operations.status import broker_ends
+from tests.stack.servers import EmbeddedBroker
 from tests.stack.topics import create_topic
 
 PARTITIONS = 3

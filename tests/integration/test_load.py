@@ -13,7 +13,7 @@ import orjson
 import psutil
 import pytest
 
-from projector.demo import generate
+from projector.demo import history as demo
 from projector.jsonl import Record
 from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics
@@ -36,7 +36,7 @@ LONGEST_POLL_S = 5.0
 
 
 def backlog() -> Iterator[Record]:
-    events = islice(generate.history(3, None, datetime(2026, 5, 18, tzinfo=UTC)), BACKLOG)
+    events = islice(demo.history(3, None, datetime(2026, 5, 18, tzinfo=UTC)), BACKLOG)
     for number, event in zip(count(1), events, strict=False):
         yield Record(number, event.topic, event.key.encode(), event.value)
 

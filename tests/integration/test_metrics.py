@@ -9,7 +9,7 @@ import pytest
 
 from contracts import metrics
 from contracts.errors import SettingError
-from projector.demo.ports import free_port
+from projector.demo.process import free_port
 from projector.worker import run_worker
 from tests.api_rows import bearer, project
 from tests.live import settings_of

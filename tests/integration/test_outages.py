@@ -14,13 +14,12 @@ from api.decisions.relay import Relay
 from api.stream import changes, feed
 from contracts.errors import OperationError
 from projector.database import connected
-from projector.demo.broker import EmbeddedBroker
-from projector.demo.postgres import EmbeddedPostgres
 from projector.migrate import migrate
 from tests.api_rows import Client, bearer, problem_of, serving
 from tests.deciding import Case, Outbox, Told, key_file
 from tests.scraping import Scrape
 from tests.stack.goodbye import Goodbyes, goodbyes
+from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 from tests.stack.waiting import until
 from tests.streams import Served, following, listening
 

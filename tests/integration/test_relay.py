@@ -14,9 +14,9 @@ from api.decisions import relay
 from api.decisions.outbox import MOST
 from contracts.envelope import CONTENT_TYPE
 from contracts.errors import SettingError
-from projector.demo.broker import EmbeddedBroker
 from tests.api_rows import problem_of, serving, settings_for
 from tests.deciding import APPROVE, REJECT, Approver, Outbox, events, key_file, waiting
+from tests.stack.servers import EmbeddedBroker
 from tests.stack.waiting import until
 from tests.unit.event_samples import RUN
 

@@ -9,7 +9,7 @@ import pytest
 
 from api.database import MAX_CONNECTIONS
 from api.stream import feed
-from projector.demo.ports import free_port, is_free
+from projector.demo.process import free_port, is_free
 from projector.generations import activation, schema
 from projector.operations import change_log
 from projector.writing.recompute import recompute

@@ -8,10 +8,10 @@ import pytest
 
 from api.stream import changes as told_changes
 from api.stream import subscription
-from projector.demo.postgres import EmbeddedPostgres
 from projector.generations.activation import Target, enter
 from projector.operations import change_log
 from projector.worker import writer_pool
+from tests.stack.servers import EmbeddedPostgres
 from tests.streams import Platform, Served, following, listening, next_of, nothing_but
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
