@@ -10,12 +10,7 @@ import pytest
 from api.database import MAX_CONNECTIONS
 from api.stream import feed
 from projector.demo.process import free_port, is_free
-from projector.generations import activation, schema
-from projector.operations import change_log
-from projector.writing.recompute import recompute
-from projector.writing.touched import Touched
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
-from tests.applying import workers
 from tests.command import running
 from tests.stack.waiting import until
 from tests.streams import Platform, Served, following, listening, next_of, nothing_but
@@ -69,36 +64,6 @@ async def test_each_bearer_is_told_of_its_projects(served: Served, platform: Pla
             await platform.runs(2, project="p2", state=WAITS)
             await other.next()
             assert await nobody.comment() == "keep-alive"
-
-
-async def test_a_generation_is_told_of_once_it_is_active(database_url: str) -> None:
-    owner = await asyncpg.connect(database_url)
-    async with listening(database_url) as served, workers(database_url, 1) as (worker,):
-        platform = Platform(worker)
-        one, two = platform.id(1), platform.id(2)
-        await platform.runs(1, 2)
-        async with following(served) as client:
-            for statement in schema.creation("second", complete=True):
-                await owner.execute(statement)
-            await owner.execute("SET search_path = g_second")
-            for table in ("position", "run_fact", "run_state"):
-                await owner.execute(f"INSERT INTO {table} SELECT * FROM g_main.{table}")
-            async with owner.transaction():
-                assert await recompute(owner, Touched(runs={one, two}), 0)
-            await activation.activate(owner, "second", caught_up)
-            with pytest.raises(activation.ActiveGenerationChanged):
-                await platform.runs(1)
-            # the filling was not told; that any run may be another one is, and changes from then on
-            assert (await client.next()).event == "reset"
-            async with owner.transaction():
-                await owner.execute("UPDATE run SET state = 'new' WHERE run_id = $1", two)
-                await change_log.record(owner, {two: "p0"})
-            assert await next_of(client, platform) == (2, "new")
-    await owner.close()
-
-
-async def caught_up(_: str) -> None:
-    return None
 
 
 async def test_silence_is_kept_alive_and_moves_the_place_on(
