@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tests.histories import Delivery, deliveries, history, partition_of, schedule
+from tests.histories import history
 from tests.histories.bad import BY_REASON, KINDS, Kind
 from tests.histories.world import World
 from tests.reference import Platform, load, run_detail
@@ -67,49 +67,15 @@ def count_ties(platform: Platform, found: Counter[str]) -> None:
                     found["run in another project"] += moved
 
 
-def test_runs_wait_and_are_decided(platforms: list[Platform]) -> None:
-    rows = [row for each in platforms for row in approvals(each, include_decided=True)]
-    decided = sum(row["decision"] is not None for row in rows)
-    assert 5 < decided < len(rows) - 5
-
-
-def test_every_spelling_of_an_instant_means_it() -> None:
-    for instant, with_offset, in_data in zip(INSTANTS, WITH_OFFSET, IN_DATA, strict=True):
-        assert {rfc3339(timestamp(text)) for text in with_offset + in_data} == {rfc3339(instant)}
-
-
-def test_partitions_are_of_the_key_alone() -> None:
-    keys = [str(number) for number in range(100)]
-    lots = [partition_of(Record("run-state", key, None), 4) for key in keys]
-    assert lots == [partition_of(Record("project", key, b""), 4) for key in keys]
-    assert set(lots) == {0, 1, 2, 3}
-    assert partition_of(Record("run-state", None, None), 4) < 4
-
-
-def by_partition(found: list[Delivery]) -> dict[tuple[str, int], list[int]]:
-    lots: dict[tuple[str, int], list[int]] = {}
-    for delivery in found:
-        lots.setdefault((delivery.topic, delivery.partition), []).append(delivery.offset)
-    return lots
-
-
-@given(histories(bad=True), seeds, st.integers(1, 3))
-def test_a_schedule_delivers_partitions_whole_and_in_order(
-    records: list[Record], seed: int, workers: int
-) -> None:
-    polls = schedule(records, seed, workers)
-    assert len(polls) == workers
-    for offsets in by_partition(deliveries(polls)).values():
-        assert offsets == list(range(len(offsets)))
-    owned = [set(by_partition([item for poll in own for item in poll])) for own in polls]
-    assert sum(len(lots) for lots in owned) == len(set().union(*owned))
-    given_out = Counter(delivery.record for delivery in deliveries(polls))
-    assert set(given_out) == set(records)
-    assert all(given_out[record] >= count for record, count in Counter(records).items())
-    assert all(poll for own in polls for poll in own)
-
-
-@given(histories(bad=True), seeds)
-def test_the_views_of_a_schedule_are_those_of_its_history(records: list[Record], seed: int) -> None:
-    delivered = [item.record for item in deliveries(schedule(records, seed, 2))]
-    assert views(load(delivered)) == views(load(records))
+def count_views(platform: Platform, found: Counter[str]) -> None:
+    """What runs show, and how they are linked."""
+    for run in platform.winners["run-state"]:
+        detail = run_detail(platform, run.data["run_id"])
+        assert detail is not None
+        found.update(item["kind"] for item in detail["timeline"])
+        found[detail["remediation_summary"]["status"]] += 1
+        for inbound in inbound_events(platform, run):
+            trigger = run.data["trigger_ref"]
+            found["linked by run"] += inbound["run_id"] == run.data["run_id"]
+            found["linked by provider"] += trigger == inbound["provider_event_id"]
+            found["linked by event"] += (trigger or "").lower() == inbound["event_id"]
