@@ -37,8 +37,8 @@ kafka-test: install ## run the tests that need Apache Kafka: fetches it with Mav
 	$(BIN)/pytest $(TWO_AT_ONCE) -m kafka
 
 bench: install ## measure everything on Apache Kafka, write it to tests/bench and the README
-	$(BIN)/pytest -m bench -k "not quick and not large and not embedded" tests/bench --figures tests/bench/figures.json
-	$(BIN)/python -m tests.bench.readme
+	$(BIN)/pytest -m bench -k "not quick and not large" tests/bench --figures tests/bench/figures.json
+	$(BIN)/python -m tests.bench.figures
 
 bench-quick: install ## measure a little of everything, in about a minute
 	$(BIN)/pytest -m bench -k quick tests/bench --figures bench-results/quick.json
