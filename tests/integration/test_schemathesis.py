@@ -3,7 +3,7 @@
 A few requests of each operation, always the same ones. `SCHEMATHESIS_REQUESTS=10000` makes at
 least so many, other ones each time, and the last test counts those that have arrived:
 
-    SCHEMATHESIS_REQUESTS=10000 .venv/bin/pytest tests/integration/test_schemathesis.py
+    SCHEMATHESIS_REQUESTS=10000 .venv/bin/pytest -m crash tests/integration/test_schemathesis.py
 """
 
 import asyncio
@@ -34,6 +34,8 @@ from tests.api_rows import bearer, numbered, of_history, project, settings_for
 from tests.deciding import ACTION, key_file, waiting
 from tests.histories import history
 from tests.stack import databases
+
+pytestmark = pytest.mark.crash
 
 # Which cursor is good depends on what was asked before, and a record may be waited for in vain:
 # both have tests of their own.
