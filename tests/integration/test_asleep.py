@@ -20,7 +20,8 @@ def steps(count: int) -> list[FakeRecord]:
 async def test_who_sleeps_within_a_copy_holds_nobody_up(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = steps(transaction.MANY)
+    # what the sleeper would park must not be there either when the other parks it
+    given = [*steps(transaction.MANY), record("step-journal", transaction.MANY, b"no event")]
     copy = asyncpg.Connection.copy_records_to_table
     asleep, may_wake = asyncio.Event(), asyncio.Event()
 
