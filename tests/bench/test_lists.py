@@ -138,10 +138,15 @@ async def _first_pages(connection: asyncpg.Connection) -> list[Asked]:
     for many in range(len(FILTERS) + 1):
         for chosen in combinations(FILTERS, many):
             names = {field: name for each in chosen for field, name in FILTERS[each].items()}
-            query = {"per_page": PER_PAGE} | {name: example[field] for field, name in names.items()}
+            query = {name: _text(example[field]) for field, name in names.items()}
+            query["per_page"] = PER_PAGE
             where = RunFilter(**{field: example[field] for field in names})
             found.append(Asked(chosen, where, path("/v1/runs", query)))
     return found
+
+
+def _text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 async def _deep_pages(client: Client, asked: Sequence[Asked]) -> AsyncIterator[Asked]:

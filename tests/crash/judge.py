@@ -48,10 +48,15 @@ async def judge(site: Site, ends: Ends, log: Sequence[Logged] | None = None) -> 
     """
     log = log or await read_log(site, ends)
     platform = load(each.record for each in log)
+    dead = [
+        (*each.partition, each.offset, letter.reason)
+        for each in log
+        for letter in load([each.record]).dead
+    ]
     stored = {at: end for at, end in (await site.positions()).items() if end}
     assert stored == {at: end for at, end in ends.items() if end}
     async with site.views() as connection:
-        assert [tuple(row) for row in await connection.fetch(DEAD_LETTERS)] == _dead(log)
+        assert [tuple(row) for row in await connection.fetch(DEAD_LETTERS)] == sorted(dead)
         [totals] = await connection.fetch(TOTALS)
         known = len(platform.events), len(platform.dead), platform.tombstones
         assert tuple(totals) == (*known, sum(ends.values()) - len(log))
@@ -59,12 +64,3 @@ async def judge(site: Site, ends: Ends, log: Sequence[Logged] | None = None) -> 
     async with asking(site.database_url) as asker:
         assert (await differences(asker, platform))[:9] == []
     return Counter(each.record for each in log)
-
-
-def _dead(log: Sequence[Logged]) -> list[tuple[str, int, int, str]]:
-    """Where each bad record of the log lies, and its reason."""
-    return sorted(
-        (*each.partition, each.offset, letter.reason)
-        for each in log
-        for letter in load([each.record]).dead
-    )

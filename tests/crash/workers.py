@@ -68,19 +68,17 @@ class Worker:
     async def ended(self, deadline_s: float) -> int:
         """Its exit status, once it has ended."""
         await until(lambda: not self.runs, deadline_s, f"{self.name} to end")
-        return self._gone()
+        return int(self.process.wait())
 
     def kill(self) -> None:
         """SIGKILL, as out of memory does; returns once it is gone."""
         self.asked = True
         if self.runs:
             self.process.kill()
-        self._gone()
-
-    def _gone(self) -> int:
-        status = int(self.process.wait())
-        self._watchdog.close()
-        return status
+            self.process.wait()
+        if not self._lifeline.closed:
+            self._lifeline.release()
+            self._lifeline.close()
 
 
 class Fleet:
