@@ -76,9 +76,7 @@ class Worker:
         if self.runs:
             self.process.kill()
             self.process.wait()
-        if not self._lifeline.closed:
-            self._lifeline.release()
-            self._lifeline.close()
+        self._watchdog.close()
 
 
 class Fleet:
