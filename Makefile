@@ -19,7 +19,7 @@ install: $(INSTALLED) ## make .venv with everything in it, at pinned versions
 demo: install ## show everything on this machine, until Ctrl-C
 	@$(BIN)/runfold demo
 
-test: install ## run the tests on an embedded database and an embedded broker
+test: install ## run the tests on an embedded database and broker, in a few minutes
 	$(BIN)/pytest $(TWO_AT_ONCE)
 
 lint: install ## check style, types and who may import whom
@@ -28,7 +28,7 @@ lint: install ## check style, types and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-crash: install ## kill, pause and starve everything, on the embedded database and broker
+crash: install ## run the long tests: kills, outages, sleepers, memory, fuzzing
 	$(BIN)/pytest $(TWO_AT_ONCE) -m 'crash and not kafka'
 
 kafka-test: install ## run the tests that need Apache Kafka: fetches it with Maven, runs it with Java
@@ -37,8 +37,8 @@ kafka-test: install ## run the tests that need Apache Kafka: fetches it with Mav
 	$(BIN)/pytest $(TWO_AT_ONCE) -m kafka
 
 bench: install ## measure everything on Apache Kafka, write it to tests/bench and the README
-	$(BIN)/pytest -m bench -k "not quick and not large and not embedded" tests/bench --figures tests/bench/figures.json
-	$(BIN)/python -m tests.bench.readme
+	$(BIN)/pytest -m bench -k "not quick and not large" tests/bench --figures tests/bench/figures.json
+	$(BIN)/python -m tests.bench.figures
 
 bench-quick: install ## measure a little of everything, in about a minute
 	$(BIN)/pytest -m bench -k quick tests/bench --figures bench-results/quick.json

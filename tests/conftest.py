@@ -5,6 +5,7 @@ own, so that tests share servers and nothing else.
 """
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from uuid import uuid4
 
@@ -15,6 +16,12 @@ from tests.kafka.jars import missing_tools
 from tests.kafka.server import KafkaServer
 from tests.stack import databases
 from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
+
+
+def pytest_configure() -> None:
+    """Let tests send Ctrl-C to what they start: a shell ignores it for what runs in its
+    background, and so would every process begun here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Events waiting in topics: the same ones for whoever is measured."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice
@@ -11,10 +11,14 @@ from projector.jsonl import Record
 from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
-from tests.records import PREFIX, FakeRecord
 
 SEED = 1
 START = datetime(2026, 5, 18, 6, tzinfo=UTC)
+
+EMBEDDED, APACHE = "the embedded broker", "Apache Kafka"
+
+Fresh = Callable[[], AbstractAsyncContextManager[str]]
+"""Gives the URL of a migrated database while a block runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +27,8 @@ class Backlog:
 
     bootstrap: str
     prefix: str
-    events: int
-    raw_bytes: int
+    events: int = 0
+    raw_bytes: int = 0
     """Keys and values of all records."""
 
     def variables(self, database_url: str, group: str) -> dict[str, str]:
@@ -33,7 +37,7 @@ class Backlog:
             "RUNFOLD_DATABASE_URL": database_url,
             "RUNFOLD_KAFKA_BOOTSTRAP": self.bootstrap,
             "RUNFOLD_TOPIC_PREFIX": self.prefix,
-            "RUNFOLD_GROUP_ID": group,
+            "RUNFOLD_GROUP_ID": self.prefix + group,
         }
 
 
@@ -42,19 +46,7 @@ def events(many: int | None, seed: int = SEED) -> Iterator[Generated]:
     return islice(history(seed, None, START), many)
 
 
-def day(runs: int) -> list[FakeRecord]:
-    """The whole history of so many runs, one every 20 s, in hand instead of on a broker."""
-    offsets: Counter[str] = Counter()
-    records = []
-    for event in history(SEED, runs, START):
-        place = offsets[event.topic]
-        offsets[event.topic] += 1
-        key = event.key.encode()
-        records.append(FakeRecord(PREFIX + event.topic, 0, place, key, event.value))
-    return records
-
-
-async def fill(bootstrap: str, prefix: str, many: int, seed: int = SEED) -> Backlog:
+async def fill(bootstrap: str, prefix: str, many: int = 0, seed: int = SEED) -> Backlog:
     """Create the topics and send so many events to them."""
     settings = ProjectorSettings(
         database_url="postgresql://none", kafka_bootstrap=bootstrap, topic_prefix=prefix

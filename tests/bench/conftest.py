@@ -1,15 +1,16 @@
 """What all measurements share: where figures go, and servers as durable as in production."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
-from tests.bench.databases import Fresh, fresh_on
+from tests.bench.backlog import Fresh
 from tests.bench.figures import Figures
+from tests.stack import databases
 from tests.stack.servers import EmbeddedPostgres
-
-FIGURES = pytest.StashKey[Figures]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -17,29 +18,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.fixture(scope="session")
-def figures(request: pytest.FixtureRequest) -> Figures:
+def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
     """Where figures go: to the terminal at once, to the file of --figures at the end."""
-    terminal = request.config.pluginmanager.getplugin("terminalreporter")
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         with capture.global_and_fixture_disabled():
-            terminal.write_line(line)
-            terminal.flush()
+            print(f"\n{line}", end="", flush=True)
 
-    collected = Figures(tell)
-    request.config.stash[FIGURES] = collected
-    return collected
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    collected = terminalreporter.config.stash.get(FIGURES, None)
-    if collected is None:
-        return
-    terminalreporter.section("figures")
-    for figure in collected.all:
-        terminalreporter.write_line(figure.line)
-    file = terminalreporter.config.getoption("figures")
+    collected = Figures(show)
+    yield collected
+    file = request.config.getoption("figures")
     if file is not None:
         collected.write(file)
 
@@ -54,7 +43,15 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 def fresh(postgres: EmbeddedPostgres, database_template: str) -> Fresh:
     """Migrated databases, one for each time it is called."""
-    return fresh_on(postgres, database_template)
+
+    @asynccontextmanager
+    async def fresh() -> AsyncIterator[str]:
+        name = f"bench_{uuid4().hex}"
+        await databases.clone_database(postgres.url, database_template, name)
+        yield postgres.url_of(name)
+        await databases.drop_database(postgres.url, name)
+
+    return fresh
 
 
 @pytest.fixture

@@ -1,16 +1,27 @@
-"""Figures: what was measured, beside what the same run measured for comparison."""
+"""Figures: what was measured, beside what the same run measured for comparison.
+
+`python -m tests.bench.figures` makes the README's table of the last full run.
+"""
 
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+
+from tests.readme import README
 
 COMMITTED = Path(__file__).with_name("figures.json")
 """The last full run."""
+
+TABLE = re.compile(
+    r"(?<=<!-- figures: made from tests/bench/figures.json -->\n).*?(?=<!-- end of figures -->)",
+    re.DOTALL,
+)
+HEAD = "| figure | value | reference in the same run | ratio |\n| --- | ---: | ---: | ---: |\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +53,7 @@ class Figure:
     @property
     def line(self) -> str:
         """`name value unit | reference value | ratio`."""
-        cells = [f"{self.name} {number(self.value)} {self.unit}", *self.compared]
-        return " | ".join(cells)
+        return " | ".join([f"{self.name} {number(self.value)} {self.unit}", *self.compared])
 
     @property
     def compared(self) -> tuple[str, str]:
@@ -62,10 +72,10 @@ def number(value: float) -> str:
 
 
 class Figures:
-    """The figures of one run, each told as soon as it is there."""
+    """The figures of one run, each shown as soon as it is there."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
         self._began = datetime.now(UTC)
         self.all: list[Figure] = []
 
@@ -77,51 +87,54 @@ class Figures:
         reference: Reference | None = None,
         samples: int | None = None,
     ) -> None:
-        """Take a figure in and tell its line."""
+        """Take a figure in and show its line."""
         figure = Figure(name, value, unit, reference, samples, round(os.getloadavg()[0], 1))
         self.all.append(figure)
-        self._tell(figure.line)
+        self._show(figure.line)
 
     def write(self, file: Path) -> None:
         """Write them as JSON, with the date and the machine."""
+        figures = [
+            asdict(each) | {"ratio": each.ratio and round(each.ratio, 4)} for each in self.all
+        ]
+        run = {"date": f"{self._began:%Y-%m-%d}", "machine": machine(), "figures": figures}
         file.parent.mkdir(exist_ok=True)
-        told = {
-            "date": f"{self._began:%Y-%m-%d}",
-            "machine": machine(),
-            "figures": [
-                asdict(each) | {"ratio": each.ratio and round(each.ratio, 4)} for each in self.all
-            ],
-        }
-        file.write_text(json.dumps(told, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        file.write_text(json.dumps(run, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def read(file: Path) -> tuple[str, str, list[Figure]]:
     """The date, the machine and the figures of a run."""
-    told: dict[str, Any] = json.loads(file.read_text("utf-8"))
-    figures = [_figure(each) for each in told["figures"]]
-    return told["date"], told["machine"], figures
-
-
-def _figure(told: dict[str, Any]) -> Figure:
-    given = {name: value for name, value in told.items() if name != "ratio"}
-    reference = given.pop("reference")
-    return Figure(**given, reference=Reference(**reference) if reference else None)
+    run = json.loads(file.read_text("utf-8"))
+    for each in run["figures"]:
+        del each["ratio"]
+        each["reference"] = each["reference"] and Reference(**each["reference"])
+    return run["date"], run["machine"], [Figure(**each) for each in run["figures"]]
 
 
 def machine() -> str:
     """What the figures were measured on, in one line."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    python = platform.python_version()
-    return f"{os.cpu_count()} × {_processor()}, {memory:.0f} GB, Python {python}"
-
-
-def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    processor = names[0] if names else platform.machine()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    python = platform.python_version()
+    return f"{os.cpu_count()} × {processor}, {memory:.0f} GB, Python {python}"
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that this share of them does not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+def with_figures(text: str) -> str:
+    """The README's text with the date, the machine, and a row for each figure made anew."""
+    date, machine, figures = read(COMMITTED)
+    table = f"Measured on {date} on {machine}.\n\n{HEAD}{''.join(map(_row, figures))}"
+    text, found = TABLE.subn(lambda _: table, text)
+    if found != 1:
+        raise ValueError("the README has no place, or two, for the table of figures")
+    return text
+
+
+def _row(figure: Figure) -> str:
+    reference, ratio = figure.compared
+    return f"| {figure.name} | {number(figure.value)} {figure.unit} | {reference} | {ratio} |\n"
+
+
+if __name__ == "__main__":
+    README.write_text(with_figures(README.read_text("utf-8")), "utf-8")

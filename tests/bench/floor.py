@@ -1,10 +1,10 @@
 """The floor of cost: records consumed as a worker does and copied raw into a bare table.
 
-A process of its own, as a worker is: `python -m tests.bench.floor EVENTS`, told as a worker is
-where to read and to write. Prints events per second from the first commit to the last.
+A process of its own, set up as a worker is: `python -m tests.bench.floor EVENTS` prints events per
+second from the first commit to the last.
 """
 
-import argparse
+import sys
 import time
 
 import asyncpg
@@ -36,31 +36,28 @@ async def floor(settings: ProjectorSettings, events: int) -> float:
         max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
         fetch_max_wait_ms=100,
     )
-    await consumer.start()
     first = done = 0
     began = 0.0
-    while done < events:
-        polled = await consumer.getmany(
-            timeout_ms=POLL_TIMEOUT_MS, max_records=settings.poll_max_records
-        )
-        rows = [
-            (record.topic, record.partition, record.offset, record.key, record.value)
-            for records in polled.values()
-            for record in records
-        ]
-        if not rows:
-            continue
-        await connection.copy_records_to_table("bare", records=rows)
-        done += len(rows)
-        if not first:
-            first, began = done, time.monotonic()
-    seconds = time.monotonic() - began
-    await consumer.stop()
+    async with consumer:
+        while done < events:
+            polled = await consumer.getmany(
+                timeout_ms=POLL_TIMEOUT_MS, max_records=settings.poll_max_records
+            )
+            rows = [
+                (record.topic, record.partition, record.offset, record.key, record.value)
+                for records in polled.values()
+                for record in records
+            ]
+            if not rows:
+                continue
+            await connection.copy_records_to_table("bare", records=rows)
+            done += len(rows)
+            if not first:
+                first, began = done, time.monotonic()
+        seconds = time.monotonic() - began
     await connection.close()
     return (done - first) / seconds
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("events", type=int)
-    print(uvloop.run(floor(load(ProjectorSettings), parser.parse_args().events)))
+    print(uvloop.run(floor(load(ProjectorSettings), int(sys.argv[1]))))

@@ -6,7 +6,6 @@ is text, as it came; `index_texts` adds an index on the incident ids in it, whic
 Its answers are compared with those of the views.
 """
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -119,9 +118,9 @@ MENTIONS: Final = r"""
         ) AS said
         CROSS JOIN LATERAL regexp_matches(said.text, '\m(INC-\d{8}-[A-Z0-9]{4,})\M', 'g')
             WITH ORDINALITY AS found (id, place)
-        WHERE said.text LIKE '%%INC-%%'
+        WHERE said.text LIKE '%INC-%'
     )
-""".replace("%%", "%")
+"""
 STATUSES: Final = """
     named AS (SELECT DISTINCT run_id, project_id, incident_id FROM mention),
     latest AS (
@@ -218,138 +217,103 @@ async def index_texts(connection: asyncpg.Connection) -> None:
         await connection.execute(f"ANALYZE {table}")
 
 
-class Detail:
-    """The rows that the detail of a run is made of: one statement a table, none a row.
+async def detail(connection: asyncpg.Connection, run_id: str) -> dict[str, int]:
+    """Fetch the rows that the detail of a run is made of, and count those of each table.
 
-    What is left to do, putting the timeline in order and adding up, is not in it.
+    One statement a table, none a row. What is left to do, putting the timeline in order and
+    adding up, is not in it.
     """
-
-    COUNTED: Final = (
-        "steps",
-        "mcp_calls",
-        "outbound_messages",
-        "legacy_mcp_calls",
-        "remediation_history",
-    )
-
-    def __init__(self, connection: asyncpg.Connection) -> None:
-        self._connection = connection
-
-    async def rows(self, run_id: str) -> list[list[asyncpg.Record]]:
-        """The run's rows of each table in `COUNTED`."""
-        fetch = self._connection.fetch
-        (run,) = await fetch("SELECT * FROM run WHERE run_id = $1", run_id)
-        own = "SELECT * FROM {} WHERE run_id = $1 AND project_id = $2 ORDER BY {}"
-        found = [
-            await fetch(own.format(table, order), run_id, run["project_id"])
-            for table, order in (
-                ("step", "step_seq, step_id"),
-                ("call", "created_at, call_id"),
-                ("message", "queued_at, message_id"),
-            )
-        ]
-        await fetch(HEARD, run_id, run["project_id"], run["trigger_event"], run["trigger_ref"])
-        (named,) = await fetch(SUMMARIES, [run_id])
-        bearing = (
-            "SELECT * FROM {} WHERE incident_id = ANY($1)"
-            " AND (project_id IS NULL OR project_id = $2) ORDER BY created_at DESC, id DESC"
+    fetch = connection.fetch
+    (run,) = await fetch("SELECT * FROM run WHERE run_id = $1", run_id)
+    own = "SELECT * FROM {} WHERE run_id = $1 AND project_id = $2 ORDER BY {}"
+    found = {
+        name: await fetch(own.format(table, order), run_id, run["project_id"])
+        for name, table, order in (
+            ("steps", "step", "step_seq, step_id"),
+            ("mcp_calls", "call", "created_at, call_id"),
+            ("outbound_messages", "message", "queued_at, message_id"),
         )
-        for table in ("record", "remediation"):
-            about = named["incidents"] or []
-            found.append(await fetch(bearing.format(table), about, run["project_id"]))
-        return found
+    }
+    await fetch(HEARD, run_id, run["project_id"], run["trigger_event"], run["trigger_ref"])
+    (named,) = await fetch(SUMMARIES, [run_id])
+    bearing = (
+        "SELECT * FROM {} WHERE incident_id = ANY($1)"
+        " AND (project_id IS NULL OR project_id = $2) ORDER BY created_at DESC, id DESC"
+    )
+    for name, table in (("legacy_mcp_calls", "record"), ("remediation_history", "remediation")):
+        about = named["incidents"] or []
+        found[name] = await fetch(bearing.format(table), about, run["project_id"])
+    return {name: len(rows) for name, rows in found.items()}
 
-    async def counts(self, run_id: str) -> dict[str, int]:
-        """How many rows there are of each."""
-        return dict(zip(self.COUNTED, map(len, await self.rows(run_id)), strict=True))
 
-
-class Lists:
-    """The run list by joins; `is_indexed` says whether `index_texts` was called."""
-
-    def __init__(self, connection: asyncpg.Connection, *, is_indexed: bool = False) -> None:
-        self._connection = connection
-        self._is_indexed = is_indexed
-
-    async def page(
-        self, where: RunFilter, after: RunKey | None, limit: int
-    ) -> tuple[list[dict[str, Any]], int]:
-        """The runs of a page, and how many there are in all."""
-        bind = Arguments()
-        statement = self._statement(bind, where, after, limit)
-        rows = await self._connection.fetch(statement, *bind)
-        total = rows[0]["total"]
-        runs = [row["run_id"] for row in rows if row["run_id"] is not None]
-        return [_listed(row) for row in await self._connection.fetch(SUMMARIES, runs)], total
-
-    def _statement(
-        self, bind: Arguments, where: RunFilter, after: RunKey | None, limit: int
-    ) -> str:
-        conditions = [
-            *RunFilter(where.projects, where.states).chosen(bind, "r"),
-            *where.ranged(bind, "r"),
-            *([self._of_incident(bind, where.incident)] if where.incident else []),
-        ]
-        scope = f"SELECT r.run_id, r.created_at FROM run r WHERE {every(conditions)}"
-        if where.statuses is None:
-            tables, source = "", f"({scope})"
-        else:
-            statuses = bind.bind(where.statuses, "text[]")
-            tables = f"WITH wanted AS MATERIALIZED ({scope}), {MENTIONS}, {STATUSES}, "
-            tables += (
-                f"shown AS MATERIALIZED (SELECT * FROM judged WHERE status = ANY ({statuses}))"
-            )
-            source = "shown"
-        start = "true"
-        if after is not None:
-            created_at = bind.bind(after.created_at, "timestamptz")
-            start = f"(created_at, run_id) < ({created_at}, {bind.bind(after.run_id, 'uuid')})"
-        return f"""
-            {tables}
-            SELECT counted.total, page.run_id
-            FROM (SELECT count(*) AS total FROM {source} AS s) AS counted
-            LEFT JOIN (
-                SELECT run_id FROM {source} AS s WHERE {start}
-                ORDER BY created_at DESC, run_id DESC LIMIT {limit}
-            ) AS page ON true
+async def page(
+    connection: asyncpg.Connection,
+    where: RunFilter,
+    after: RunKey | None,
+    limit: int,
+    *,
+    is_indexed: bool,
+) -> tuple[list[dict[str, Any]], int]:
+    """The runs of a page, and how many there are in all; `is_indexed` once `index_texts` was."""
+    bind = Arguments()
+    conditions = [
+        *RunFilter(where.projects, where.states).chosen(bind, "r"),
+        *where.ranged(bind, "r"),
+    ]
+    if where.incident:
+        conditions.append(_of_incident(bind.bind(where.incident, "text"), is_indexed=is_indexed))
+    scope = f"SELECT r.run_id, r.created_at FROM run r WHERE {every(conditions)}"
+    tables, source, start = "", f"({scope})", "true"
+    if where.statuses is not None:
+        tables = f"""
+            WITH wanted AS MATERIALIZED ({scope}), {MENTIONS}, {STATUSES}, shown AS MATERIALIZED (
+                SELECT * FROM judged WHERE status = ANY ({bind.bind(where.statuses, "text[]")}))
         """
+        source = "shown"
+    if after is not None:
+        created_at = bind.bind(after.created_at, "timestamptz")
+        start = f"(created_at, run_id) < ({created_at}, {bind.bind(after.run_id, 'uuid')})"
+    statement = f"""
+        {tables}
+        SELECT counted.total, page.run_id
+        FROM (SELECT count(*) AS total FROM {source} AS s) AS counted
+        LEFT JOIN (
+            SELECT run_id FROM {source} AS s WHERE {start}
+            ORDER BY created_at DESC, run_id DESC LIMIT {limit}
+        ) AS page ON true
+    """
+    rows = await connection.fetch(statement, *bind)
+    runs = [row["run_id"] for row in rows if row["run_id"] is not None]
+    return [_listed(row) for row in await connection.fetch(SUMMARIES, runs)], rows[0]["total"]
 
-    def _of_incident(self, bind: Arguments, incident: str) -> str:
-        given = bind.bind(incident, "text")
 
-        def names(table: str) -> str:
-            text = TEXTS[table]
-            if self._is_indexed:
-                return f"incident_ids({text}) @> ARRAY[{given}]"
-            return f"strpos({text}, {given}) > 0 AND {text} ~ ('\\m' || {given} || '\\M')"
-
-        heard = f"SELECT * FROM inbound WHERE {names('inbound')}"
-        return f"""
-            r.run_id IN (
-                SELECT run_id FROM run WHERE {names("run")}
-                UNION
-                SELECT run_id FROM message WHERE {names("message")}
-                UNION
-                SELECT i.run_id FROM ({heard}) AS i
-                UNION
-                SELECT t.run_id FROM ({heard}) AS i
+def _of_incident(given: str, *, is_indexed: bool) -> str:
+    names = {
+        table: f"incident_ids({text}) @> ARRAY[{given}]"
+        if is_indexed
+        else f"strpos({text}, {given}) > 0 AND {text} ~ ('\\m' || {given} || '\\M')"
+        for table, text in TEXTS.items()
+    }
+    heard = f"(SELECT * FROM inbound WHERE {names['inbound']}) AS i"
+    return f"""
+        r.run_id IN (
+            SELECT run_id FROM run WHERE {names["run"]}
+            UNION SELECT run_id FROM message WHERE {names["message"]}
+            UNION SELECT i.run_id FROM {heard}
+            UNION SELECT t.run_id FROM {heard}
                 JOIN run t ON t.trigger_event = i.event_uuid AND t.project_id = i.project_id
-                UNION
-                SELECT t.run_id FROM ({heard}) AS i
+            UNION SELECT t.run_id FROM {heard}
                 JOIN run t ON t.trigger_ref = i.provider_event_id AND t.project_id = i.project_id
-            )
-        """
+        )
+    """
 
 
 def _listed(row: asyncpg.Record) -> dict[str, Any]:
     bearing: dict[int, list[Evidence]] = {6: [], 7: []}
     for each in orjson.loads(row["bearing"] or "[]"):
-        bearing[each["rank"]].append(_evidence(each))
-    incidents: Sequence[str] = unique(row["incidents"] or [])
+        key = each["created_at"], each["id"]
+        counts = each["total"], each["success"], each["failed"]
+        bearing[each["rank"]].append(Evidence(*counts, key, each["detail"]))
+    incidents = unique(row["incidents"] or [])
     summary = summarise(incidents, row["state"], bearing[7], bearing[6])
     return {**orjson.loads(row["listing"]), "remediation_summary": summary}
-
-
-def _evidence(each: dict[str, Any]) -> Evidence:
-    key = each["created_at"], each["id"]
-    return Evidence(each["total"], each["success"], each["failed"], key, each["detail"])

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
 import psutil
@@ -14,42 +14,27 @@ from tests.api_rows import SECRET, settings_for
 from tests.command import running
 from tests.stack.waiting import until
 
-Query = Mapping[str, Any]
-
 
 class Client:
     """One connection that is kept, one request at a time."""
 
-    def __init__(self, port: int, token: str) -> None:
-        self._port = port
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str
+    ) -> None:
+        self._reader, self._writer = reader, writer
         self._headers = (
             f"Host: {LOOPBACK}\r\nAuthorization: Bearer {token}\r\n"
             "Content-Type: application/json\r\n"
         )
 
-    async def __aenter__(self) -> Self:
-        self._reader, self._writer = await asyncio.open_connection(LOOPBACK, self._port)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._writer.close()
-        await self._writer.wait_closed()
-
     async def get(self, path: str) -> bytes:
         """The body of an answer that is no error."""
-        status, body = await self._ask("GET", path, b"")
+        status, body = await self.ask("GET", path)
         assert status == 200, (path, body)
         return body
 
-    async def status(self, path: str) -> int:
-        """The status of an answer, whatever it is."""
-        return (await self._ask("GET", path, b""))[0]
-
-    async def post(self, path: str, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer to JSON."""
-        return await self._ask("POST", path, body)
-
-    async def _ask(self, method: str, path: str, content: bytes) -> tuple[int, bytes]:
+    async def ask(self, method: str, path: str, content: bytes = b"") -> tuple[int, bytes]:
+        """Status and body of an answer, whatever it is."""
         head = f"{method} {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(content)}\r\n\r\n"
         self._writer.write(head.encode() + content)
         answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
@@ -64,9 +49,13 @@ class Api:
         self._port, self._token = port, token
         self._process = psutil.Process(pid)
 
-    def client(self) -> Client:
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Client]:
         """A client that may see and do everything."""
-        return Client(self._port, self._token)
+        reader, writer = await asyncio.open_connection(LOOPBACK, self._port)
+        yield Client(reader, writer, self._token)
+        writer.close()
+        await writer.wait_closed()
 
     @property
     def resident_bytes(self) -> int:
@@ -79,12 +68,8 @@ async def serving(database_url: str, **variables: str) -> AsyncIterator[Api]:
     """`runfold api` while the block runs."""
     port = free_port()
     token = make_token(settings_for(database_url), "bench", ["*"], ["operator"], 3600)
-    said = {
-        "RUNFOLD_DATABASE_URL": database_url,
-        "RUNFOLD_AUTH_HS256_SECRET": SECRET,
-        **variables,
-    }
-    with running("api", "--port", str(port), variables=said) as process:
+    given = {"RUNFOLD_DATABASE_URL": database_url, "RUNFOLD_AUTH_HS256_SECRET": SECRET}
+    with running("api", "--port", str(port), variables=given | variables) as process:
         api = Api(port, token, process.pid)
 
         async def answers() -> bool:
@@ -101,7 +86,6 @@ async def serving(database_url: str, **variables: str) -> AsyncIterator[Api]:
         await asyncio.to_thread(process.wait, 30)
 
 
-def path(route: str, query: Query) -> str:
-    """A route with its parameters; a list is a repeated one, None is left out."""
-    given = {name: value for name, value in query.items() if value is not None}
-    return f"{route}?{urlencode(given, doseq=True)}" if given else route
+def path(route: str, query: Mapping[str, Any]) -> str:
+    """A route with its parameters; a list is a repeated one."""
+    return f"{route}?{urlencode(query, doseq=True)}"

@@ -9,7 +9,7 @@ from contracts.read_model import metadata
 from projector.generations import schema
 from projector.generations.diff import diff
 from tests.api_rows import of_history, project
-from tests.bench.databases import Fresh
+from tests.bench.backlog import Fresh
 from tests.bench.figures import Figures
 from tests.histories import history
 

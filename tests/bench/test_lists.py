@@ -1,28 +1,61 @@
 """The run list through the API, against joins over normalised tables and against fewer runs."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from itertools import cycle
+from itertools import combinations
 from json import loads
+from typing import Any, Final
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from tests.bench import multiplied, normalised, statements
-from tests.bench.asked import Asked, deep_pages, first_pages, singles
-from tests.bench.databases import Fresh
+from api.auth import Bearer, Role
+from api.database import SESSION
+from api.queries import runs
+from api.queries.run_filter import RunFilter
+from api.queries.run_keys import RunKey, Slice
+from api.reading import Snapshot, enter
+from tests.bench import multiplied, normalised
+from tests.bench.backlog import Fresh
 from tests.bench.figures import Figures, Reference
-from tests.bench.normalised import Lists
 from tests.bench.serving import Api, Client, path, serving
 from tests.bench.timing import Times, per_second, timed
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(2400)]
 
-CLIENTS = 8
+CLIENTS: Final = 8
+PER_PAGE: Final = 50
+OPERATOR: Final = Bearer("bench", None, frozenset({Role.OPERATOR}))
+DEEP: Final = 1_000
+"""Pages that come before a deep one, where there are as many."""
+
+# A run about which much can be asked: whatever is combined finds at least this one. Neither end
+# of the range is at a whole minute, so that all kinds of counts are added up.
+EXAMPLE: Final = """
+    SELECT ARRAY[project_id] AS projects, ARRAY[state] AS states, ARRAY[status] AS statuses,
+        incidents[1] AS incident,
+        created_at - interval '97 days 3:07:11' AS after,
+        created_at + interval '60 days 5:00:17' AS before
+    FROM run
+    WHERE status NOT IN ('no_evidence', 'mcp_observed') AND state = 'completed'
+        AND created_at >= (SELECT percentile_disc(0.7) WITHIN GROUP (ORDER BY created_at) FROM run)
+    ORDER BY created_at
+    LIMIT 1
+"""
+FILTERS: Final = {
+    "project": {"projects": "project_id"},
+    "state": {"states": "state"},
+    "status": {"statuses": "remediation_status"},
+    "incident": {"incident": "incident_id"},
+    "range": {"after": "created_after", "before": "created_before"},
+}
+"""What each sets of a `RunFilter`, and the request's name of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +73,22 @@ class Size:
     """Of the API, whose throughput is measured besides that of one."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """One request for a page of the list."""
+
+    filters: tuple[str, ...]
+    where: RunFilter
+    url: str
+    after: RunKey | None = None
+    """The row before a deep page; None for the first page."""
+
+    @property
+    def name(self) -> str:
+        """The filters that are set."""
+        return " + ".join(self.filters) or "no filter"
+
+
 SIZES = [
     pytest.param(Size(100, days=20, few_days=2, times=5, seconds=0.3, processes=1), id="quick"),
     pytest.param(Size(1_000, days=500, few_days=5, times=200, seconds=3, processes=2), id="full"),
@@ -47,135 +96,154 @@ SIZES = [
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_lists(figures: Figures, fresh: Fresh, size: Size) -> None:
-    asyncio.run(_Lists(figures, fresh, size).measure())
+async def test_lists(figures: Figures, fresh: Fresh, size: Size) -> None:
+    async with fresh() as database_url:
+        few = await _p50_of_few(database_url, size)
+    async with fresh() as database_url, AsyncExitStack() as stack:
+        await multiplied.multiply(database_url, size.days, size.runs_a_day)
+        connection = await asyncpg.connect(database_url)
+        await connection.execute("SET jit = off; SET search_path = g_main")
+        api = await stack.enter_async_context(serving(database_url))
+        client = await stack.enter_async_context(api.client())
+        lists = _Lists(figures, size, database_url, client)
+        first = await _first_pages(connection)
+        taken = await lists.through("first page", first)
+        few_runs = Reference(f"{size.few_days * size.runs_a_day:,} runs", few)
+        many = f"{size.days * size.runs_a_day:,} runs"
+        deep = [each async for each in _deep_pages(client, first)]
+        taken |= await lists.through("deep page", deep)
+        figures.add(f"run list of {many}, p50", taken[first[0]].p50, "ms", few_runs, size.times)
+        await lists.alone(first)
+        apis = [api]
+        while len(apis) < size.processes:
+            apis.append(await stack.enter_async_context(serving(database_url)))
+        await lists.throughput(apis, next(each for each in first if each.filters == ("project",)))
+        figures.add("memory of the API", api.resident_bytes / 1e6, "MB")
+        await lists.against_joins(connection, taken)
+        await connection.close()
+
+
+async def _p50_of_few(database_url: str, size: Size) -> float:
+    await multiplied.multiply(database_url, size.few_days, size.runs_a_day)
+    async with serving(database_url) as api, api.client() as client:
+        get = partial(client.get, path("/v1/runs", {"per_page": PER_PAGE}))
+        return (await timed(get, size.times)).p50
+
+
+async def _first_pages(connection: asyncpg.Connection) -> list[Asked]:
+    """Every combination of the filters, the one without any first."""
+    example = await connection.fetchrow(EXAMPLE)
+    assert example is not None
+    found = []
+    for many in range(len(FILTERS) + 1):
+        for chosen in combinations(FILTERS, many):
+            names = {field: name for each in chosen for field, name in FILTERS[each].items()}
+            query = {name: _text(example[field]) for field, name in names.items()}
+            query["per_page"] = PER_PAGE
+            where = RunFilter(**{field: example[field] for field in names})
+            found.append(Asked(chosen, where, path("/v1/runs", query)))
+    return found
+
+
+def _text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+async def _deep_pages(client: Client, asked: Sequence[Asked]) -> AsyncIterator[Asked]:
+    """The same filters 1,000 pages on; those that find fewer have their last full page."""
+    for each in asked:
+        total = loads(await client.get(each.url))["total"]
+        page = min(DEEP, total // PER_PAGE - 1)
+        if page >= 1:
+            before = loads(await client.get(f"{each.url}&page={page}"))
+            last = before["runs"][-1]
+            url = f"{each.url}&cursor={before['next_cursor']}"
+            after = RunKey(datetime.fromisoformat(last["created_at"]), UUID(last["run_id"]))
+            yield Asked(each.filters, each.where, url, after)
 
 
 class _Lists:
-    def __init__(self, figures: Figures, fresh: Fresh, size: Size) -> None:
-        self._figures, self._fresh, self._size = figures, fresh, size
-        self._few = f"{size.few_days * size.runs_a_day:,} runs"
-        self._many = f"{size.days * size.runs_a_day:,} runs"
+    """What is measured of one database through one client."""
 
-    async def measure(self) -> None:
-        async with self._fresh() as database_url:
-            few = await self._p50_of_few(database_url)
-        async with self._fresh() as database_url:
-            await multiplied.multiply(database_url, self._size.days, self._size.runs_a_day)
-            connection = await asyncpg.connect(database_url)
-            await connection.execute("SET jit = off; SET search_path = g_main")
-            first = await first_pages(connection)
-            deep = await deep_pages(connection, first)
-            async with serving(database_url) as api:
-                async with api.client() as client:
-                    taken_first = await self._through(client, first)
-                    taken_deep = await self._through(client, deep)
-                self._worst("first page", taken_first)
-                self._worst("deep page", taken_deep)
-                p50 = taken_first[first[0]].p50
-                reference = Reference(self._few, few)
-                self._add(f"run list of {self._many}, p50", p50, reference, self._size.times)
-                await self._alone(database_url, first)
-                async with AsyncExitStack() as stack:
-                    apis = [api]
-                    while len(apis) < self._size.processes:
-                        apis.append(await stack.enter_async_context(serving(database_url)))
-                    await self._throughput(database_url, apis, first)
-                self._figures.add("memory of the API", api.resident_bytes / 1e6, "MB")
-                await self._against_joins(connection, api, taken_first | taken_deep)
-            await connection.close()
+    def __init__(self, figures: Figures, size: Size, database_url: str, client: Client) -> None:
+        self._figures, self._size = figures, size
+        self._database_url, self._client = database_url, client
 
-    async def _p50_of_few(self, database_url: str) -> float:
-        await multiplied.multiply(database_url, self._size.few_days, self._size.runs_a_day)
-        async with serving(database_url) as api, api.client() as client:
-            get = partial(client.get, path("/v1/runs", {"per_page": 50}))
-            return (await timed(get, self._size.times)).p50
+    async def through(self, which: str, asked: Sequence[Asked]) -> dict[Asked, Times]:
+        """Times of the requests through the API."""
+        times = self._size.times
+        taken = {each: await timed(partial(self._client.get, each.url), times) for each in asked}
+        worst = max(asked, key=lambda each: taken[each].p99)
+        name = f"run list, {which}, p99 of the slowest of {len(asked)} combinations of filters"
+        self._figures.add(f"{name} ({worst.name})", taken[worst].p99, "ms", None, times)
+        return taken
 
-    async def _through(self, client: Client, asked: Iterable[Asked]) -> dict[Asked, Times]:
-        """Times of requests at one client."""
-        return {
-            each: await timed(partial(client.get, url(each)), self._size.times) for each in asked
-        }
-
-    def _worst(self, which: str, taken: dict[Asked, Times]) -> None:
-        asked = max(taken, key=lambda each: taken[each].p99)
-        times, name = taken[asked], f"of {len(taken)} combinations of filters ({asked.name})"
-        self._add(f"run list, {which}, p99 of the slowest {name}", times.p99, None, len(times.all))
-
-    async def _alone(self, database_url: str, first: list[Asked]) -> None:
+    async def alone(self, asked: Sequence[Asked]) -> None:
         """The slowest p99 of the statements alone, without HTTP."""
-        connection = await statements.connect(database_url)
-        slowest = 0.0
-        for each in first:
-            ask = partial(statements.ask, connection, *await statements.of_page(each))
-            slowest = max(slowest, (await timed(ask, self._size.times)).p99)
-        await connection.close()
+        async with asyncpg.create_pool(self._database_url, server_settings=SESSION) as pool:
+            taken = [await timed(partial(_ask, pool, each), self._size.times) for each in asked]
         name = "run list, first page, p99 of the slowest combination, SQL alone"
-        self._add(name, slowest, None, self._size.times)
+        self._figures.add(name, max(each.p99 for each in taken), "ms", None, self._size.times)
 
-    async def _throughput(self, database_url: str, apis: list[Api], first: list[Asked]) -> None:
+    async def throughput(self, apis: Sequence[Api], asked: Asked) -> None:
         """Requests a second of one process of the API, and of all."""
-        by_project = next(each for each in first if each.filters == ("project",))
-        connections = [await statements.connect(database_url) for _ in range(CLIENTS)]
-        statement = await statements.of_page(by_project)
-        asks = [partial(statements.ask, each, *statement) for each in connections]
-        alone, _ = await per_second([*asks], self._size.seconds)
-        for connection in connections:
-            await connection.close()
-        reference = Reference("SQL alone", alone)
+        async with asyncpg.create_pool(self._database_url, server_settings=SESSION) as pool:
+            asks = [partial(_ask, pool, asked)] * CLIENTS
+            reference = Reference("SQL alone", (await per_second(asks, self._size.seconds))[0])
         for many in sorted({1, len(apis)}):
-            rate, calls = await self._requests(apis[:many], url(by_project))
+            async with AsyncExitStack() as stack:
+                clients = [
+                    await stack.enter_async_context(apis[number % many].client())
+                    for number in range(CLIENTS)
+                ]
+                gets = [partial(each.get, asked.url) for each in clients]
+                await asyncio.gather(
+                    *(get() for get in gets)
+                )  # connections and plans are made once
+                rate, calls = await per_second(gets, self._size.seconds)
             name = f"run list of a project, {CLIENTS} clients"
-            if many > 1:
-                name += f", {many} processes of the API"
+            name += f", {many} processes of the API" if many > 1 else ""
             self._figures.add(name, rate, "requests/s", reference, calls)
 
-    async def _requests(self, apis: list[Api], what: str) -> tuple[float, int]:
-        """Requests a second of clients that are shared out, and how many were made."""
-        async with AsyncExitStack() as stack:
-            clients = [
-                await stack.enter_async_context(api.client())
-                for api, _ in zip(cycle(apis), range(CLIENTS), strict=False)
-            ]
-            gets = [partial(each.get, what) for each in clients]
-            await asyncio.gather(*(get() for get in gets))  # connections and plans are made once
-            return await per_second([*gets], self._size.seconds)
-
-    async def _against_joins(
-        self, connection: asyncpg.Connection, api: Api, taken: dict[Asked, Times]
+    async def against_joins(
+        self, connection: asyncpg.Connection, taken: dict[Asked, Times]
     ) -> None:
+        """Ask both for the same pages: the answers must be equal."""
         await normalised.create(connection)
-        joins = Lists(connection)
-        for each in singles([*taken]):
-            await self._compare(api, joins, each, taken[each], design="joins")
+        for each, times in taken.items():
+            if len(each.filters) in {0, 1, len(FILTERS)}:
+                await self._compare(connection, each, times, is_indexed=False)
         await normalised.index_texts(connection)
-        joins = Lists(connection, is_indexed=True)
         for each, times in taken.items():
             if each.filters == ("incident",):
-                await self._compare(api, joins, each, times, design="joins, texts indexed")
+                await self._compare(connection, each, times, is_indexed=True)
 
     async def _compare(
-        self, api: Api, joins: Lists, asked: Asked, taken: Times, *, design: str
+        self, connection: asyncpg.Connection, asked: Asked, taken: Times, *, is_indexed: bool
     ) -> None:
-        """Ask both for the same page: the answers must be equal."""
-        async with api.client() as client:
-            answer = loads(await client.get(url(asked)), parse_float=Decimal)
-        runs, total = await joins.page(asked.where, asked.after, 50)
-        assert (answer["total"], len(answer["runs"])) == (total, len(runs)), asked.name
-        assert [_plain(each) for each in answer["runs"]] == [_plain(each) for each in runs]
-        page = partial(joins.page, asked.where, asked.after, 50)
+        page = partial(
+            normalised.page, connection, asked.where, asked.after, PER_PAGE, is_indexed=is_indexed
+        )
+        answer = loads(await self._client.get(asked.url), parse_float=Decimal)
+        listed, total = await page()
+        assert answer["total"] == total, asked.name
+        assert [*map(_plain, answer["runs"])] == [*map(_plain, listed)], asked.name
         times = await timed(page, self._size.times, at_most_s=self._size.seconds)
         which = "first page" if asked.after is None else "deep page"
-        reference = Reference(f"{design}", times.p50)
-        self._add(f"run list, {asked.name}, {which}, p50", taken.p50, reference, len(taken.all))
-
-    def _add(self, name: str, ms: float, reference: Reference | None, samples: int) -> None:
-        self._figures.add(name, ms, "ms", reference, samples)
+        name = f"run list, {asked.name}, {which}, p50"
+        reference = Reference("joins, texts indexed" if is_indexed else "joins", times.p50)
+        self._figures.add(name, taken.p50, "ms", reference, len(taken.all))
 
 
-def url(asked: Asked) -> str:
-    return path("/v1/runs", asked.query)
+async def _ask(pool: asyncpg.Pool, asked: Asked) -> None:
+    """Do what one request for a first page does in the database."""
+    async with (
+        pool.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        generation = await enter(connection, OPERATOR)
+        await runs.page(Snapshot(connection, generation), asked.where, Slice(None, 0, PER_PAGE))
 
 
-def _plain(run: dict[str, object]) -> dict[str, object]:
-    return run | {"cost_usd": float(str(run["cost_usd"]))}
+def _plain(run: dict[str, Any]) -> dict[str, Any]:
+    return run | {"cost_usd": float(run["cost_usd"])}

@@ -3,29 +3,28 @@
 import asyncpg
 import pytest
 
-from tests.bench import draining
-from tests.bench.backlog import Backlog, fill
-from tests.bench.databases import Fresh
+from tests.bench.backlog import APACHE, EMBEDDED, SEED, Fresh, fill
+from tests.bench.draining import copy_raw, drain
 from tests.bench.figures import Figures, Reference
+from tests.bench.multiplied import multiply
 
 FULL = 200_000
 QUICK = 10_000
+DAYS, RUNS_A_DAY = 119, 1_000
+"""A day has 42,000 events, so this is five million."""
 
 SIZE = """
     SELECT sum(pg_total_relation_size(format('%I.%I', schemaname, tablename)::regclass))::bigint
     FROM pg_tables WHERE schemaname IN ('g_main', 'runfold')
 """
 
-pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.bench
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("broker_name", "many"),
-    [
-        pytest.param("the embedded broker", QUICK, id="quick"),
-        pytest.param("the embedded broker", FULL, id="embedded"),
-        pytest.param("Apache Kafka", FULL, id="apache"),
-    ],
+    [pytest.param(EMBEDDED, QUICK, id="quick"), pytest.param(APACHE, FULL, id="apache")],
 )
 async def test_live(
     figures: Figures,
@@ -38,32 +37,38 @@ async def test_live(
 ) -> None:
     backlog = await fill(bootstrap, topic_prefix, many)
     async with fresh() as database_url:
-        floor = draining.copy_raw(backlog, database_url)
+        floor = copy_raw(backlog, database_url)
     async with fresh() as database_url:
-        one = await draining.drain(backlog, database_url)
+        alone, most = await drain(backlog, database_url)
         size = await _size(database_url)
+    raw = Reference("raw record", backlog.raw_bytes / many)
     figures.add(f"floor, {broker_name}", floor, "events/s", None, many)
-    alone = one.events_per_second
-    to_floor, to_one = Reference("floor", floor), Reference("one worker", alone)
-    figures.add(f"live, one worker, {broker_name}", alone, "events/s", to_floor, many)
-    figures.add(f"memory of a worker, {broker_name}", one.most_bytes / 1e6, "MB")
-    _sizes(figures, backlog, size)
+    name = f"live, one worker, {broker_name}"
+    figures.add(name, alone, "events/s", Reference("floor", floor), many)
+    figures.add(f"memory of a worker, {broker_name}", most / 1e6, "MB")
+    figures.add("database per event", size / many, "bytes", raw, many)
     if many == QUICK:
         return
     async with fresh() as database_url:
-        two = await draining.drain(backlog, database_url, workers=2)
-    both = two.events_per_second
-    figures.add(f"live, two workers, {broker_name}", both, "events/s", to_one, many)
+        two, _ = await drain(backlog, database_url, workers=2)
+    name = f"live, two workers, {broker_name}"
+    figures.add(name, two, "events/s", Reference("one worker", alone), many)
 
 
-def _sizes(figures: Figures, backlog: Backlog, size: int) -> None:
-    figures.add(
-        "database per event",
-        size / backlog.events,
-        "bytes",
-        Reference("raw record", backlog.raw_bytes / backlog.events),
-        backlog.events,
-    )
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("broker_name", [pytest.param(APACHE, id="large")])
+async def test_an_event_costs_the_same_with_a_long_history_in_the_views(
+    figures: Figures, fresh: Fresh, *, bootstrap: str, broker_name: str, topic_prefix: str
+) -> None:
+    backlog = await fill(bootstrap, topic_prefix, FULL, SEED + 1)
+    async with fresh() as database_url:
+        none, _ = await drain(backlog, database_url)
+    async with fresh() as database_url:
+        await multiply(database_url, DAYS, RUNS_A_DAY, whole=True)
+        after, _ = await drain(backlog, database_url)
+    name = f"live, five million events in the views before, {broker_name}"
+    reference = Reference("none before", none)
+    figures.add(name, after, "events/s", reference, FULL)
 
 
 async def _size(database_url: str) -> int:

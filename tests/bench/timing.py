@@ -2,11 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-
-from tests.bench.figures import percentile
+from collections.abc import Awaitable, Callable, Sequence
 
 Call = Callable[[], Awaitable[object]]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of the values that this share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 class Times:
@@ -45,17 +49,16 @@ async def timed(call: Call, times: int, *, at_most_s: float = 60.0) -> Times:
     return taken
 
 
-async def per_second(callers: list[Call], seconds: float) -> tuple[float, int]:
+async def per_second(callers: Sequence[Call], seconds: float) -> tuple[float, int]:
     """Let all callers call again and again at once: calls per second, and how many there were."""
     calls = 0
-    end = time.monotonic() + seconds
+    began = time.monotonic()
 
-    async def go_on(call: Call) -> None:
+    async def repeat(call: Call) -> None:
         nonlocal calls
-        while time.monotonic() < end:
+        while time.monotonic() < began + seconds:
             await call()
             calls += 1
 
-    began = time.monotonic()
-    await asyncio.gather(*map(go_on, callers))
+    await asyncio.gather(*map(repeat, callers))
     return calls / (time.monotonic() - began), calls

@@ -7,49 +7,50 @@ from uuid import uuid4
 
 import pytest
 
-from projector.demo.broker import EmbeddedBroker
 from projector.migrate import migrate
 from tests.crash.site import Site
 from tests.kafka.server import KafkaServer
 from tests.stack import databases
 from tests.stack.group import member
-from tests.stack.servers import EmbeddedPostgres
+from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 
 
 @pytest.fixture(scope="package")
 def mortal_postgres() -> Iterator[EmbeddedPostgres]:
     """A durable PostgreSQL to be stopped and killed; whoever does brings it back."""
     with EmbeddedPostgres() as server:
+        asyncio.run(databases.create_database(server.url, databases.TEMPLATE))
+        migrate(server.url_of(databases.TEMPLATE))
+        asyncio.run(databases.close_template(server.url, databases.TEMPLATE))
         yield server
 
 
 @pytest.fixture
-async def mortal_database(mortal_postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+async def database_url(mortal_postgres: EmbeddedPostgres) -> AsyncIterator[str]:
     """A fresh, migrated database on it."""
     name = f"crash_{uuid4().hex}"
-    await databases.create_database(mortal_postgres.url, name)
-    await asyncio.to_thread(migrate, mortal_postgres.url_of(name))
+    await databases.clone_database(mortal_postgres.url, databases.TEMPLATE, name)
     yield mortal_postgres.url_of(name)
     await databases.drop_database(mortal_postgres.url, name)
 
 
 @pytest.fixture
 async def embedded_site(
-    mortal_database: str, broker: EmbeddedBroker, topic_prefix: str, tmp_path: Path
+    database_url: str, broker: EmbeddedBroker, topic_prefix: str, tmp_path: Path
 ) -> Site:
     """A site on the embedded broker."""
-    site = Site(mortal_database, broker.bootstrap, topic_prefix, tmp_path)
+    site = Site(database_url, broker.bootstrap, topic_prefix, tmp_path, is_apache=False)
     await site.create_topics()
     return site
 
 
 @pytest.fixture
 async def kafka_site(
-    mortal_database: str, kafka: KafkaServer, topic_prefix: str, tmp_path: Path
+    database_url: str, kafka: KafkaServer, topic_prefix: str, tmp_path: Path
 ) -> Site:
     """A site on an Apache Kafka that can be stopped and killed."""
-    site = Site(mortal_database, kafka.bootstrap, topic_prefix, tmp_path)
+    site = Site(database_url, kafka.bootstrap, topic_prefix, tmp_path, is_apache=True)
     await site.create_topics()
-    # A broker's first group waits until there is a topic for offsets: no outage, but told as one.
+    # A broker's first group waits until there is a topic for offsets: no outage, but logged as one.
     async with member(kafka.bootstrap, site.topic("project"), f"{topic_prefix}first"):
         return site

@@ -1,15 +1,34 @@
 """Where the workers, the producer and the judge of one test meet."""
 
-import os
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
+
 from contracts.settings import KafkaSettings
-from contracts.topics import TOPICS, topic_name
+from contracts.topics import topic_name
 from projector.kafka.topics import create_topics
+from projector.writing.batch import Partition
+from tests.stack.waiting import until
 
 PARTITIONS = 3
-SUFFIXES = tuple(topic.suffix for topic in TOPICS)
+
+POSITIONS = "SELECT topic, partition, next_offset FROM position"
+
+OWNED = """
+    SELECT partition.topic, partition.partition
+    FROM runfold.worker, json_to_recordset(partitions) AS partition (topic text, partition int)
+    WHERE pid = ANY ($1)
+"""
+
+BLOCKED = """
+    SELECT pid
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = 'runfold projector'
+        AND wait_event_type = 'Lock'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +39,12 @@ class Site:
     bootstrap: str
     prefix: str
     directory: Path
+    is_apache: bool
 
     @property
-    def environment(self) -> dict[str, str]:
-        """The environment of a `runfold` command that shall work here."""
-        outer = {name: value for name, value in os.environ.items() if "RUNFOLD_" not in name}
-        return outer | {
+    def variables(self) -> dict[str, str]:
+        """What a worker is told."""
+        return {
             "RUNFOLD_DATABASE_URL": self.database_url,
             "RUNFOLD_KAFKA_BOOTSTRAP": self.bootstrap,
             "RUNFOLD_TOPIC_PREFIX": self.prefix,
@@ -43,3 +62,41 @@ class Site:
         """All topics of the contract."""
         settings = KafkaSettings(kafka_bootstrap=self.bootstrap, topic_prefix=self.prefix)
         await create_topics(settings, PARTITIONS)
+
+    @asynccontextmanager
+    async def views(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection to the views."""
+        settings = {"search_path": "g_main", "application_name": "tests"}
+        connection = await asyncpg.connect(self.database_url, server_settings=settings)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+    async def positions(self) -> dict[Partition, int]:
+        """The stored positions."""
+        async with self.views() as connection:
+            rows = await connection.fetch(POSITIONS)
+        return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+
+    async def owned_by(self, pids: Collection[int]) -> set[Partition]:
+        """The partitions that the workers with these process ids last reported as theirs."""
+        async with self.views() as connection:
+            return {Partition(*row) for row in await connection.fetch(OWNED, list(pids))}
+
+    async def advance(self, records: int, deadline_s: float) -> None:
+        """Return once so many more records, of any partition, have been dealt with."""
+        start = sum((await self.positions()).values())
+
+        async def advanced() -> bool:
+            return sum((await self.positions()).values()) >= start + records
+
+        await until(advanced, deadline_s, f"{records} more records to be dealt with")
+
+    @asynccontextmanager
+    async def held_up(self) -> AsyncIterator[None]:
+        """While the block runs a worker waits for a lock, in the middle of a transaction."""
+        async with self.views() as locking, locking.transaction(), self.views() as looking:
+            await locking.execute("LOCK TABLE run_fact IN SHARE MODE")
+            await until(lambda: looking.fetch(BLOCKED), 60, "a worker to wait for a lock")
+            yield

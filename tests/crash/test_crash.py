@@ -5,74 +5,49 @@ from random import Random
 
 import pytest
 
-from tests.crash.judge import delivered, judge
+from tests.crash.judge import judge
 from tests.crash.mishaps import SIZE, Mishaps
-from tests.crash.progress import drained
 from tests.crash.site import Site
-from tests.crash.story import story
-from tests.crash.traffic import flowing, traffic
-from tests.crash.workers import fleet_of
+from tests.crash.workers import at_work
 from tests.kafka.server import KafkaServer
 from tests.stack.servers import EmbeddedPostgres
 
-ROUNDS = int(os.environ.get("RUNFOLD_TEST_CRASH_ROUNDS", "1"))
-"""How many seeds; each is a suite of its own."""
+ROUNDS = int(os.environ.get("RUNFOLD_TEST_CRASH_ROUNDS", "0"))
+"""How many seeds; each is a suite of its own. Unset, three on the embedded broker, of which the
+first belongs to the default suite, and one on Apache Kafka."""
+
+FURTHER = [pytest.param(seed, marks=pytest.mark.crash) for seed in range(2, 1 + (ROUNDS or 3))]
 
 RATE = 80
 """Records a second."""
 
-DRAIN_DEADLINE_S = 120.0
 
-ON_KAFKA = (
-    *["kill_one"] * 8,
-    *["kill_two"] * 4,
-    *["kill_all"] * 2,
-    *["leave"] * 3,
-    *["join"] * 2,
-    *["zombie"] * 2,
-    *["postgres_stop", "postgres_immediate", "postgres_kill"],
-    *["kafka_stop", "kafka_kill", "kafka_kill"],
-)
-ON_THE_EMBEDDED_BROKER = (
-    *["kill_one", "kill_all", "zombie", "postgres_immediate", "postgres_kill"],
-)
-
-
-@pytest.mark.parametrize("seed", range(1, 1 + ROUNDS))
+@pytest.mark.parametrize("seed", [1, *FURTHER])
 async def test_crashes_change_nothing(
     embedded_site: Site, mortal_postgres: EmbeddedPostgres, seed: int
 ) -> None:
-    await crash(embedded_site, mortal_postgres, None, ON_THE_EMBEDDED_BROKER, seed)
+    await crash(embedded_site, seed, mortal_postgres)
 
 
 @pytest.mark.kafka
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", range(1, 1 + ROUNDS))
+@pytest.mark.parametrize("seed", range(1, 1 + (ROUNDS or 1)))
 async def test_crashes_change_nothing_on_kafka(
     kafka_site: Site, mortal_postgres: EmbeddedPostgres, kafka: KafkaServer, seed: int
 ) -> None:
-    kills = await crash(kafka_site, mortal_postgres, kafka, ON_KAFKA, seed)
-    assert kills >= 20
+    assert await crash(kafka_site, seed, mortal_postgres, kafka) >= 20
 
 
 async def crash(
-    site: Site,
-    postgres: EmbeddedPostgres,
-    kafka: KafkaServer | None,
-    mishaps: tuple[str, ...],
-    seed: int,
+    site: Site, seed: int, postgres: EmbeddedPostgres, kafka: KafkaServer | None = None
 ) -> int:
-    """Let the mishaps happen in an order of chance and judge; how many workers were killed."""
-    rng = Random(seed)
-    async with traffic(site, story(seed), idempotent=kafka is not None) as producer:
-        with fleet_of(SIZE, site) as fleet:
-            happening = Mishaps(site, fleet, rng, postgres, kafka)
-            async with flowing(producer, RATE):
-                for name in rng.sample(mishaps, len(mishaps)):
-                    await happening.happen(name)
-            ends = await drained(site, producer, DRAIN_DEADLINE_S)
-            await fleet.dismiss()
-            fleet.nobody_gave_up()
-    log = await judge(site, ends)
-    assert delivered(log) == producer.sent
-    return happening.kills
+    """Let everything happen while records flow, and judge; how many workers were killed."""
+    async with at_work(site, seed, SIZE) as (producer, fleet):
+        mishaps = Mishaps(site, fleet, Random(seed))
+        async with producer.flowing(RATE):
+            for each in mishaps.all(postgres, kafka):
+                await mishaps.happen(each)
+        ends = await producer.drained()
+        await fleet.dismiss()
+    assert await judge(site, ends) == producer.sent
+    return mishaps.kills

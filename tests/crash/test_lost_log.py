@@ -1,22 +1,13 @@
-"""Records that are gone from the broker: told, counted, and never passed over in silence."""
-
-from dataclasses import dataclass
+"""Records that are gone from the broker: logged, counted, and never passed over in silence."""
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from projector.writing.batch import Partition
-from tests.crash.judge import judge
-from tests.crash.log import Logged, read_log
-from tests.crash.progress import drained, positions
+from tests.crash.judge import Logged, judge, read_log
 from tests.crash.site import PARTITIONS, Site
-from tests.crash.story import story
-from tests.crash.traffic import Traffic, traffic
-from tests.crash.workers import Worker, fleet_of
-from tests.stack.topics import Record, create_topic, send
-from tests.stack.waiting import until
+from tests.crash.traffic import Traffic
+from tests.crash.workers import at_work
+from tests.stack.topics import Record, create_topic, delete_records, delete_topic, send
 
 pytestmark = pytest.mark.kafka
 
@@ -24,114 +15,62 @@ DROPPED = "the broker has dropped records that were never read"
 
 
 async def test_a_log_that_was_made_anew_ends_the_worker(kafka_site: Site) -> None:
-    anew = kafka_site.topic("run-state")
-    async with traffic(kafka_site, story(7), idempotent=True) as producer:
-        with fleet_of(1, kafka_site) as fleet:
-            [worker] = fleet.members
-            await producer.send(300)
-            await drained(kafka_site, producer, 60)
-            before = await positions(kafka_site)
-            await make_anew(kafka_site, anew)
-            assert await worker.ended(60) == 1
-    assert await positions(kafka_site) == before
-    [said] = worker.last_words()
+    anew, bootstrap = kafka_site.topic("run-state"), kafka_site.bootstrap
+    async with at_work(kafka_site, 7) as (producer, fleet):
+        [worker] = fleet.members
+        await producer.send(300)
+        await producer.drained()
+        before = await kafka_site.positions()
+        await delete_topic(bootstrap, anew)
+        await create_topic(bootstrap, anew, PARTITIONS)
+        await send(bootstrap, [Record(anew, b"k", b"{}", at) for at in range(PARTITIONS)])
+        assert await worker.ended(60) == 1
+    assert await kafka_site.positions() == before
+    [said] = [line for line in worker.log.read_text().splitlines() if not line.startswith("{")]
     assert said.startswith(f"runfold: {anew}[")
     assert said.endswith(
         "was made anew; restore it, or `runfold rebuild` with --allow-gap and --from-file"
     )
 
 
-async def test_records_dropped_while_no_worker_runs_are_told_and_counted(kafka_site: Site) -> None:
-    async with traffic(kafka_site, story(8), idempotent=True) as producer:
-        with fleet_of(1, kafka_site) as fleet:
-            await producer.send(300)
-            await drained(kafka_site, producer, 60)
-            await fleet.dismiss()
-            dropped = await drop_unread(kafka_site, producer)
-            worker = fleet.start()
-            ends = await drained(kafka_site, producer, 60)
-            await judge(kafka_site, ends, dropped.all_but_told(worker))
-            await fleet.dismiss()
-
-
-async def test_records_dropped_before_a_worker_at_rest_are_told_and_counted(
-    kafka_site: Site,
-) -> None:
-    async with traffic(kafka_site, story(9), idempotent=True) as producer:
-        with fleet_of(1, kafka_site) as fleet:
-            await producer.send(300)
-            await drained(kafka_site, producer, 60)
-            await fleet.dismiss()
+@pytest.mark.parametrize("is_there", [False, True], ids=["while no worker runs", "before one"])
+async def test_dropped_records_are_logged_and_counted(kafka_site: Site, *, is_there: bool) -> None:
+    async with at_work(kafka_site, 8) as (producer, fleet):
+        await producer.send(300)
+        await producer.drained()
+        await fleet.dismiss()
+        if is_there:
             worker = fleet.start()
             await worker.assigned()
-            worker.pause()
-            dropped = await drop_unread(kafka_site, producer)
-            worker.resume()
-            ends = await drained(kafka_site, producer, 60)
-            await judge(kafka_site, ends, dropped.all_but_told(worker))
-            await fleet.dismiss()
-
-
-async def make_anew(site: Site, topic: str) -> None:
-    """Delete the topic and create it again, with one record in each partition."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=site.bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_topics([topic])
-
-        async def gone() -> bool:
-            return topic not in await admin.list_topics()
-
-        await until(gone, 30, "the topic to be gone")
-    finally:
-        await admin.close()
-    await create_topic(site.bootstrap, topic, PARTITIONS)
-    await send(site.bootstrap, [Record(topic, b"k", b"{}", number) for number in range(PARTITIONS)])
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """What the broker has dropped of one partition, and what lay in the topics before."""
-
-    log: list[Logged]
-    partition: Partition
-    unread: int
-    """The first offset that no worker had read by then."""
-    first: int
-    """The first offset that is left."""
-
-    def all_but_told(self, worker: Worker) -> list[Logged]:
-        """The log but for what the worker says is lost, in one line that names its offsets.
-
-        What the broker had sent out already when it dropped the rest is not lost.
-        """
+            worker.process.suspend()
+            log, at, dropped = await drop_unread(kafka_site, producer)
+            worker.process.resume()
+        else:
+            log, at, dropped = await drop_unread(kafka_site, producer)
+            worker = fleet.start()
+        ends = await producer.drained()
         [line] = [line for line in worker.lines() if line["level"] == "error"]
         assert line["message"].startswith(DROPPED)
-        assert Partition(line["topic"], line["partition"]) == self.partition
-        assert self.unread <= line["from_offset"] < line["to_offset"] == self.first
+        assert Partition(line["topic"], line["partition"]) == at
         lost = range(line["from_offset"], line["to_offset"])
-        return [
-            each for each in self.log if each.partition != self.partition or each.offset not in lost
-        ]
+        # What the broker had sent out already when it dropped the rest is not lost.
+        assert dropped.start <= lost.start < lost.stop == dropped.stop
+        left = [each for each in log if each.partition != at or each.offset not in lost]
+        await judge(kafka_site, ends, left)
+        await fleet.dismiss()
 
 
-async def drop_unread(site: Site, producer: Traffic) -> Dropped:
-    """Send more, and have the broker drop some of it unread."""
-    read = await positions(site)
+async def drop_unread(site: Site, producer: Traffic) -> tuple[list[Logged], Partition, range]:
+    """Send more, and have the broker drop half of what is unread of one partition.
+
+    Returns what lay in the topics before, the partition, and the offsets of what is gone.
+    """
+    read = await site.positions()
     await producer.send(600)
     ends = await producer.ends()
     log = await read_log(site, ends)
-    longest = max(ends, key=lambda at: ends[at] - read[at])
-    first = (read[longest] + ends[longest]) // 2
-    await drop(site, longest, first)
-    return Dropped(log, longest, read[longest], first)
-
-
-async def drop(site: Site, partition: Partition, first: int) -> None:
-    """Have the broker drop what lies before `first`, as it does to what is too old."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=site.bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_records({TopicPartition(*partition): RecordsToDelete(first)})
-    finally:
-        await admin.close()
+    longest = max(ends, key=lambda at: ends[at] - read.get(at, 0))
+    unread = read.get(longest, 0)
+    first = (unread + ends[longest]) // 2
+    await delete_records(site.bootstrap, *longest, first)
+    return log, longest, range(unread, first)

@@ -2,8 +2,7 @@
 
     records = history(seed, bad=True)             # fast: for thousands of seeds
     polls = schedule(records, seed, workers=3)    # per worker, polls of deliveries with offsets
-    for worker, poll in interleaved(polls, seed): # or each worker's polls in a task of its own
-        ...                                       # apply the poll
+    ...                                           # apply each worker's polls in a task of its own
     platform = load(records)                      # what the views must say: tests.reference
 
 `strategies.histories` gives the same to Hypothesis, so that a failure shrinks. Few of everything
@@ -17,7 +16,6 @@ from tests.histories.schedules import (
     Delivery,
     Poll,
     deliveries,
-    interleaved,
     partition_of,
     schedule,
 )
@@ -27,7 +25,6 @@ __all__ = [
     "Poll",
     "deliveries",
     "history",
-    "interleaved",
     "partition_of",
     "schedule",
 ]

@@ -78,12 +78,3 @@ def cut(own: list[Delivery], rng: Random) -> Iterator[Poll]:
 def deliveries(polls: list[list[Poll]]) -> list[Delivery]:
     """All deliveries of a schedule, worker after worker."""
     return [delivery for worker in polls for poll in worker for delivery in poll]
-
-
-def interleaved(polls: list[list[Poll]], seed: int) -> list[tuple[int, Poll]]:
-    """The workers' polls as one sequence of (worker, poll), each worker's in their order."""
-    rng = Random(seed)
-    turns = [worker for worker, own in enumerate(polls) for _ in own]
-    rng.shuffle(turns)
-    waiting = [iter(own) for own in polls]
-    return [(worker, next(waiting[worker])) for worker in turns]

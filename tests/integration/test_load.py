@@ -22,6 +22,7 @@ from tests.applying import workers
 from tests.command import running
 from tests.live import settings_of
 from tests.records import FakeRecord, record
+from tests.stack.servers import EmbeddedBroker
 from tests.stack.waiting import until
 from tests.unit.event_samples import least
 
@@ -41,19 +42,19 @@ def backlog() -> Iterator[Record]:
         yield Record(number, event.topic, event.key.encode(), event.value)
 
 
-@pytest.mark.kafka
+@pytest.mark.crash
 @pytest.mark.timeout(600)
 async def test_a_backlog_of_half_a_million_events_fits_into_300_megabytes(
-    database_url: str, kafka_bootstrap: str, topic_prefix: str
+    database_url: str, broker: EmbeddedBroker, topic_prefix: str
 ) -> None:
-    settings = settings_of(database_url, kafka_bootstrap, topic_prefix)
+    settings = settings_of(database_url, broker.bootstrap, topic_prefix)
     await create_topics(settings, settings.partitions)
     sent = await publish(settings, paced(backlog(), None), "event")
     assert sent.total() == BACKLOG
     views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
     variables = {
         "RUNFOLD_DATABASE_URL": database_url,
-        "RUNFOLD_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "RUNFOLD_KAFKA_BOOTSTRAP": broker.bootstrap,
         "RUNFOLD_TOPIC_PREFIX": topic_prefix,
         "RUNFOLD_GROUP_ID": settings.group_id,
     }

@@ -1,7 +1,7 @@
 """Everything the API says of one history, held against the reference model."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,14 @@ SECRET = "property tests, thirty-two bytes and more"
 ENGLISH = {"Accept-Language": "en"}
 MOST_RUNS = 200
 """On one page."""
+FILTERS = {
+    "project_ids": "project_id",
+    "states": "state",
+    "remediation_statuses": "remediation_status",
+}
+"""The model's filters, and the parameters of the API that set them."""
+FIRST_PAGE = 100
+"""Items of the timeline that come with a run's detail."""
 
 
 class Asker:
@@ -33,12 +41,12 @@ class Asker:
         assert answer.status_code == 200, (path, query, answer.status_code, answer.text)
         return json.loads(answer.content, parse_float=Decimal)
 
-    async def timeline(self, run_id: str, headers: dict[str, str]) -> list[Any]:
+    async def timeline(self, run_id: str, headers: dict[str, str], limit: int) -> list[Any]:
         """The whole timeline, page after page."""
         found: list[Any] = []
         cursor: dict[str, str] = {}
         while True:
-            page = await self.get(f"/v1/runs/{run_id}/timeline", headers, limit=7, **cursor)
+            page = await self.get(f"/v1/runs/{run_id}/timeline", headers, limit=limit, **cursor)
             found += page["timeline"]
             if page["next_cursor"] is None:
                 return found
@@ -64,10 +72,8 @@ async def asking(database_url: str) -> AsyncIterator[Asker]:
 
 async def differences(asker: Asker, platform: Platform) -> list[str]:
     """What the API says otherwise than the model, a line each; none when the law holds."""
-    found: list[str] = []
     runs = reference.run_list(platform)
-    found += await lists(asker, platform)
-    await _filters(asker, platform, runs, found)
+    found = await lists(asker, platform) + await _filters(asker, platform, runs[:2])
     for run in runs:
         found += await detail(asker, platform, run["run_id"])
     return found
@@ -98,60 +104,47 @@ async def lists(asker: Asker, platform: Platform) -> list[str]:
     return found + diff("contracts total", contracts["total"], len(contracts["contracts"]))
 
 
-async def _filters(
-    asker: Asker, platform: Platform, runs: list[dict[str, Any]], found: list[str]
-) -> None:
-    """Filter by what some run has, alone and combined."""
-    for run in runs[:2]:
-        status = run["remediation_summary"]["status"]
-        common: dict[str, Any] = {"project_ids": {run["project_id"]}, "states": {run["state"]}}
+async def _filters(asker: Asker, platform: Platform, runs: list[dict[str, Any]]) -> list[str]:
+    """Filter by what these runs have, alone and combined."""
+    found: list[str] = []
+    for run in runs:
         query = {"project_id": run["project_id"], "state": run["state"]}
-        await _filtered(asker, query, reference.run_list(platform, **common), found)
-        await _filtered(
-            asker,
-            {"remediation_status": status},
-            reference.run_list(platform, remediation_statuses={status}),
-            found,
-        )
-        for incident in searchable(run["remediation_summary"]["incident_ids"]):
-            await _filtered(
-                asker,
-                {**query, "incident_id": incident},
-                reference.run_list(platform, incident_id=incident, **common),
-                found,
-            )
+        found += await _filtered(asker, platform, **query)
+        summary = run["remediation_summary"]
+        found += await _filtered(asker, platform, remediation_status=summary["status"])
+        for incident in summary["incident_ids"][:2]:
+            # the list can be asked for no others
+            if INCIDENT.fullmatch(incident):
+                found += await _filtered(asker, platform, **query, incident_id=incident)
+    return found
 
 
-def searchable(incident_ids: list[str]) -> Iterator[str]:
-    """The ids that the list can be asked for."""
-    yield from (each for each in incident_ids[:2] if INCIDENT.fullmatch(each))
-
-
-async def _filtered(
-    asker: Asker, query: dict[str, Any], expected: list[Any], found: list[str]
-) -> None:
-    answer = await asker.get("/v1/runs", per_page=200, **query)
-    found += diff(f"runs by {query}", answer["runs"], expected)
-    found += diff(f"total by {query}", answer["total"], len(expected))
+async def _filtered(asker: Asker, platform: Platform, **query: Any) -> list[str]:
+    answer = await asker.get("/v1/runs", per_page=MOST_RUNS, **query)
+    chosen: dict[str, Any] = {
+        name: {query[given]} for name, given in FILTERS.items() if given in query
+    }
+    expected = reference.run_list(platform, incident_id=query.get("incident_id"), **chosen)
+    return [
+        *diff(f"runs by {query}", answer["runs"], expected),
+        *diff(f"total by {query}", answer["total"], len(expected)),
+    ]
 
 
 async def detail(asker: Asker, platform: Platform, run_id: str) -> list[str]:
     """Where a run's detail or one of its timelines differs."""
-    found: list[str] = []
     expected = reference.run_detail(platform, run_id)
+    english = reference.run_detail(platform, run_id, "en")
     assert expected is not None
+    assert english is not None
+    timeline = expected["timeline"]
+    first = {**expected, "timeline": timeline[:FIRST_PAGE]}
     answer = await asker.get(f"/v1/runs/{run_id}")
-    for name in expected:
-        if name != "timeline":
-            found += diff(f"{run_id} {name}", answer[name], expected[name])
-    for headers, lang in (({}, "zh-TW"), (ENGLISH, "en")):
-        whole = reference.run_detail(platform, run_id, lang)
-        assert whole is not None
-        told = await asker.timeline(run_id, headers)
-        found += diff(f"{run_id} timeline {lang}", told, whole["timeline"])
-    return found + diff(
-        f"{run_id} first timeline page", answer["timeline"], expected["timeline"][:100]
-    )
+    found = diff(run_id, {name: answer[name] for name in first}, first)
+    # page after page in one language is enough: a page does not depend on it
+    found += diff(f"{run_id} timeline", await asker.timeline(run_id, {}, limit=7), timeline)
+    told = await asker.timeline(run_id, ENGLISH, limit=FIRST_PAGE)
+    return found + diff(f"{run_id} timeline in English", told, english["timeline"])
 
 
 def diff(what: str, got: Any, wanted: Any) -> list[str]:

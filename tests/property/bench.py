@@ -16,7 +16,8 @@ from tests.reference import Platform, Record, load
 
 MOST_WORKERS = 3
 
-EMPTY = f"TRUNCATE {', '.join(f'g_main.{table}' for table in metadata.tables)}"
+# A truncated table is a new file for it and for each of its indexes: that costs more than the rows.
+EMPTY = "; ".join(f"DELETE FROM g_main.{table}" for table in metadata.tables)
 
 
 class Bench:
@@ -33,8 +34,9 @@ class Bench:
         polls = schedule(records, seed, count)
         await asyncio.gather(*(map(apply, self._crew, polls)))
         delivered = [each.record for each in deliveries(polls)]
-        found = await differences(self._asker, load(delivered))
-        found += await self._parked(load(delivered))
+        platform = load(delivered)
+        found = await differences(self._asker, platform)
+        found += await self._parked(platform)
         found += (await audit(self._owner)).faults
         assert not found, f"seed {seed}, {count} workers:\n" + "\n".join(found[:20])
 
