@@ -106,6 +106,11 @@ async def test_cursors_and_entity_tags_go_on(filled: Place) -> None:
 
 async def test_idle_workers_are_seen_at_once_and_follow(place: Place) -> None:
     async with serving(place.settings.database_url) as api:
+
+        async def is_ready() -> bool:
+            return (await api.http.get("/readyz")).status_code == 200
+
+        await until(is_ready, 30, "a worker that knows how far its partitions reach")
         await place.rebuild("second")
         ready = await api.http.get("/readyz")
         assert ready.status_code == 200, ready.text
