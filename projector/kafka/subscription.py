@@ -25,7 +25,7 @@ def subscribe(
     settings: ProjectorSettings,
     handle: Callable[[KafkaMessage], Awaitable[None]],
     listener: ConsumerRebalanceListener,
-    failed: Callable[[Exception | str], None],
+    failed: Callable[[Exception], None],
 ) -> tuple[KafkaBroker, BatchSubscriber]:
     """Return the broker, which joins the group when it is started, and its only subscriber.
 
@@ -77,10 +77,10 @@ async def _undecoded(message: KafkaMessage) -> KafkaMessage:
 class _Errors:
     """FastStream's logger: passes errors on and drops the rest, which runfold logs itself."""
 
-    def __init__(self, failed: Callable[[Exception | str], None]) -> None:
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
         self._failed = failed
 
-    def log(self, level: int, message: Any, /, *_: Any, exc_info: Any = None, **__: Any) -> None:
-        """Pass on an error."""
-        if level >= logging.ERROR:
-            self._failed(exc_info if isinstance(exc_info, Exception) else str(message))
+    def log(self, level: int, *_: Any, exc_info: Any = None, **__: Any) -> None:
+        """Pass on an error; being cancelled at the end is none."""
+        if level >= logging.ERROR and isinstance(exc_info, Exception):
+            self._failed(exc_info)
