@@ -16,8 +16,8 @@ async def close_template(server_url: str, name: str) -> None:
 
 
 async def clone_database(server_url: str, template: str, name: str) -> None:
-    """A copy of the template as it is now."""
-    await _execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    """A copy of the template as it is now, file by file: that is faster than by way of the log."""
+    await _execute(server_url, f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
 
 
 async def drop_database(server_url: str, name: str) -> None:
