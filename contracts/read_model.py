@@ -19,23 +19,21 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON, UUID
 from sqlalchemy.types import TypeEngine
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Shape of these tables. A generation made with another version must be rebuilt."""
 
 CONTROL_SCHEMA: Final = "runfold"
 """Schema of what belongs to no generation: the list of generations, the pointer, the workers, the
-decisions."""
+decisions, the dead letters."""
 
 WRITER_ROLE: Final = "runfold_writer"
 READER_ROLE: Final = "runfold_reader"
@@ -405,37 +403,3 @@ contract_counter = Table(
     Column("total", BigInteger, nullable=False),
     comment="Exact numbers of contract revisions",
 )
-
-dead_letter = Table(
-    "dead_letter",
-    metadata,
-    Column(
-        "id",
-        BigInteger,
-        primary_key=True,
-        autoincrement=False,
-        # of all generations: a number once shown is never another letter's after a swap
-        server_default=text(f"nextval('{CONTROL_SCHEMA}.dead_letter_id')"),
-    ),
-    _text("topic"),
-    Column("partition", Integer, nullable=False),
-    Column("offset", BigInteger, nullable=False),
-    Column("key", LargeBinary, nullable=True),
-    _json("headers"),
-    Column("value", LargeBinary, nullable=False),
-    _text("reason"),
-    _text("message"),
-    Column("state", Text(collation="C"), nullable=False, server_default="parked"),
-    Column(
-        "created_at",
-        DateTime(timezone=True),
-        nullable=False,
-        server_default=text("clock_timestamp()"),
-    ),
-    _time("changed_at", nullable=True),
-    _text("changed_by", nullable=True),
-    UniqueConstraint("topic", "partition", "offset", name="dead_letter_record"),
-    CheckConstraint("state IN ('parked', 'retried', 'discarded')", name="dead_letter_state"),
-    comment="Records that could not be used, with the bytes they came as",
-)
-Index("dead_letter_state_reason", dead_letter.c.state, dead_letter.c.reason, dead_letter.c.id)

@@ -71,19 +71,20 @@ OUTBOX: Final = """
 
 PARKED: Final = """
     -- backlog: dead letters that wait for an operator
-    SELECT reason, count(*) AS total FROM dead_letter WHERE state = 'parked' GROUP BY reason
+    SELECT reason, count(*) AS total
+    FROM runfold.dead_letter WHERE state = 'parked' AND $1 = ANY(generations) GROUP BY reason
 """
 
 DEAD_LETTERS: Final = """
     -- dead letters: a page, newest first
     SELECT d.id, d.reason, d.message, d.topic, d.partition, d."offset", d.key, d.state,
         runfold.rfc3339(d.created_at) AS created_at
-    FROM dead_letter d WHERE {within} ORDER BY d.id DESC LIMIT {limit}
+    FROM runfold.dead_letter d WHERE {within} ORDER BY d.id DESC LIMIT {limit}
 """
 
 DEAD_LETTERS_TOTAL: Final = """
     -- dead letters: how many
-    SELECT count(*) AS total FROM dead_letter d WHERE {within}
+    SELECT count(*) AS total FROM runfold.dead_letter d WHERE {within}
 """
 
 DEAD_LETTER: Final = """
@@ -91,7 +92,7 @@ DEAD_LETTER: Final = """
     SELECT d.id, d.reason, d.message, d.topic, d.partition, d."offset", d.key, d.state,
         d.headers, d.value, runfold.rfc3339(d.created_at) AS created_at,
         runfold.rfc3339(d.changed_at) AS changed_at, d.changed_by
-    FROM dead_letter d WHERE d.id = $1::bigint
+    FROM runfold.dead_letter d WHERE d.id = $1::bigint
 """
 
 
@@ -157,7 +158,7 @@ async def readiness(snapshot: Snapshot) -> Readiness:
 async def backlog(snapshot: Snapshot) -> Backlog:
     """Return what waits in the outbox and among the dead letters."""
     outbox = await snapshot.connection.fetchrow(OUTBOX)
-    parked = await snapshot.connection.fetch(PARKED)
+    parked = await snapshot.connection.fetch(PARKED, snapshot.generation)
     return Backlog(
         outbox_pending=outbox["pending"] if outbox else 0,
         outbox_age_s=max(0.0, outbox["age"]) if outbox else 0.0,
@@ -172,7 +173,8 @@ async def dead_letters(
     # a reason, a topic or a state may be of one letter or of all
     await snapshot.plan_by_values()
     bind = Arguments()
-    conditions = _conditions(bind, where)
+    conditions = [f"{bind.bind(snapshot.generation, 'text')} = ANY(d.generations)"]
+    conditions += _conditions(bind, where)
     counted = await snapshot.one(DEAD_LETTERS_TOTAL.format(within=every(conditions)), *bind)
     if after is not None:
         conditions.append(f"d.id < {bind.bind(after, 'bigint')}")

@@ -19,8 +19,9 @@ POSITIONS: Final = """
     SELECT topic, partition, first_offset, next_offset, applied, dead, tombstones, later, gaps,
         (
             SELECT count(*)
-            FROM dead_letter
-            WHERE dead_letter.topic = position.topic
+            FROM runfold.dead_letter
+            WHERE $1 = ANY(generations)
+                AND dead_letter.topic = position.topic
                 AND dead_letter.partition = position.partition
                 AND dead_letter."offset" >= position.first_offset
                 AND dead_letter."offset" < position.next_offset
@@ -32,10 +33,11 @@ POSITIONS: Final = """
 # Those before a partition's beginning, or of a file that was not read, were taken over.
 STRAY_DEAD_LETTERS: Final = """
     SELECT topic, partition, count(*) AS total
-    FROM dead_letter
+    FROM runfold.dead_letter
     LEFT JOIN position USING (topic, partition)
-    WHERE dead_letter."offset" >= position.next_offset
-        OR (position.topic IS NULL AND dead_letter.partition >= 0)
+    WHERE $1 = ANY(generations)
+        AND (dead_letter."offset" >= position.next_offset
+            OR (position.topic IS NULL AND dead_letter.partition >= 0))
     GROUP BY topic, partition
     ORDER BY topic, partition
 """
@@ -198,20 +200,20 @@ def position_faults(partitions: Iterable[PartitionCount]) -> list[str]:
 async def audit(connection: asyncpg.Connection) -> Audit:
     """Check the active generation, as it is at one instant; workers may go on meanwhile."""
     async with active_generation(connection) as generation:
-        rows = [PartitionCount(*row) for row in await connection.fetch(POSITIONS)]
+        rows = [PartitionCount(*row) for row in await connection.fetch(POSITIONS, generation)]
         faults = [
             *position_faults(rows),
-            *await _stray_faults(connection),
+            *await _stray_faults(connection, generation),
             *await _counter_faults(connection),
             *await _link_faults(connection),
         ]
         return Audit(generation, tuple(rows), tuple(faults))
 
 
-async def _stray_faults(connection: asyncpg.Connection) -> list[str]:
+async def _stray_faults(connection: asyncpg.Connection, generation: str) -> list[str]:
     return [
         f"{row['topic']}[{row['partition']}]: {row['total']} dead letters outside what was read"
-        for row in await connection.fetch(STRAY_DEAD_LETTERS)
+        for row in await connection.fetch(STRAY_DEAD_LETTERS, generation)
     ]
 
 

@@ -29,7 +29,8 @@ POSITIONS: Final = """
 
 DEAD_LETTERS: Final = """
     SELECT reason, state, count(*) AS total
-    FROM dead_letter
+    FROM runfold.dead_letter
+    WHERE $1 = ANY(generations)
     GROUP BY reason, state
     ORDER BY reason, state
 """
@@ -132,7 +133,7 @@ async def status(connection: asyncpg.Connection, ends: Ends) -> Status:
     async with active_generation(connection) as generation:
         workers = await connection.fetch(WORKERS)
         positions = await connection.fetch(POSITIONS)
-        dead_letters = await connection.fetch(DEAD_LETTERS)
+        dead_letters = await connection.fetch(DEAD_LETTERS, generation)
         rebuilds = await connection.fetch(REBUILDS)
     return Status(
         generation=generation,

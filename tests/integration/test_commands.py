@@ -137,12 +137,15 @@ DAMAGES = {
         f"{PREFIX}run-state[1]: ",
     ),
     "a lost dead letter": (
-        """DELETE FROM dead_letter WHERE "offset" = (SELECT max("offset") FROM dead_letter)""",
+        "DELETE FROM runfold.dead_letter WHERE id = (SELECT max(id) FROM runfold.dead_letter)",
         f"{PREFIX}project[0]: 2 dead letters counted, 1 kept",
     ),
     "a dead letter out of nowhere": (
-        """INSERT INTO dead_letter (topic, partition, "offset", headers, value, reason, message)
-        VALUES ('elsewhere', 7, 1, '[]', '', 'malformed', '')""",
+        """
+        INSERT INTO runfold.dead_letter
+            (topic, partition, "offset", headers, value, reason, message, generations)
+        VALUES ('elsewhere', 7, 1, '[]', '', 'malformed', '', '{main}')
+        """,
         "elsewhere[7]: 1 dead letters outside what was read",
     ),
     **{

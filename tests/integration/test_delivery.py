@@ -76,7 +76,7 @@ async def test_each_bad_record_is_parked_once_and_its_neighbours_are_applied(lin
     Random(11).shuffle(mixed)
     await line.send(mixed)
     await line.check()
-    for row in await line.views.fetch("SELECT message, headers FROM dead_letter"):
+    for row in await line.views.fetch("SELECT message, headers FROM runfold.dead_letter"):
         assert row["message"].isprintable()
         headers = {name: base64.b64decode(value) for name, value in json.loads(row["headers"])}
         assert headers["content-type"].startswith(b"application/cloudevents+json")
@@ -114,6 +114,7 @@ ACCOUNTED = """
         sum(gaps) AS gap
     FROM position WHERE topic = $1
 """
+BY_REASON = "SELECT reason, count(*) FROM runfold.dead_letter GROUP BY reason"
 
 
 async def test_a_worker_counts_what_it_has_committed(line: Line) -> None:
@@ -136,7 +137,7 @@ async def test_a_worker_counts_what_it_has_committed(line: Line) -> None:
         for outcome, count in (await line.views.fetchrow(ACCOUNTED, name) or {}).items():
             counted = sum(seen.each("runfold_records_total", topic=name, outcome=outcome))
             assert counted == (count or 0), (name, outcome)
-    rows = await line.views.fetch("SELECT reason, count(*) FROM dead_letter GROUP BY reason")
+    rows = await line.views.fetch(BY_REASON)
     parked: dict[str, int] = {row["reason"]: row["count"] for row in rows}
     assert "rejected" in parked
     assert seen.by("runfold_dead_letters_total", "reason") == dict.fromkeys(Reason, 0) | parked
