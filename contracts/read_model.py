@@ -403,3 +403,50 @@ contract_counter = Table(
     Column("total", BigInteger, nullable=False),
     comment="Exact numbers of contract revisions",
 )
+
+WORKER_GONE_SECONDS: Final = 30
+"""A worker that has not reported for so long is taken to be gone."""
+
+PROGRESS: Final = f"""
+    CREATE FUNCTION {{schema}}.progress(ends json DEFAULT '[]')
+    RETURNS TABLE (
+        topic text, partition integer, "position" bigint, "end" bigint, lag bigint,
+        events_per_second double precision, last_error text, worker_id text,
+        updated_at timestamptz
+    )
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        WITH report AS (
+            -- several workers may name a partition while it moves: the last report counts
+            SELECT DISTINCT ON (one.topic, one.partition)
+                one.*, worker.last_error, worker.worker_id
+            FROM runfold.worker
+            CROSS JOIN LATERAL json_to_recordset(worker.partitions) AS one (
+                topic text, partition integer, "end" bigint, read_to bigint,
+                events_per_second double precision
+            )
+            WHERE worker.generation = '{{generation}}'
+                AND worker.seen_at > clock_timestamp() - interval '{WORKER_GONE_SECONDS} s'
+            ORDER BY one.topic, one.partition, worker.seen_at DESC
+        )
+        SELECT topic COLLATE "C", partition, stored.next_offset, known.last,
+            known.last - greatest(stored.next_offset, report.read_to, 0),
+            report.events_per_second, report.last_error, report.worker_id, stored.updated_at
+        -- below zero stand the files that a generation was made from
+        FROM (SELECT * FROM {{schema}}.position WHERE partition >= 0) AS stored
+        FULL JOIN report USING (topic, partition)
+        FULL JOIN json_to_recordset(ends) AS broker (topic text, partition integer, "end" bigint)
+            USING (topic, partition)
+        CROSS JOIN LATERAL (
+            -- what was read was there
+            SELECT CASE WHEN coalesce(report."end", broker."end") IS NOT NULL
+                THEN greatest(report."end", broker."end", stored.next_offset, report.read_to)
+                END AS last
+        ) AS known
+        ORDER BY topic COLLATE "C", partition;
+    END
+"""
+"""Where every partition stands: `position` is the next offset to read, `end` the one that the next
+record will get, `lag` the events between. `end` and `lag` are NULL while nobody knows them: the
+workers that are there report how far they reach, and `ends` are what the broker itself said.
+Offsets before `read_to` that no position is after hold no record, and count as none."""

@@ -9,31 +9,6 @@ from api.metrics import Backlog
 from api.queries.arguments import Arguments, every
 from api.reading import Snapshot
 
-# Several workers may name a partition while it moves from one to another: the last report counts.
-PARTITIONS: Final = """
-    WITH report AS (
-        SELECT DISTINCT ON (of.topic, of.partition)
-            of.topic, of.partition, of."end", of.read_to, of.events_per_second, w.last_error,
-            w.worker_id
-        FROM runfold.worker w
-        CROSS JOIN LATERAL json_to_recordset(w.partitions) AS of (
-            topic text, partition integer, "end" bigint, read_to bigint,
-            events_per_second double precision)
-        WHERE w.generation = $1 AND w.seen_at > clock_timestamp() - interval '30 s'
-        ORDER BY of.topic, of.partition, w.seen_at DESC
-    ),
-    line AS (
-        SELECT topic, partition, p.next_offset AS position, r."end",
-            CASE WHEN r."end" IS NOT NULL
-                THEN greatest(r."end" - greatest(p.next_offset, r.read_to, 0), 0) END AS lag,
-            r.events_per_second, r.last_error, r.worker_id,
-            runfold.rfc3339(p.updated_at) AS updated_at
-        -- below zero stand the files a generation was made from
-        FROM (SELECT * FROM position WHERE partition >= 0) p
-        FULL JOIN report r USING (topic, partition)
-    )
-"""
-
 REBUILDS: Final = """
     SELECT '[' || coalesce(string_agg(row_to_json(each)::text, ',' ORDER BY generation), '') || ']'
     FROM (
@@ -47,19 +22,21 @@ REBUILDS: Final = """
 
 PROJECTION: Final = f"""
     -- projection: where every partition stands, and every rebuild that is not done
-    {PARTITIONS}
     SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ',' ORDER BY topic, partition), '')
         || ']' AS partitions, sum(lag)::bigint AS lag, ({REBUILDS}) AS rebuilds
-    FROM line
+    FROM (
+        SELECT topic, partition, position, "end", lag, events_per_second, last_error, worker_id,
+            runfold.rfc3339(updated_at) AS updated_at
+        FROM progress()
+    ) AS line
 """
 
 # Of a partition that nobody has, or that has just been assigned, the end is not known.
-READINESS: Final = f"""
+READINESS: Final = """
     -- readiness: whether anybody projects, and how far behind
-    {PARTITIONS}
     SELECT coalesce(sum(lag), 0)::bigint AS lag, count(DISTINCT worker_id) AS workers,
         count(*) FILTER (WHERE "end" IS NULL) AS unknown
-    FROM line
+    FROM progress()
 """
 
 OUTBOX: Final = """
@@ -143,7 +120,7 @@ class DeadLetterPage:
 
 async def projection(snapshot: Snapshot) -> Projection:
     """Return where every partition of the active generation stands."""
-    row = await snapshot.one(PROJECTION, snapshot.generation)
+    row = await snapshot.one(PROJECTION)
     return Projection(
         snapshot.generation, row["partitions"], row["lag"], row["rebuilds"], row["as_of"]
     )
@@ -151,7 +128,7 @@ async def projection(snapshot: Snapshot) -> Projection:
 
 async def readiness(snapshot: Snapshot) -> Readiness:
     """Return how far behind the active generation is, and how many workers are at it."""
-    row = await snapshot.one(READINESS, snapshot.generation)
+    row = await snapshot.one(READINESS)
     return Readiness(snapshot.generation, row["lag"], row["workers"], row["unknown"])
 
 

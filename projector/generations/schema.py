@@ -114,6 +114,7 @@ def creation(name: str, *, complete: bool, as_of: datetime | None = None) -> Ite
     yield f"GRANT USAGE ON SCHEMA {schema} TO {WRITER_ROLE}, {READER_ROLE}"
     for table in read_model.metadata.sorted_tables:
         yield from _table(schema, table)
+    yield read_model.PROGRESS.format(schema=schema, generation=name)
     yield (
         "INSERT INTO runfold.generation (name, schema_name, read_model, complete, as_of)"
         f" VALUES ('{name}', '{schema}', {read_model.VERSION}, {complete},"
