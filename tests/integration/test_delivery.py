@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from contracts import metrics
 from contracts.decoding import Reason
+from contracts.health import Outage
+from contracts.metrics import ProjectorMetrics
 from contracts.topics import TOPICS, topic_name
 from projector.demo.process import free_port
 from projector.operations import tracing
@@ -29,7 +30,7 @@ from tests.histories.bad import KINDS
 from tests.histories.world import World
 from tests.live import Line, applied, running_worker, settings_of
 from tests.reference import Record
-from tests.scraping import Scrape, scrape
+from tests.scraping import Scrape, catalogue, scrape
 from tests.stack import databases
 from tests.stack.servers import EmbeddedPostgres
 from tests.stack.waiting import until
@@ -147,12 +148,8 @@ async def test_a_worker_counts_what_it_has_committed(line: Line) -> None:
     assert seen.total("runfold_freshness_seconds_sum") > 0
     assert len(seen.each("runfold_partition_lag_seconds")) == len(TOPICS) * 3
     assert max(seen.each("runfold_partition_lag_seconds")) < 10
-    given = {name for each in metrics.PROJECTOR for name in each.series()}
-    assert given <= seen.names()
-    assert {name for name in seen.names() if name.startswith("runfold_")} <= {
-        *given,
-        *(f"{each.name}_created" for each in metrics.PROJECTOR),
-    }
+    for given in catalogue(ProjectorMetrics(Outage("database"))):
+        assert {*given.series} <= seen.names(), given.name
 
 
 COUNTED = ("runfold.events", "messaging.batch.message_count")
