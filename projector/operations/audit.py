@@ -6,11 +6,10 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from contracts import buckets
 from contracts.incidents import incident_key
 from contracts.keys import LONGEST_KEY
 from projector.database import active_generation
-from projector.writing.counters import moments
+from projector.writing import counters
 
 MOST_NAMED: Final = 20
 """Differences that are named one by one; there may be as many as there are rows."""
@@ -42,59 +41,9 @@ STRAY_DEAD_LETTERS: Final = """
     ORDER BY topic, partition
 """
 
-RUN_COUNTS: Final = f"""
-    WITH counted AS (
-        SELECT level, bucket, project_id, state, status, count(*) AS total
-        FROM run
-        CROSS JOIN LATERAL {moments(buckets.OF_RUNS)}
-        GROUP BY level, bucket, project_id, state, status
-    ), stored AS (
-        SELECT level, bucket, project_id, state, status, sum(total) AS total
-        FROM run_counter
-        GROUP BY level, bucket, project_id, state, status
-    )
-    SELECT concat_ws(' ', 'level', level, bucket, project_id, state, status) AS key,
-        coalesce(stored.total, 0) AS stored, coalesce(counted.total, 0) AS counted
-    FROM stored FULL JOIN counted USING (level, bucket, project_id, state, status)
-    WHERE coalesce(stored.total, 0) <> coalesce(counted.total, 0)
-    ORDER BY key
-    LIMIT {MOST_NAMED}
-"""
-
-INCIDENT_COUNTS: Final = f"""
-    WITH counted AS (
-        SELECT incident, level, bucket, project_id, state, status, count(*) AS total
-        FROM run_incident
-        CROSS JOIN LATERAL {moments(buckets.OF_INCIDENTS)}
-        GROUP BY incident, level, bucket, project_id, state, status
-    ), stored AS (
-        SELECT incident, level, bucket, project_id, state, status, sum(total) AS total
-        FROM incident_counter
-        GROUP BY incident, level, bucket, project_id, state, status
-    )
-    SELECT concat_ws(' ', incident, 'level', level, bucket, project_id, state, status) AS key,
-        coalesce(stored.total, 0) AS stored, coalesce(counted.total, 0) AS counted
-    FROM stored
-    FULL JOIN counted USING (incident, level, bucket, project_id, state, status)
-    WHERE coalesce(stored.total, 0) <> coalesce(counted.total, 0)
-    ORDER BY key
-    LIMIT {MOST_NAMED}
-"""
-
-CONTRACT_COUNTS: Final = f"""
-    WITH counted AS (
-        SELECT project_id, lifecycle_status, count(*) AS total
-        FROM contract_revision
-        GROUP BY project_id, lifecycle_status
-    ), stored AS (
-        SELECT project_id, lifecycle_status, sum(total) AS total
-        FROM contract_counter
-        GROUP BY project_id, lifecycle_status
-    )
-    SELECT concat_ws(' ', project_id, lifecycle_status) AS key,
-        coalesce(stored.total, 0) AS stored, coalesce(counted.total, 0) AS counted
-    FROM stored FULL JOIN counted USING (project_id, lifecycle_status)
-    WHERE coalesce(stored.total, 0) <> coalesce(counted.total, 0)
+COUNTS: Final = f"""
+    SELECT concat_ws(' ', {{key}}) AS key, stored, counted
+    FROM ({{off}}) AS off
     ORDER BY key
     LIMIT {MOST_NAMED}
 """
@@ -127,12 +76,6 @@ LINKS: Final = f"""
     ORDER BY incident, run_id, wrong
     LIMIT {MOST_NAMED}
 """
-
-COUNTERS: Final = {
-    "run_counter": RUN_COUNTS,
-    "incident_counter": INCIDENT_COUNTS,
-    "contract_counter": CONTRACT_COUNTS,
-}
 
 
 class PartitionCount(NamedTuple):
@@ -218,11 +161,15 @@ async def _stray_faults(connection: asyncpg.Connection, generation: str) -> list
 
 
 async def _counter_faults(connection: asyncpg.Connection) -> list[str]:
-    return [
-        f"{table}: {row['key']}: stands at {row['stored']}, a recount gives {row['counted']}"
-        for table, statement in COUNTERS.items()
-        for row in await connection.fetch(statement)
-    ]
+    faults = []
+    for table, (key, _) in counters.COUNTED.items():
+        named = key.replace("level", "'level', level")
+        statement = COUNTS.format(key=named, off=counters.recount(table))
+        faults += [
+            f"{table}: {row['key']}: stands at {row['stored']}, a recount gives {row['counted']}"
+            for row in await connection.fetch(statement)
+        ]
+    return faults
 
 
 async def _link_faults(connection: asyncpg.Connection) -> list[str]:
