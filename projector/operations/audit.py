@@ -104,7 +104,9 @@ class Audit:
     @property
     def summary(self) -> str:
         """What has been accounted for, in one line."""
-        total = PartitionCount("", 0, *(sum(column) for column in self._numbers()))
+        numbers = [partition[2:] for partition in self.partitions]
+        totals = [sum(column) for column in zip(*numbers, strict=True)]
+        total = PartitionCount("", 0, *(totals or [0] * 8))
         later = f", {total.later} later than the views are of" if total.later else ""
         return (
             f"generation {self.generation}: {len(self.partitions)} partitions,"
@@ -112,10 +114,6 @@ class Audit:
             f" {total.applied} applied, {total.dead} dead letters,"
             f" {total.tombstones} tombstones, {total.gaps} gaps{later}"
         )
-
-    def _numbers(self) -> Iterable[tuple[int, ...]]:
-        rows = [partition[2:] for partition in self.partitions]
-        return zip(*rows, strict=True) if rows else [(0,)] * (len(PartitionCount._fields) - 2)
 
 
 def position_faults(partitions: Iterable[PartitionCount]) -> list[str]:
