@@ -6,14 +6,13 @@ Where no worker runs the request stands, and is carried out by the first that do
 
 import asyncio
 import time
-from typing import Final
+from typing import Final, Literal
 
 from api.auth import Bearer
 from api.database import Acquired, Pool, reachable
 from api.problems import NotFound, Problem
 from api.reading import enter
 from contracts.health import Outage
-from contracts.requests import CHANNEL, Action, Outcome
 
 WAIT_S: Final = 5.0
 """How long a worker is waited for."""
@@ -21,28 +20,27 @@ WAIT_S: Final = 5.0
 FIRST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.2
 
-STATE: Final = """
+TAKE: Final = """
     -- dead letter: what has become of it
-    SELECT state FROM dead_letter WHERE id = $1::bigint
+    SELECT state, requested FROM runfold.dead_letter WHERE id = $1::bigint FOR UPDATE
 """
 
 ASK: Final = """
     -- dead letter: what is to be done with it
-    INSERT INTO runfold.dead_letter_request (letter_id, action, asked_by)
-    VALUES ($1, $2, $3)
-    RETURNING request_id
+    UPDATE runfold.dead_letter SET requested = $2, requested_by = $3 WHERE id = $1::bigint
 """
-
-WAKE: Final = "SELECT pg_notify($1, '')"
 
 CAME_OF_IT: Final = """
     -- dead letter: what came of a request
-    SELECT outcome, detail FROM runfold.dead_letter_request WHERE request_id = $1
+    SELECT state, requested, reason, message FROM runfold.dead_letter WHERE id = $1::bigint
 """
+
+Action = Literal["retry", "discard"]
+STATES: Final[dict[Action, str]] = {"retry": "retried", "discard": "discarded"}
 
 
 class NotParked(Problem):
-    """It was retried or discarded before."""
+    """It was retried or discarded before, or that has been asked for."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(409, "not_parked", detail)
@@ -66,50 +64,46 @@ class DeadLetters:
 
         Raises `NotFound`, `NotParked`, `StillBad`, and what `Acquired` and `reachable` raise.
         """
-        request = await self._ask(bearer, number, action)
+        await self._ask(bearer, number, action)
         deadline = time.monotonic() + WAIT_S
         pause = FIRST_PAUSE_S
         while time.monotonic() < deadline:
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
-            if await self._is_done(bearer, request):
+            if await self._is_done(bearer, number, action):
                 return True
         return False
 
-    async def _ask(self, bearer: Bearer, number: int, action: Action) -> int:
+    async def _ask(self, bearer: Bearer, number: int, action: Action) -> None:
         with reachable(self._database):
             async with (
                 Acquired(self._pool) as connection,
                 connection.transaction(),
             ):
                 await enter(connection, bearer)
-                state = await connection.fetchval(STATE, number)
-                if state is None:
+                row = await connection.fetchrow(TAKE, number)
+                if row is None:
                     raise NotFound("dead_letter")
-                if state != "parked":
-                    raise NotParked(f"the dead letter is {state} already")
-                request = await connection.fetchval(ASK, number, action.value, bearer.subject)
-                await connection.execute(WAKE, CHANNEL)
-                return int(request)
+                if row["state"] != "parked":
+                    raise NotParked(f"the dead letter is {row['state']} already")
+                if row["requested"] is not None:
+                    raise NotParked(f"a {row['requested']} of it has been asked for already")
+                await connection.execute(ASK, number, action, bearer.subject)
 
-    async def _is_done(self, bearer: Bearer, request: int) -> bool:
+    async def _is_done(self, bearer: Bearer, number: int, action: Action) -> bool:
         with reachable(self._database):
             async with (
                 Acquired(self._pool) as connection,
                 connection.transaction(readonly=True),
             ):
                 await enter(connection, bearer)
-                row = await connection.fetchrow(CAME_OF_IT, request)
-        return row is not None and _is_done(row["outcome"], row["detail"])
-
-
-def _is_done(outcome: str | None, detail: str) -> bool:
-    match outcome:
-        case Outcome.UNKNOWN:
+                row = await connection.fetchrow(CAME_OF_IT, number)
+        if row is None:
             raise NotFound("dead_letter")
-        case Outcome.NOT_PARKED:
-            raise NotParked(detail)
-        case Outcome.STILL_BAD:
-            raise StillBad(detail)
-        case _:
-            return outcome == Outcome.DONE
+        if row["requested"] is not None:
+            return False
+        if row["state"] == "parked":
+            raise StillBad(f"{row['reason']}: {row['message']}")
+        if row["state"] != STATES[action]:
+            raise NotParked(f"the dead letter is {row['state']} already")
+        return True

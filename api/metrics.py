@@ -1,21 +1,17 @@
 """What the API counts of itself, for Prometheus."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
 
 from fastapi import Response
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.metrics_core import Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contracts import metrics
 from contracts.health import Outage
+from contracts.metrics import ApiMetrics
 
 MEDIA_TYPE: Final = "text/plain; version=0.0.4"
 
@@ -37,73 +33,40 @@ class Backlog:
     """Dead letters by reason."""
 
 
-class Metrics:
+class Metrics(ApiMetrics):
     """The metrics of one application, and the limits that they are held against."""
 
     def __init__(self, most_streams: int, approval_seconds: int, outages: Iterable[Outage]) -> None:
-        self._registry = CollectorRegistry()
-        ProcessCollector(registry=self._registry)
-        PlatformCollector(registry=self._registry)
-        requests = metrics.REQUESTS.counter(self._registry)
-        seconds = metrics.REQUEST_SECONDS.histogram(self._registry)
+        super().__init__(outages)
         self.series = cache(
             lambda method, route, status: (
-                requests.labels(method, route, str(status)),
-                seconds.labels(method, route),
+                self.requests.labels(method, route, str(status)),
+                self.request_seconds.labels(method, route),
             )
         )
         """The number of such requests, and how long they took: found by their labels once."""
-        self.in_progress = metrics.REQUESTS_IN_PROGRESS.gauge(self._registry)
-        self._problems = metrics.PROBLEMS.counter(self._registry)
         for code in CODES:
-            self._problems.labels(code)
-        self._streams = metrics.STREAMS.gauge(self._registry)
-        metrics.STREAMS_LIMIT.gauge(self._registry).set(most_streams)
-        metrics.APPROVAL_SECONDS.gauge(self._registry).set(approval_seconds)
-        self._waiting = _Waiting()
-        self._registry.register(self._waiting)
-        self._registry.register(_Dependencies(outages))
+            self.problems.labels(code)
+        self.streams_limit.set(most_streams)
+        self.approval_seconds.set(approval_seconds)
 
     def answered(self, status: int, code: str) -> None:
         """Count a problem that a client was told of, if it is the server's."""
         if status >= 500:
-            self._problems.labels(code).inc()
+            self.problems.labels(code).inc()
 
     def exposition(self, streams: int, backlog: Backlog | None) -> Response:
         """Return the metrics as they are now; without a backlog nothing is said of it."""
-        self._streams.set(streams)
-        self._waiting.backlog = backlog
-        return Response(generate_latest(self._registry), media_type=MEDIA_TYPE)
-
-
-class _Waiting(Collector):
-    """Tells of what was just read of the database, and of nothing when it could not be read."""
-
-    def __init__(self) -> None:
-        self.backlog: Backlog | None = None
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the backlog."""
-        pending, age = metrics.OUTBOX_PENDING.family(), metrics.OUTBOX_AGE.family()
-        parked = metrics.PARKED.family()
-        if self.backlog is not None:
-            pending.add_metric([], self.backlog.outbox_pending)
-            age.add_metric([], self.backlog.outbox_age_s)
-            for reason, count in self.backlog.parked.items():
-                parked.add_metric([reason], count)
-        yield from (pending, age, parked)
-
-
-class _Dependencies(Collector):
-    """Tells of outages when somebody asks."""
-
-    def __init__(self, outages: Iterable[Outage]) -> None:
-        self._outages = outages
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield how each dependency is."""
-        up, failures = metrics.API_DEPENDENCY_UP, metrics.API_DEPENDENCY_FAILURES
-        yield from metrics.dependencies(up, failures, self._outages)
+        self.streams.set(streams)
+        text = generate_latest(self.registry)
+        if backlog is not None:
+            self.outbox_pending.set(backlog.outbox_pending)
+            self.outbox_age.set(backlog.outbox_age_s)
+            self.parked.clear()
+            for reason, count in backlog.parked.items():
+                self.parked.labels(reason).set(count)
+            text += generate_latest(self.backlog)
+        return Response(text, media_type=MEDIA_TYPE)
 
 
 class Measured:

@@ -19,23 +19,21 @@ from sqlalchemy import (
     DateTime,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSON, UUID
 from sqlalchemy.types import TypeEngine
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Shape of these tables. A generation made with another version must be rebuilt."""
 
 CONTROL_SCHEMA: Final = "runfold"
 """Schema of what belongs to no generation: the list of generations, the pointer, the workers, the
-decisions."""
+decisions, the dead letters."""
 
 WRITER_ROLE: Final = "runfold_writer"
 READER_ROLE: Final = "runfold_reader"
@@ -406,36 +404,49 @@ contract_counter = Table(
     comment="Exact numbers of contract revisions",
 )
 
-dead_letter = Table(
-    "dead_letter",
-    metadata,
-    Column(
-        "id",
-        BigInteger,
-        primary_key=True,
-        autoincrement=False,
-        # of all generations: a number once shown is never another letter's after a swap
-        server_default=text(f"nextval('{CONTROL_SCHEMA}.dead_letter_id')"),
-    ),
-    _text("topic"),
-    Column("partition", Integer, nullable=False),
-    Column("offset", BigInteger, nullable=False),
-    Column("key", LargeBinary, nullable=True),
-    _json("headers"),
-    Column("value", LargeBinary, nullable=False),
-    _text("reason"),
-    _text("message"),
-    Column("state", Text(collation="C"), nullable=False, server_default="parked"),
-    Column(
-        "created_at",
-        DateTime(timezone=True),
-        nullable=False,
-        server_default=text("clock_timestamp()"),
-    ),
-    _time("changed_at", nullable=True),
-    _text("changed_by", nullable=True),
-    UniqueConstraint("topic", "partition", "offset", name="dead_letter_record"),
-    CheckConstraint("state IN ('parked', 'retried', 'discarded')", name="dead_letter_state"),
-    comment="Records that could not be used, with the bytes they came as",
-)
-Index("dead_letter_state_reason", dead_letter.c.state, dead_letter.c.reason, dead_letter.c.id)
+WORKER_GONE_SECONDS: Final = 30
+"""A worker that has not reported for so long is taken to be gone."""
+
+PROGRESS: Final = f"""
+    CREATE FUNCTION {{schema}}.progress(ends json DEFAULT '[]')
+    RETURNS TABLE (
+        topic text, partition integer, "position" bigint, "end" bigint, lag bigint,
+        events_per_second double precision, last_error text, worker_id text,
+        updated_at timestamptz
+    )
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        WITH report AS (
+            -- several workers may name a partition while it moves: the last report counts
+            SELECT DISTINCT ON (one.topic, one.partition)
+                one.*, worker.last_error, worker.worker_id
+            FROM runfold.worker
+            CROSS JOIN LATERAL json_to_recordset(worker.partitions) AS one (
+                topic text, partition integer, "end" bigint, read_to bigint,
+                events_per_second double precision
+            )
+            WHERE worker.generation = '{{generation}}'
+                AND worker.seen_at > clock_timestamp() - interval '{WORKER_GONE_SECONDS} s'
+            ORDER BY one.topic, one.partition, worker.seen_at DESC
+        )
+        SELECT topic COLLATE "C", partition, stored.next_offset, known.last,
+            known.last - greatest(stored.next_offset, report.read_to, 0),
+            report.events_per_second, report.last_error, report.worker_id, stored.updated_at
+        -- below zero stand the files that a generation was made from
+        FROM (SELECT * FROM {{schema}}.position WHERE partition >= 0) AS stored
+        FULL JOIN report USING (topic, partition)
+        FULL JOIN json_to_recordset(ends) AS broker (topic text, partition integer, "end" bigint)
+            USING (topic, partition)
+        CROSS JOIN LATERAL (
+            -- what was read was there
+            SELECT CASE WHEN coalesce(report."end", broker."end") IS NOT NULL
+                THEN greatest(report."end", broker."end", stored.next_offset, report.read_to)
+                END AS last
+        ) AS known
+        ORDER BY topic COLLATE "C", partition;
+    END
+"""
+"""Where every partition stands: `position` is the next offset to read, `end` the one that the next
+record will get, `lag` the events between. `end` and `lag` are NULL while nobody knows them: the
+workers that are there report how far they reach, and `ends` are what the broker itself said.
+Offsets before `read_to` that no position is after hold no record, and count as none."""

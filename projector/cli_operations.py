@@ -3,7 +3,6 @@
 import asyncio
 import getpass
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -114,10 +113,10 @@ def status(
         typer.echo(found.as_json())
         return
     typer.echo(f"generation {found.generation}, {found.lag} events behind")
-    print_rows("partition", map(asdict, found.partitions))
-    print_rows("dead letter", map(asdict, found.dead_letters))
-    print_rows("worker", map(asdict, found.workers))
-    print_rows("rebuild", map(asdict, found.rebuilds))
+    print_rows("partition", found.partitions)
+    print_rows("dead letter", found.dead_letters)
+    print_rows("worker", found.workers)
+    print_rows("rebuild", found.rebuilds)
 
 
 async def _status(settings: "ProjectorSettings") -> "Status":

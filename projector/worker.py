@@ -24,7 +24,7 @@ from projector.errors import NotMigrated
 from projector.generations import schema
 from projector.generations.activation import LONGEST_SECONDS, Target
 from projector.kafka.consumer import Consumer
-from projector.operations import change_log, metrics, requests
+from projector.operations import change_log, dead_letters, metrics
 from projector.operations.metrics import Metrics
 from projector.operations.reporting import Reporter
 from projector.settings import ProjectorSettings
@@ -34,8 +34,8 @@ from projector.writing.counters import SLOTS
 from projector.writing.faults import SILENCE_S, Fault, of
 
 CONNECTIONS = 5
-"""One writes, one reads positions on assignment, one reports, one listens for requests, one prunes
-the log of changes."""
+"""One writes, one reads positions on assignment, one reports, one does what operators ask, one
+prunes the log of changes."""
 
 if TYPE_CHECKING:
     from projector.operations.tracing import Tracing
@@ -121,7 +121,7 @@ async def _work(
         asyncio.create_task(_or_end(work, dependencies.stopping))
         for work in (
             consumer.watch(),
-            requests.carry_out(dependencies, settings.topic_prefix),
+            dead_letters.carry_out(dependencies, settings.topic_prefix),
             change_log.keep_pruned(dependencies, settings.stream_keep_seconds),
         )
     ]

@@ -118,7 +118,7 @@ class Line:
             (topic_name(self.settings.topic_prefix, it.record.topic), it.reason, it.record.value)
             for it in platform.dead
         )
-        rows = await self.views.fetch("SELECT topic, reason, value FROM dead_letter")
+        rows = await self.views.fetch("SELECT topic, reason, value FROM runfold.dead_letter")
         assert Counter(tuple(row) for row in rows) == parked
         good = sum(it.value is not None for it in self.sent) - len(platform.dead)
         totals = await self.views.fetchrow(

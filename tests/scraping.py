@@ -2,10 +2,40 @@
 
 import asyncio
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.request import urlopen
 
 from prometheus_client import Metric
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
+
+from contracts.metrics import ApiMetrics, Dependencies, ProjectorMetrics
+
+SERIES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+
+
+class Given(NamedTuple):
+    """A metric that a process gives."""
+
+    name: str
+    series: tuple[str, ...]
+    """The names that a query may use."""
+    labels: set[str]
+
+
+def catalogue(metrics: ApiMetrics | ProjectorMetrics) -> list[Given]:
+    """All that a process gives; it must know of a dependency."""
+    found = []
+    for each in vars(metrics).values():
+        if isinstance(each, (MetricWrapperBase, Dependencies)):
+            for family in each.collect():
+                series = tuple(f"{family.name}{suffix}" for suffix in SERIES[family.type])
+                if isinstance(each, MetricWrapperBase):
+                    labels = {*each._labelnames}
+                else:
+                    labels = {label for sample in family.samples for label in sample.labels}
+                found.append(Given(family.name, series, labels))
+    return found
 
 
 class Scrape:

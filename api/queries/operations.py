@@ -9,31 +9,6 @@ from api.metrics import Backlog
 from api.queries.arguments import Arguments, every
 from api.reading import Snapshot
 
-# Several workers may name a partition while it moves from one to another: the last report counts.
-PARTITIONS: Final = """
-    WITH report AS (
-        SELECT DISTINCT ON (of.topic, of.partition)
-            of.topic, of.partition, of."end", of.read_to, of.events_per_second, w.last_error,
-            w.worker_id
-        FROM runfold.worker w
-        CROSS JOIN LATERAL json_to_recordset(w.partitions) AS of (
-            topic text, partition integer, "end" bigint, read_to bigint,
-            events_per_second double precision)
-        WHERE w.generation = $1 AND w.seen_at > clock_timestamp() - interval '30 s'
-        ORDER BY of.topic, of.partition, w.seen_at DESC
-    ),
-    line AS (
-        SELECT topic, partition, p.next_offset AS position, r."end",
-            CASE WHEN r."end" IS NOT NULL
-                THEN greatest(r."end" - greatest(p.next_offset, r.read_to, 0), 0) END AS lag,
-            r.events_per_second, r.last_error, r.worker_id,
-            runfold.rfc3339(p.updated_at) AS updated_at
-        -- below zero stand the files a generation was made from
-        FROM (SELECT * FROM position WHERE partition >= 0) p
-        FULL JOIN report r USING (topic, partition)
-    )
-"""
-
 REBUILDS: Final = """
     SELECT '[' || coalesce(string_agg(row_to_json(each)::text, ',' ORDER BY generation), '') || ']'
     FROM (
@@ -47,19 +22,21 @@ REBUILDS: Final = """
 
 PROJECTION: Final = f"""
     -- projection: where every partition stands, and every rebuild that is not done
-    {PARTITIONS}
     SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ',' ORDER BY topic, partition), '')
         || ']' AS partitions, sum(lag)::bigint AS lag, ({REBUILDS}) AS rebuilds
-    FROM line
+    FROM (
+        SELECT topic, partition, position, "end", lag, events_per_second, last_error, worker_id,
+            runfold.rfc3339(updated_at) AS updated_at
+        FROM progress()
+    ) AS line
 """
 
 # Of a partition that nobody has, or that has just been assigned, the end is not known.
-READINESS: Final = f"""
+READINESS: Final = """
     -- readiness: whether anybody projects, and how far behind
-    {PARTITIONS}
     SELECT coalesce(sum(lag), 0)::bigint AS lag, count(DISTINCT worker_id) AS workers,
         count(*) FILTER (WHERE "end" IS NULL) AS unknown
-    FROM line
+    FROM progress()
 """
 
 OUTBOX: Final = """
@@ -71,19 +48,20 @@ OUTBOX: Final = """
 
 PARKED: Final = """
     -- backlog: dead letters that wait for an operator
-    SELECT reason, count(*) AS total FROM dead_letter WHERE state = 'parked' GROUP BY reason
+    SELECT reason, count(*) AS total
+    FROM runfold.dead_letter WHERE state = 'parked' AND $1 = ANY(generations) GROUP BY reason
 """
 
 DEAD_LETTERS: Final = """
     -- dead letters: a page, newest first
     SELECT d.id, d.reason, d.message, d.topic, d.partition, d."offset", d.key, d.state,
         runfold.rfc3339(d.created_at) AS created_at
-    FROM dead_letter d WHERE {within} ORDER BY d.id DESC LIMIT {limit}
+    FROM runfold.dead_letter d WHERE {within} ORDER BY d.id DESC LIMIT {limit}
 """
 
 DEAD_LETTERS_TOTAL: Final = """
     -- dead letters: how many
-    SELECT count(*) AS total FROM dead_letter d WHERE {within}
+    SELECT count(*) AS total FROM runfold.dead_letter d WHERE {within}
 """
 
 DEAD_LETTER: Final = """
@@ -91,7 +69,7 @@ DEAD_LETTER: Final = """
     SELECT d.id, d.reason, d.message, d.topic, d.partition, d."offset", d.key, d.state,
         d.headers, d.value, runfold.rfc3339(d.created_at) AS created_at,
         runfold.rfc3339(d.changed_at) AS changed_at, d.changed_by
-    FROM dead_letter d WHERE d.id = $1::bigint
+    FROM runfold.dead_letter d WHERE d.id = $1::bigint
 """
 
 
@@ -142,7 +120,7 @@ class DeadLetterPage:
 
 async def projection(snapshot: Snapshot) -> Projection:
     """Return where every partition of the active generation stands."""
-    row = await snapshot.one(PROJECTION, snapshot.generation)
+    row = await snapshot.one(PROJECTION)
     return Projection(
         snapshot.generation, row["partitions"], row["lag"], row["rebuilds"], row["as_of"]
     )
@@ -150,14 +128,14 @@ async def projection(snapshot: Snapshot) -> Projection:
 
 async def readiness(snapshot: Snapshot) -> Readiness:
     """Return how far behind the active generation is, and how many workers are at it."""
-    row = await snapshot.one(READINESS, snapshot.generation)
+    row = await snapshot.one(READINESS)
     return Readiness(snapshot.generation, row["lag"], row["workers"], row["unknown"])
 
 
 async def backlog(snapshot: Snapshot) -> Backlog:
     """Return what waits in the outbox and among the dead letters."""
     outbox = await snapshot.connection.fetchrow(OUTBOX)
-    parked = await snapshot.connection.fetch(PARKED)
+    parked = await snapshot.connection.fetch(PARKED, snapshot.generation)
     return Backlog(
         outbox_pending=outbox["pending"] if outbox else 0,
         outbox_age_s=max(0.0, outbox["age"]) if outbox else 0.0,
@@ -172,7 +150,8 @@ async def dead_letters(
     # a reason, a topic or a state may be of one letter or of all
     await snapshot.plan_by_values()
     bind = Arguments()
-    conditions = _conditions(bind, where)
+    conditions = [f"{bind.bind(snapshot.generation, 'text')} = ANY(d.generations)"]
+    conditions += _conditions(bind, where)
     counted = await snapshot.one(DEAD_LETTERS_TOTAL.format(within=every(conditions)), *bind)
     if after is not None:
         conditions.append(f"d.id < {bind.bind(after, 'bigint')}")

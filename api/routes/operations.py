@@ -36,7 +36,6 @@ from api.routing import PlannedRoute
 from api.services import Operating, Serving, operator
 from contracts.decoding import Reason
 from contracts.fields import INT64_MAX
-from contracts.requests import Action
 
 router = APIRouter(
     route_class=PlannedRoute,
@@ -148,7 +147,7 @@ REQUESTED: Final = {
     },
     **documentation.problems(401, 403, 404, 422, 503),
     409: documentation.problems(409)[409]
-    | {"description": "It has been retried or discarded already."},
+    | {"description": "It has been retried or discarded, or that was asked for, already."},
 }
 
 
@@ -162,7 +161,7 @@ async def retry_dead_letter(
     number: Number, serving: Serving, who: Annotated[Bearer, Depends(operator)]
 ) -> Response:
     """Have a worker decode the record with today's code and apply the event it makes."""
-    done = await serving.dead_letters.carried_out(who, number, Action.RETRY)
+    done = await serving.dead_letters.carried_out(who, number, "retry")
     return _requested(number, "retried", done)
 
 
@@ -176,7 +175,7 @@ async def discard_dead_letter(
     number: Number, serving: Serving, who: Annotated[Bearer, Depends(operator)]
 ) -> Response:
     """Have a dead letter set aside; it is kept."""
-    done = await serving.dead_letters.carried_out(who, number, Action.DISCARD)
+    done = await serving.dead_letters.carried_out(who, number, "discard")
     return _requested(number, "discarded", done)
 
 

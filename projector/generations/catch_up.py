@@ -10,10 +10,10 @@ import asyncpg
 from contracts.errors import OperationError
 from projector.generations import activation
 from projector.generations.activation import ACTIVE
-from projector.generations.letters import carry_over
 from projector.generations.plan import check_topics, spans, too_short
 from projector.generations.reader import Reader, building, reading
 from projector.generations.schema import positions
+from projector.operations import dead_letters
 from projector.settings import ProjectorSettings
 from projector.writing.batch import Partition
 
@@ -92,7 +92,8 @@ class CatchUp:
 
     async def _last_events(self, active: str) -> None:
         await self.read(active)
-        await carry_over(self._connection, active, self._name, self._settings.topic_prefix)
+        prefix = self._settings.topic_prefix
+        await dead_letters.take_over(self._connection, active, self._name, prefix)
 
     async def _ahead(self) -> int:
         return await activation.events_ahead(self._connection, self._name, await self._active())

@@ -41,8 +41,8 @@ async def load_files(settings: ProjectorSettings, options: Options) -> None:
     prefix = settings.topic_prefix
     topics = [topic_name(prefix, topic.suffix) for topic in TOPICS]
     async with building(settings, options.name, copy, until=options.until) as builder:
-        for number, path in enumerate(options.files, start=1):
-            await builder.begin({Partition(topic, -number): 0 for topic in topics})
+        for number, path in zip(options.file_partitions, options.files, strict=True):
+            await builder.begin({Partition(topic, number): 0 for topic in topics})
             lines = _lines(prefix, number, path)
             while records := [*islice(lines, RECORDS_AT_ONCE)]:
                 for part in slices(records, BYTES_AT_ONCE, RECORDS_AT_ONCE):
@@ -64,7 +64,7 @@ class Line:
 def _lines(prefix: str, number: int, path: Path) -> Iterator[Record]:
     for line in jsonl.read(str(path)):
         topic = topic_name(prefix, line.topic)
-        yield Line(topic, -number, line.number - 1, line.key, line.value)
+        yield Line(topic, number, line.number - 1, line.key, line.value)
 
 
 async def copy(connection: Connection, batch: Batch, target: Target, slot: int) -> None:
@@ -81,7 +81,7 @@ async def copy(connection: Connection, batch: Batch, target: Target, slot: int) 
             await _copy(connection, table, rows)
         if batch.states:
             await _copy(connection, "run_state", batch.states)
-        await park(connection, batch.dead)
+        await park(connection, batch.dead, target.generation)
         await positions.advance(connection, batch.moves)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
+from zlib import crc32
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -53,6 +54,15 @@ class Options(BaseModel):
     differs."""
     expect_changes: tuple[str, ...] = ()
     """Fields that may differ, as `diff` names them: `run.summary.status`, or `run` for all."""
+
+    @property
+    def file_partitions(self) -> list[int]:
+        """Return the numbers that stand for the files as partitions, all below zero.
+
+        The same file has the same number in every rebuild; a pipe has another one in each.
+        """
+        known = (found or f"{self.name}: {place}" for place, found in enumerate(self.fingerprints))
+        return [-1 - crc32(each.encode()) // 2 for each in known]
 
     @classmethod
     def asked_for(cls, name: str, given: Mapping[str, object]) -> "Options":

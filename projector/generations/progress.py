@@ -24,11 +24,11 @@ EVENTS: Final = """
 """
 """Of topics, and how many events of each are to be loaded."""
 LINES: Final = """
-    SELECT ($1::text[])[-partition] AS topic, max(next_offset) AS done, 0 AS total
-    FROM {schema}.position
-    WHERE partition < 0
-    GROUP BY partition
-    ORDER BY partition DESC
+    SELECT file.topic, max(next_offset) AS done, 0 AS total
+    FROM unnest($1::text[], $2::int[]) WITH ORDINALITY AS file (topic, partition, place)
+    JOIN {schema}.position USING (partition)
+    GROUP BY file.topic, partition, place
+    ORDER BY place
 """
 """Of files by name; how many there are is unknown."""
 RUNS: Final = """

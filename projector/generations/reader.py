@@ -18,7 +18,7 @@ from projector.database import CONNECT_SECONDS, faults_named
 from projector.dependencies import Connection, Dependencies
 from projector.errors import PositionBeyondLog
 from projector.generations import schema
-from projector.generations.activation import Mode, Target, enter
+from projector.generations.activation import LONGEST_SECONDS, Mode, Target, enter
 from projector.generations.plan import dropped
 from projector.kafka.log_reader import Silence, log_reader
 from projector.settings import ProjectorSettings
@@ -111,6 +111,8 @@ async def building(
         server_settings={
             "application_name": "runfold rebuild",
             **transaction.SESSION,
+            # a rebuild put to sleep holds the dead letters it is about to store, also for workers
+            "idle_in_transaction_session_timeout": f"{LONGEST_SECONDS}s",
             # what a crash of the server loses while it is loaded is loaded again
             "synchronous_commit": "on" if write is transaction.write else "off",
         },

@@ -213,7 +213,8 @@ class Rebuild:
         found = await plan(self.settings, options, reached, loaded)
         if options.files:
             names = [file.name for file in options.files]
-            async with self.tracker.counting("load files", progress.LINES, names):
+            numbers = options.file_partitions
+            async with self.tracker.counting("load files", progress.LINES, names, numbers):
                 await self.work([(load.load_files, (self.settings, options))])
         parts = shares(found, options.workers)
         async with self.tracker.counting("load", progress.EVENTS, *_by_topic(found)):

@@ -79,58 +79,38 @@ REPAIRS: Final = 7_046_133_004
 
 TAKE: Final = "SELECT pg_advisory_xact_lock($1)"
 
-RECOUNT: Final = """
-    {wanted}
-    counted AS (
-        SELECT {key}, count(*) AS total FROM {rows} GROUP BY {key}
-    ), stored AS (
-        SELECT {key}, sum(total) AS total FROM {counters} GROUP BY {key}
-    ), off AS (
-        SELECT {key}, (coalesce(counted.total, 0) - coalesce(stored.total, 0))::bigint AS by
-        FROM stored FULL JOIN counted USING ({key})
-        WHERE coalesce(counted.total, 0) <> coalesce(stored.total, 0)
-    ), corrected AS (
+CORRECT: Final = """
+    {wanted} off AS ({off}), corrected AS (
         INSERT INTO {table} AS kept ({key}, slot, total)
-        SELECT {key}, 0, by FROM off ORDER BY {key}
+        SELECT {key}, 0, counted - stored FROM off ORDER BY {key}
         ON CONFLICT ({key}, slot) DO UPDATE SET total = kept.total + excluded.total
     )
-    SELECT {incident} level, CASE level WHEN 0 THEN 'epoch' ELSE bucket END AS bucket,
-        project_id, state, status, by
-    FROM off
+    SELECT {shown}, counted - stored AS by FROM off
 """
 
-RECOUNT_RUNS: Final = RECOUNT.format(
-    table="run_counter",
-    incident="",
-    key="level, bucket, project_id, state, status",
-    wanted=f"""
+
+def _correct(table: str, wanted: str, within: str) -> str:
+    key, _ = counters.COUNTED[table]
+    shown = key.replace("bucket", "CASE level WHEN 0 THEN 'epoch' ELSE bucket END")
+    off = counters.recount(table, within)
+    return CORRECT.format(table=table, key=key, shown=shown, wanted=wanted, off=off)
+
+
+CORRECT_RUNS: Final = _correct(
+    "run_counter",
+    f"""
         WITH wanted AS MATERIALIZED (
             SELECT DISTINCT level, bucket, project_id
             FROM unnest($1::text[], $2::timestamptz[]) AS given (project_id, created_at)
             CROSS JOIN LATERAL {counters.moments(buckets.OF_RUNS)}
         ),
     """,
-    rows=f"""
-        run
-        CROSS JOIN LATERAL {counters.moments(buckets.OF_RUNS)}
+    """
         JOIN wanted USING (level, bucket, project_id)
         WHERE project_id = ANY (SELECT project_id FROM wanted)
     """,
-    counters="run_counter JOIN wanted USING (level, bucket, project_id)",
 )
-
-RECOUNT_INCIDENTS: Final = RECOUNT.format(
-    table="incident_counter",
-    incident="incident,",
-    key="incident, level, bucket, project_id, state, status",
-    wanted="WITH",
-    rows=f"""
-        run_incident
-        CROSS JOIN LATERAL {counters.moments(buckets.OF_INCIDENTS)}
-        WHERE incident = ANY($1)
-    """,
-    counters="incident_counter WHERE incident = ANY($1)",
-)
+CORRECT_INCIDENTS: Final = _correct("incident_counter", "WITH", "WHERE incident = ANY($1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +209,9 @@ async def _recount(
     for view in counted:
         by.update(("run_counter", key) for key in counters.run_keys(view))
         by.update(("incident_counter", key) for key in counters.incident_keys(view))
-    for row in await connection.fetch(RECOUNT_RUNS, *columns([*places])) if places else ():
+    for row in await connection.fetch(CORRECT_RUNS, *columns([*places])) if places else ():
         by["run_counter", tuple(row)[:-1]] += row["by"]
-    for row in await connection.fetch(RECOUNT_INCIDENTS, [*incidents]) if incidents else ():
+    for row in await connection.fetch(CORRECT_INCIDENTS, [*incidents]) if incidents else ():
         by["incident_counter", tuple(row)[:-1]] += row["by"]
     return [
         f"{table}: {' '.join(map(str, key))}: moved by {change:+d}"

@@ -17,7 +17,6 @@ from contracts.errors import OperationError
 from contracts.keys import GENERATION_NAME
 from contracts.read_model import (
     ALL_PROJECTS_SETTING,
-    OPERATOR_SETTING,
     PROJECTS_SETTING,
     READER_ROLE,
     WRITER_ROLE,
@@ -34,14 +33,11 @@ ALL_PROJECTS: Final = f"(SELECT current_setting('{ALL_PROJECTS_SETTING}', true) 
 OWN_PROJECT: Final = (
     f"project_id = ANY ((SELECT nullif(current_setting('{PROJECTS_SETTING}', true), ''))::text[])"
 )
-OPERATING: Final = f"(SELECT current_setting('{OPERATOR_SETTING}', true) = 'on')"
 BY_PROJECT: Final = f"{ALL_PROJECTS} OR {OWN_PROJECT}"
 
 READABLE: Final[dict[str, str]] = {
     "position": "true",
     "evidence": f"project_id IS NULL OR {BY_PROJECT}",
-    # the project of an unusable record is unknown, so only who may see all projects sees it
-    "dead_letter": f"{OPERATING} AND {ALL_PROJECTS}",
 }
 """Which rows a reader may see, where it is not simply those of its projects."""
 
@@ -91,6 +87,11 @@ IS_ACTIVE: Final = """
 QUEUE: Final = "SET LOCAL lock_timeout = '5s'"
 """How long a drop may queue behind readers of the generation: later readers queue behind it."""
 FORGET: Final = "DELETE FROM runfold.generation WHERE name = $1"
+FORGET_LETTERS: Final = """
+    UPDATE runfold.dead_letter SET generations = array_remove(generations, $1)
+    WHERE $1 = ANY(generations)
+"""
+PRUNE_LETTERS: Final = "DELETE FROM runfold.dead_letter WHERE generations = '{}'"
 
 
 def schema_of(name: str) -> str:
@@ -113,6 +114,7 @@ def creation(name: str, *, complete: bool, as_of: datetime | None = None) -> Ite
     yield f"GRANT USAGE ON SCHEMA {schema} TO {WRITER_ROLE}, {READER_ROLE}"
     for table in read_model.metadata.sorted_tables:
         yield from _table(schema, table)
+    yield read_model.PROGRESS.format(schema=schema, generation=name)
     yield (
         "INSERT INTO runfold.generation (name, schema_name, read_model, complete, as_of)"
         f" VALUES ('{name}', '{schema}', {read_model.VERSION}, {complete},"
@@ -284,4 +286,6 @@ async def drop(connection: asyncpg.Connection, name: str) -> None:
                 f"generation {name!r} is not dropped: somebody is reading it; see pg_stat_activity"
                 " for the transaction, and try it again when it has ended"
             ) from error
+        await connection.execute(FORGET_LETTERS, name)
+        await connection.execute(PRUNE_LETTERS)
         await connection.execute(FORGET, name)

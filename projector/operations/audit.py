@@ -6,11 +6,10 @@ from typing import Final, NamedTuple
 
 import asyncpg
 
-from contracts import buckets
 from contracts.incidents import incident_key
 from contracts.keys import LONGEST_KEY
 from projector.database import active_generation
-from projector.writing.counters import moments
+from projector.writing import counters
 
 MOST_NAMED: Final = 20
 """Differences that are named one by one; there may be as many as there are rows."""
@@ -19,8 +18,9 @@ POSITIONS: Final = """
     SELECT topic, partition, first_offset, next_offset, applied, dead, tombstones, later, gaps,
         (
             SELECT count(*)
-            FROM dead_letter
-            WHERE dead_letter.topic = position.topic
+            FROM runfold.dead_letter
+            WHERE $1 = ANY(generations)
+                AND dead_letter.topic = position.topic
                 AND dead_letter.partition = position.partition
                 AND dead_letter."offset" >= position.first_offset
                 AND dead_letter."offset" < position.next_offset
@@ -32,67 +32,18 @@ POSITIONS: Final = """
 # Those before a partition's beginning, or of a file that was not read, were taken over.
 STRAY_DEAD_LETTERS: Final = """
     SELECT topic, partition, count(*) AS total
-    FROM dead_letter
+    FROM runfold.dead_letter
     LEFT JOIN position USING (topic, partition)
-    WHERE dead_letter."offset" >= position.next_offset
-        OR (position.topic IS NULL AND dead_letter.partition >= 0)
+    WHERE $1 = ANY(generations)
+        AND (dead_letter."offset" >= position.next_offset
+            OR (position.topic IS NULL AND dead_letter.partition >= 0))
     GROUP BY topic, partition
     ORDER BY topic, partition
 """
 
-RUN_COUNTS: Final = f"""
-    WITH counted AS (
-        SELECT level, bucket, project_id, state, status, count(*) AS total
-        FROM run
-        CROSS JOIN LATERAL {moments(buckets.OF_RUNS)}
-        GROUP BY level, bucket, project_id, state, status
-    ), stored AS (
-        SELECT level, bucket, project_id, state, status, sum(total) AS total
-        FROM run_counter
-        GROUP BY level, bucket, project_id, state, status
-    )
-    SELECT concat_ws(' ', 'level', level, bucket, project_id, state, status) AS key,
-        coalesce(stored.total, 0) AS stored, coalesce(counted.total, 0) AS counted
-    FROM stored FULL JOIN counted USING (level, bucket, project_id, state, status)
-    WHERE coalesce(stored.total, 0) <> coalesce(counted.total, 0)
-    ORDER BY key
-    LIMIT {MOST_NAMED}
-"""
-
-INCIDENT_COUNTS: Final = f"""
-    WITH counted AS (
-        SELECT incident, level, bucket, project_id, state, status, count(*) AS total
-        FROM run_incident
-        CROSS JOIN LATERAL {moments(buckets.OF_INCIDENTS)}
-        GROUP BY incident, level, bucket, project_id, state, status
-    ), stored AS (
-        SELECT incident, level, bucket, project_id, state, status, sum(total) AS total
-        FROM incident_counter
-        GROUP BY incident, level, bucket, project_id, state, status
-    )
-    SELECT concat_ws(' ', incident, 'level', level, bucket, project_id, state, status) AS key,
-        coalesce(stored.total, 0) AS stored, coalesce(counted.total, 0) AS counted
-    FROM stored
-    FULL JOIN counted USING (incident, level, bucket, project_id, state, status)
-    WHERE coalesce(stored.total, 0) <> coalesce(counted.total, 0)
-    ORDER BY key
-    LIMIT {MOST_NAMED}
-"""
-
-CONTRACT_COUNTS: Final = f"""
-    WITH counted AS (
-        SELECT project_id, lifecycle_status, count(*) AS total
-        FROM contract_revision
-        GROUP BY project_id, lifecycle_status
-    ), stored AS (
-        SELECT project_id, lifecycle_status, sum(total) AS total
-        FROM contract_counter
-        GROUP BY project_id, lifecycle_status
-    )
-    SELECT concat_ws(' ', project_id, lifecycle_status) AS key,
-        coalesce(stored.total, 0) AS stored, coalesce(counted.total, 0) AS counted
-    FROM stored FULL JOIN counted USING (project_id, lifecycle_status)
-    WHERE coalesce(stored.total, 0) <> coalesce(counted.total, 0)
+COUNTS: Final = f"""
+    SELECT concat_ws(' ', {{key}}) AS key, stored, counted
+    FROM ({{off}}) AS off
     ORDER BY key
     LIMIT {MOST_NAMED}
 """
@@ -126,12 +77,6 @@ LINKS: Final = f"""
     LIMIT {MOST_NAMED}
 """
 
-COUNTERS: Final = {
-    "run_counter": RUN_COUNTS,
-    "incident_counter": INCIDENT_COUNTS,
-    "contract_counter": CONTRACT_COUNTS,
-}
-
 
 class PartitionCount(NamedTuple):
     """What a partition's row says of the records read, and the dead letters found in that range."""
@@ -159,7 +104,9 @@ class Audit:
     @property
     def summary(self) -> str:
         """What has been accounted for, in one line."""
-        total = PartitionCount("", 0, *(sum(column) for column in self._numbers()))
+        numbers = [partition[2:] for partition in self.partitions]
+        totals = [sum(column) for column in zip(*numbers, strict=True)]
+        total = PartitionCount("", 0, *(totals or [0] * 8))
         later = f", {total.later} later than the views are of" if total.later else ""
         return (
             f"generation {self.generation}: {len(self.partitions)} partitions,"
@@ -167,10 +114,6 @@ class Audit:
             f" {total.applied} applied, {total.dead} dead letters,"
             f" {total.tombstones} tombstones, {total.gaps} gaps{later}"
         )
-
-    def _numbers(self) -> Iterable[tuple[int, ...]]:
-        rows = [partition[2:] for partition in self.partitions]
-        return zip(*rows, strict=True) if rows else [(0,)] * (len(PartitionCount._fields) - 2)
 
 
 def position_faults(partitions: Iterable[PartitionCount]) -> list[str]:
@@ -198,29 +141,33 @@ def position_faults(partitions: Iterable[PartitionCount]) -> list[str]:
 async def audit(connection: asyncpg.Connection) -> Audit:
     """Check the active generation, as it is at one instant; workers may go on meanwhile."""
     async with active_generation(connection) as generation:
-        rows = [PartitionCount(*row) for row in await connection.fetch(POSITIONS)]
+        rows = [PartitionCount(*row) for row in await connection.fetch(POSITIONS, generation)]
         faults = [
             *position_faults(rows),
-            *await _stray_faults(connection),
+            *await _stray_faults(connection, generation),
             *await _counter_faults(connection),
             *await _link_faults(connection),
         ]
         return Audit(generation, tuple(rows), tuple(faults))
 
 
-async def _stray_faults(connection: asyncpg.Connection) -> list[str]:
+async def _stray_faults(connection: asyncpg.Connection, generation: str) -> list[str]:
     return [
         f"{row['topic']}[{row['partition']}]: {row['total']} dead letters outside what was read"
-        for row in await connection.fetch(STRAY_DEAD_LETTERS)
+        for row in await connection.fetch(STRAY_DEAD_LETTERS, generation)
     ]
 
 
 async def _counter_faults(connection: asyncpg.Connection) -> list[str]:
-    return [
-        f"{table}: {row['key']}: stands at {row['stored']}, a recount gives {row['counted']}"
-        for table, statement in COUNTERS.items()
-        for row in await connection.fetch(statement)
-    ]
+    faults = []
+    for table, (key, _) in counters.COUNTED.items():
+        named = key.replace("level", "'level', level")
+        statement = COUNTS.format(key=named, off=counters.recount(table))
+        faults += [
+            f"{table}: {row['key']}: stands at {row['stored']}, a recount gives {row['counted']}"
+            for row in await connection.fetch(statement)
+        ]
+    return faults
 
 
 async def _link_faults(connection: asyncpg.Connection) -> list[str]:

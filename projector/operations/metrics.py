@@ -7,16 +7,12 @@ from typing import Final, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.metrics_core import Metric
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
+from prometheus_client import start_http_server
 
-from contracts import metrics
 from contracts.decoding import Reason
 from contracts.errors import SettingError
 from contracts.health import Outage
+from contracts.metrics import ProjectorMetrics
 from contracts.settings import variable
 from projector.writing.batch import Batch, Partition, Record, by_partition
 
@@ -33,25 +29,15 @@ class PolledRecord(Record, Protocol):
     """When it was made or stored, in milliseconds since 1970."""
 
 
-class Metrics:
-    """The metrics of one worker."""
+class Metrics(ProjectorMetrics):
+    """The metrics of one worker, and how they are taken."""
 
     def __init__(self, *outages: Outage) -> None:
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        self.registry.register(_Dependencies(outages))
-        self._records = metrics.RECORDS.counter(self.registry)
-        self._dead_letters = metrics.DEAD_LETTERS.counter(self.registry)
-        self._poll_records = metrics.POLL_RECORDS.histogram(self.registry)
-        self._poll_seconds = metrics.POLL_SECONDS.histogram(self.registry)
-        self._freshness = metrics.FRESHNESS.histogram(self.registry)
-        self._lag_events = metrics.LAG_EVENTS.gauge(self.registry)
-        self._lag_seconds = metrics.LAG_SECONDS.gauge(self.registry)
-        self._assigned: dict[Partition, float] = {}
+        super().__init__(*outages)
         # A series that begins with its first event shows no increase by it.
         for reason in Reason:
-            self._dead_letters.labels(reason.value)
+            self.dead_letters.labels(reason.value)
+        self._assigned: dict[Partition, float] = {}
         self._newest: dict[Partition, float] = {}
 
     def committed(self, batch: Batch) -> None:
@@ -60,9 +46,9 @@ class Metrics:
             counts = move.applied, move.dead, move.tombstones, move.gaps
             for outcome, count in zip(OUTCOMES, counts, strict=True):
                 if count:
-                    self._records.labels(partition.topic, outcome).inc(count)
+                    self.records.labels(partition.topic, outcome).inc(count)
         for letter in batch.dead:
-            self._dead_letters.labels(letter.why.reason.value).inc()
+            self.dead_letters.labels(letter.why.reason.value).inc()
 
     def polled(self, records: Sequence[PolledRecord], seconds: float) -> None:
         """Observe a poll whose records are all durable now, and how long they took."""
@@ -74,9 +60,9 @@ class Metrics:
         now = time.time()
         for partition, timestamp in first.items():
             age = max(0.0, now - timestamp / MILLISECONDS)
-            self._freshness.labels(partition.topic).observe(age)
-        self._poll_records.observe(len(records))
-        self._poll_seconds.observe(seconds)
+            self.freshness.labels(partition.topic).observe(age)
+        self.poll_records.observe(len(records))
+        self.poll_seconds.observe(seconds)
 
     def assess(self, kafka: AIOKafkaConsumer, read_to: Mapping[Partition, int]) -> None:
         """Set the lag of the partitions this worker has, and forget that of others.
@@ -97,37 +83,25 @@ class Metrics:
         if end is None or answered is None:
             return
         labels = partition.topic, str(partition.partition)
-        self._lag_events.labels(*labels).set(max(0, end - position))
+        self.lag_events.labels(*labels).set(max(0, end - position))
         # Behind and with nothing committed yet, it is behind at least since it was assigned.
         known = self._newest.get(partition, self._assigned[partition])
         if position >= end:
             known = max(answered / MILLISECONDS, self._newest.get(partition, 0))
-        self._lag_seconds.labels(*labels).set(max(0.0, time.time() - known))
+        self.lag_seconds.labels(*labels).set(max(0.0, time.time() - known))
 
     def _expect(self, partition: Partition) -> None:
         self._assigned[partition] = time.time()
         for outcome in OUTCOMES:
-            self._records.labels(partition.topic, outcome)
+            self.records.labels(partition.topic, outcome)
 
     def _forget(self, partition: Partition) -> None:
         del self._assigned[partition]
         self._newest.pop(partition, None)
-        for gauge in (self._lag_events, self._lag_seconds):
+        for gauge in (self.lag_events, self.lag_seconds):
             gauge.remove_by_labels(
                 {"topic": partition.topic, "partition": str(partition.partition)}
             )
-
-
-class _Dependencies(Collector):
-    """Tells of outages when somebody asks."""
-
-    def __init__(self, outages: Sequence[Outage]) -> None:
-        self._outages = outages
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield how each dependency is."""
-        up, failures = metrics.DEPENDENCY_UP, metrics.DEPENDENCY_FAILURES
-        yield from metrics.dependencies(up, failures, self._outages)
 
 
 @contextmanager

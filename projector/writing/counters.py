@@ -125,3 +125,32 @@ def moments(levels: Sequence[Level]) -> str:
         for level in levels
     ]
     return f"(VALUES {', '.join(values)}) AS moment (level, bucket)"
+
+
+_OF: Final = "level, bucket, project_id, state, status"
+
+COUNTED: Final = {
+    "run_counter": (_OF, f"run CROSS JOIN LATERAL {moments(buckets.OF_RUNS)}"),
+    "incident_counter": (
+        f"incident, {_OF}",
+        f"run_incident CROSS JOIN LATERAL {moments(buckets.OF_INCIDENTS)}",
+    ),
+    "contract_counter": ("project_id, lifecycle_status", "contract_revision"),
+}
+"""What each table of totals is keyed by, and the rows that it counts."""
+
+
+def recount(table: str, within: str = "") -> str:
+    """Return the query for the totals of a table that are not what a count of the rows gives.
+
+    Its columns are the key, `stored` and `counted`; `within` are the joins and conditions that
+    totals and rows must meet.
+    """
+    key, rows = COUNTED[table]
+    return f"""
+        SELECT {key}, coalesce(stored, 0)::bigint AS stored, coalesce(counted, 0) AS counted
+        FROM (SELECT {key}, sum(total) AS stored FROM {table} {within} GROUP BY {key}) AS totals
+        FULL JOIN (SELECT {key}, count(*) AS counted FROM {rows} {within} GROUP BY {key}) AS found
+            USING ({key})
+        WHERE coalesce(stored, 0) <> coalesce(counted, 0)
+    """

@@ -40,12 +40,18 @@ STATES: Final = """
     ON CONFLICT (run_id, project_id, changed_at, state) DO NOTHING
 """
 
+# Another generation may have met the record before. In one order, so that none waits for another.
 PARK: Final = """
-    INSERT INTO dead_letter (topic, partition, "offset", key, headers, value, reason, message)
-    SELECT * FROM unnest(
-        $1::text[], $2::int[], $3::bigint[], $4::bytea[],
-        $5::json[], $6::bytea[], $7::text[], $8::text[]
-    )
+    INSERT INTO runfold.dead_letter AS known
+        (topic, partition, "offset", key, headers, value, reason, message, generations)
+    SELECT given.*, ARRAY[$1::text]
+    FROM unnest(
+        $2::text[], $3::int[], $4::bigint[], $5::bytea[],
+        $6::json[], $7::bytea[], $8::text[], $9::text[]
+    ) AS given (topic, partition, "offset", key, headers, value, reason, message)
+    ORDER BY topic COLLATE "C", partition, "offset"
+    ON CONFLICT (topic, partition, "offset", sha256(value)) DO UPDATE
+    SET generations = known.generations || excluded.generations
 """
 
 
@@ -74,7 +80,7 @@ async def write(connection: Connection, batch: Batch, target: Target, slot: int)
         changed = await apply(connection, batch, slot, is_staged=is_staged)
         if target.mode is Mode.ACTIVE:
             await change_log.record(connection, changed)
-        await park(connection, batch.dead)
+        await park(connection, batch.dead, target.generation)
         await positions.advance(connection, batch.moves)
 
 
@@ -128,10 +134,14 @@ async def _states(connection: Connection, batch: Batch) -> None:
         await connection.execute(STATES, *statements.columns(batch.states))
 
 
-async def park(connection: Connection, dead: Sequence[DeadLetter]) -> None:
-    """Store records that cannot be used, in the caller's transaction."""
+async def park(connection: Connection, dead: Sequence[DeadLetter], generation: str) -> None:
+    """Store records that this generation cannot use, in the caller's transaction.
+
+    What another generation has met before keeps its number and what was decided on it.
+    """
     if dead:
-        await connection.execute(PARK, *statements.columns([_parked(letter) for letter in dead]))
+        letters = [_parked(letter) for letter in dead]
+        await connection.execute(PARK, generation, *statements.columns(letters))
 
 
 def _parked(letter: DeadLetter) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from tests.stack.topics import read
 
 DEAD_LETTERS = """
     SELECT topic, partition, "offset", reason
-    FROM dead_letter
+    FROM runfold.dead_letter
     ORDER BY topic, partition, "offset"
 """
 

@@ -17,8 +17,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from contracts import metrics
 from contracts.decoding import Reason
+from contracts.health import Outage
+from contracts.metrics import ProjectorMetrics
 from contracts.topics import TOPICS, topic_name
 from projector.demo.process import free_port
 from projector.operations import tracing
@@ -29,7 +30,7 @@ from tests.histories.bad import KINDS
 from tests.histories.world import World
 from tests.live import Line, applied, running_worker, settings_of
 from tests.reference import Record
-from tests.scraping import Scrape, scrape
+from tests.scraping import Scrape, catalogue, scrape
 from tests.stack import databases
 from tests.stack.servers import EmbeddedPostgres
 from tests.stack.waiting import until
@@ -76,7 +77,7 @@ async def test_each_bad_record_is_parked_once_and_its_neighbours_are_applied(lin
     Random(11).shuffle(mixed)
     await line.send(mixed)
     await line.check()
-    for row in await line.views.fetch("SELECT message, headers FROM dead_letter"):
+    for row in await line.views.fetch("SELECT message, headers FROM runfold.dead_letter"):
         assert row["message"].isprintable()
         headers = {name: base64.b64decode(value) for name, value in json.loads(row["headers"])}
         assert headers["content-type"].startswith(b"application/cloudevents+json")
@@ -114,6 +115,7 @@ ACCOUNTED = """
         sum(gaps) AS gap
     FROM position WHERE topic = $1
 """
+BY_REASON = "SELECT reason, count(*) FROM runfold.dead_letter GROUP BY reason"
 
 
 async def test_a_worker_counts_what_it_has_committed(line: Line) -> None:
@@ -136,7 +138,7 @@ async def test_a_worker_counts_what_it_has_committed(line: Line) -> None:
         for outcome, count in (await line.views.fetchrow(ACCOUNTED, name) or {}).items():
             counted = sum(seen.each("runfold_records_total", topic=name, outcome=outcome))
             assert counted == (count or 0), (name, outcome)
-    rows = await line.views.fetch("SELECT reason, count(*) FROM dead_letter GROUP BY reason")
+    rows = await line.views.fetch(BY_REASON)
     parked: dict[str, int] = {row["reason"]: row["count"] for row in rows}
     assert "rejected" in parked
     assert seen.by("runfold_dead_letters_total", "reason") == dict.fromkeys(Reason, 0) | parked
@@ -146,12 +148,8 @@ async def test_a_worker_counts_what_it_has_committed(line: Line) -> None:
     assert seen.total("runfold_freshness_seconds_sum") > 0
     assert len(seen.each("runfold_partition_lag_seconds")) == len(TOPICS) * 3
     assert max(seen.each("runfold_partition_lag_seconds")) < 10
-    given = {name for each in metrics.PROJECTOR for name in each.series()}
-    assert given <= seen.names()
-    assert {name for name in seen.names() if name.startswith("runfold_")} <= {
-        *given,
-        *(f"{each.name}_created" for each in metrics.PROJECTOR),
-    }
+    for given in catalogue(ProjectorMetrics(Outage("database"))):
+        assert {*given.series} <= seen.names(), given.name
 
 
 COUNTED = ("runfold.events", "messaging.batch.message_count")

@@ -7,14 +7,15 @@ import asyncpg
 import httpx
 import pytest
 
-from contracts import metrics
 from contracts.errors import SettingError
+from contracts.health import Outage
+from contracts.metrics import ApiMetrics
 from projector.demo.process import free_port
 from projector.worker import run_worker
 from tests.api_rows import bearer, project
 from tests.live import settings_of
 from tests.records import record
-from tests.scraping import Scrape, scrape
+from tests.scraping import Scrape, catalogue, scrape
 from tests.stack.waiting import until
 from tests.streams import following, listening
 from tests.unit.event_samples import OTHER, RUN, least
@@ -88,4 +89,5 @@ async def test_the_api_tells_what_it_has_answered(database_url: str) -> None:
     assert seen.total("runfold_approval_seconds") == 3600
     assert seen.total("runfold_outbox_pending") == 2
     assert 9 <= seen.total("runfold_outbox_age_seconds") < 60
-    assert {name for each in metrics.API for name in each.series()} <= seen.names()
+    for given in catalogue(ApiMetrics([Outage("database")])):
+        assert {*given.series} <= seen.names(), given.name

@@ -86,7 +86,7 @@ async def test_what_takes_too_long_is_done_in_smaller_parts(
         async with asyncio.timeout(60):
             await applier.apply(given)
         assert await pool.fetchval("SELECT count(*) FROM g_main.project") == sizes[0]
-        assert await pool.fetchval("SELECT count(*) FROM g_main.dead_letter") == 0
+        assert await pool.fetchval("SELECT count(*) FROM runfold.dead_letter") == 0
         assert await pool.fetchval("SHOW transaction_timeout") != "1h"
     assert slow.sizes == sizes
 

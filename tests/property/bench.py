@@ -16,8 +16,9 @@ from tests.reference import Platform, Record, load
 
 MOST_WORKERS = 3
 
+TABLES = [*(f"g_main.{table}" for table in metadata.tables), "runfold.dead_letter"]
 # A truncated table is a new file for it and for each of its indexes: that costs more than the rows.
-EMPTY = "; ".join(f"DELETE FROM g_main.{table}" for table in metadata.tables)
+EMPTY = "; ".join(f"DELETE FROM {table}" for table in TABLES)
 
 
 class Bench:
@@ -41,7 +42,7 @@ class Bench:
         assert not found, f"seed {seed}, {count} workers:\n" + "\n".join(found[:20])
 
     async def _parked(self, platform: Platform) -> list[str]:
-        rows = await self._owner.fetch("SELECT topic, reason FROM g_main.dead_letter")
+        rows = await self._owner.fetch("SELECT topic, reason FROM runfold.dead_letter")
         parked = sorted((row["topic"].removeprefix(PREFIX), row["reason"]) for row in rows)
         due = sorted((each.record.topic, each.reason) for each in platform.dead)
         return [] if parked == due else [f"dead letters: {parked} should be {due}"]

@@ -8,14 +8,22 @@ from projector.database import as_writer
 from projector.operations.dead_letters import discard
 from tests.rebuild.place import Place
 
-LETTERS = "SELECT id, value, state, changed_by, created_at FROM {schema}.dead_letter ORDER BY id"
-OF_FILE = "SELECT id FROM {schema}.dead_letter WHERE partition < 0 ORDER BY id LIMIT 3"
+LETTERS = """
+    SELECT id, value, state, changed_by, created_at
+    FROM runfold.dead_letter
+    WHERE $1 = ANY(generations)
+    ORDER BY id
+"""
+OF_FILE = "SELECT id FROM runfold.dead_letter WHERE partition < 0 ORDER BY id LIMIT 3"
+
+
+def event(number: int) -> dict[str, str]:
+    return {"specversion": "1.0", "id": f"e{number}"}
 
 
 def broken(number: int) -> bytes:
     """A line whose event lacks what it must have."""
-    event = {"specversion": "1.0", "id": f"e{number}"}
-    return json.dumps({"topic": "project", "key": None, "value": event}).encode() + b"\n"
+    return json.dumps({"topic": "project", "key": None, "value": event(number)}).encode() + b"\n"
 
 
 def broken_file(path: Path, *numbers: int) -> Path:
@@ -24,13 +32,13 @@ def broken_file(path: Path, *numbers: int) -> Path:
 
 
 async def letters(place: Place, generation: str) -> list[tuple[object, ...]]:
-    rows = await place.connection.fetch(LETTERS.format(schema=f"g_{generation}"))
+    rows = await place.connection.fetch(LETTERS, generation)
     return [tuple(row) for row in rows]
 
 
-async def discarded(place: Place, generation: str) -> None:
+async def discarded(place: Place) -> None:
     """Three letters of files are discarded."""
-    some = await place.connection.fetch(OF_FILE.format(schema=f"g_{generation}"))
+    some = await place.connection.fetch(OF_FILE)
     assert len(some) == 3
     async with as_writer(place.settings.database_url) as writer:
         for row in some:
@@ -52,7 +60,7 @@ async def test_letters_of_a_file_keep_what_was_decided(bare: Place, tmp_path: Pa
     first = broken_file(tmp_path / "first.jsonl", 1, 2, 3, 3, 4)
     other = broken_file(tmp_path / "other.jsonl", 5)
     await bare.rebuild("one", files=(first,))
-    await discarded(bare, "one")
+    await discarded(bare)
     known = await letters(bare, "one")
     assert Counter(each[2] for each in known) == {"discarded": 3, "parked": 2}
 
@@ -63,10 +71,19 @@ async def test_letters_of_a_file_keep_what_was_decided(bare: Place, tmp_path: Pa
     assert len(now) == len(known) + 1
     await bare.is_sound()
 
+    # another file to all appearance, with the same lines and one more
+    grown = broken_file(tmp_path / "grown.jsonl", 6, 1, 2, 3, 3, 4)
+    await bare.rebuild("three", files=(grown,))
+
+    again = await letters(bare, "three")
+    assert again[:-1] == now
+    assert again[-1][1:3] == (json.dumps(event(6)).encode(), "parked")
+    await bare.is_sound()
+
 
 async def test_letters_that_are_read_from_nowhere_are_kept(bare: Place, tmp_path: Path) -> None:
     await bare.rebuild("one", files=(broken_file(tmp_path / "f.jsonl", 1, 2, 3),))
-    await discarded(bare, "one")
+    await discarded(bare)
     known = await letters(bare, "one")
 
     await bare.rebuild("two")
@@ -75,3 +92,32 @@ async def test_letters_that_are_read_from_nowhere_are_kept(bare: Place, tmp_path
 
     await bare.activate("one")
     assert await letters(bare, "one") == known
+
+
+async def test_another_record_at_the_same_place_is_another_letter(filled: Place) -> None:
+    """As a topic has them that was made anew."""
+    known = await letters(filled, "first")
+    number, value, *_ = known[0]
+    gone = "UPDATE runfold.dead_letter SET value = 'another', state = 'discarded' WHERE id = $1"
+    await filled.connection.execute(gone, number)
+
+    await filled.rebuild("second")
+
+    *rest, new = await letters(filled, "second")
+    assert rest == known[1:]
+    assert new[1:3] == (value, "parked")
+    await filled.is_sound()
+
+
+async def test_a_dropped_generation_takes_its_own_letters_along(
+    bare: Place, tmp_path: Path
+) -> None:
+    await bare.rebuild("one", files=(broken_file(tmp_path / "f.jsonl", 1, 2),))
+    more = broken_file(tmp_path / "more.jsonl", 3)
+    await bare.rebuild("two", files=(more,), activate=False)
+    known = await letters(bare, "one")
+
+    await bare.drop("two")
+
+    every = await bare.connection.fetch("SELECT id FROM runfold.dead_letter ORDER BY id")
+    assert [row["id"] for row in every] == [each[0] for each in known]

@@ -41,8 +41,9 @@ END
 $$
 """
 
-BY_PROJECT: Final = """
-    (SELECT current_setting('runfold.all_projects', true) = 'on')
+ALL_PROJECTS: Final = "(SELECT current_setting('runfold.all_projects', true) = 'on')"
+BY_PROJECT: Final = f"""
+    {ALL_PROJECTS}
     OR project_id = ANY ((SELECT nullif(current_setting('runfold.projects', true), ''))::text[])
 """
 OPERATOR: Final = "(SELECT current_setting('runfold.operator', true) = 'on')"
@@ -118,10 +119,7 @@ GENERATIONS: Final = (
         seen_at timestamptz NOT NULL DEFAULT clock_timestamp()
     )
     """,
-    # One for all generations: the number of a dead letter never becomes another one's.
-    "CREATE SEQUENCE runfold.dead_letter_id",
     "GRANT USAGE ON SCHEMA runfold TO runfold_writer, runfold_reader, runfold_commander",
-    "GRANT USAGE ON SEQUENCE runfold.dead_letter_id TO runfold_writer",
     """
     GRANT SELECT ON runfold.generation, runfold.active_generation, runfold.rebuild, runfold.worker
     TO runfold_writer, runfold_reader
@@ -219,37 +217,56 @@ CHANGES: Final = (
     "GRANT SELECT ON runfold.run_change_horizon TO runfold_reader",
 )
 
-DEAD_LETTER_REQUESTS: Final = (
+DEAD_LETTERS: Final = (
+    # One table for all generations: `generations` are those that lack the record's event. What an
+    # operator asks over HTTP stands in `requested` until a worker has carried it out.
     """
-    CREATE TABLE runfold.dead_letter_request (
-        request_id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
-        letter_id bigint NOT NULL,
-        action text NOT NULL CHECK (action IN ('retry', 'discard')),
-        asked_by text COLLATE "C" NOT NULL,
-        asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-        outcome text CHECK (outcome IN ('done', 'unknown', 'not_parked', 'still_bad')),
-        detail text,
-        done_at timestamptz
+    CREATE TABLE runfold.dead_letter (
+        id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
+        topic text COLLATE "C" NOT NULL,
+        partition integer NOT NULL,
+        "offset" bigint NOT NULL,
+        key bytea,
+        headers json NOT NULL,
+        value bytea NOT NULL,
+        reason text COLLATE "C" NOT NULL,
+        message text COLLATE "C" NOT NULL,
+        generations text[] COLLATE "C" NOT NULL,
+        state text COLLATE "C" NOT NULL DEFAULT 'parked'
+            CHECK (state IN ('parked', 'retried', 'discarded')),
+        created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        changed_at timestamptz,
+        changed_by text COLLATE "C",
+        requested text CHECK (requested IN ('retry', 'discard')),
+        requested_by text COLLATE "C",
+        CHECK (requested IS NULL OR state = 'parked')
     )
     """,
+    # Of its bytes, too: a topic that was made anew has other records at the same offsets.
     """
-    CREATE INDEX dead_letter_request_open ON runfold.dead_letter_request (request_id)
-    WHERE outcome IS NULL
+    CREATE UNIQUE INDEX dead_letter_record
+    ON runfold.dead_letter (topic, partition, "offset", sha256(value))
     """,
-    "ALTER TABLE runfold.dead_letter_request ENABLE ROW LEVEL SECURITY",
+    "CREATE INDEX dead_letter_state_reason ON runfold.dead_letter (state, reason, id)",
     """
-    CREATE POLICY writer ON runfold.dead_letter_request TO runfold_writer
-    USING (true) WITH CHECK (true)
+    CREATE INDEX dead_letter_requested ON runfold.dead_letter (id) WHERE requested IS NOT NULL
+    """,
+    "ALTER TABLE runfold.dead_letter ENABLE ROW LEVEL SECURITY",
+    """
+    CREATE POLICY writer ON runfold.dead_letter TO runfold_writer USING (true) WITH CHECK (true)
+    """,
+    # The project of an unusable record is unknown, so only who may see all projects sees it.
+    f"""
+    CREATE POLICY reader ON runfold.dead_letter FOR SELECT TO runfold_reader
+    USING ({OPERATOR} AND {ALL_PROJECTS})
     """,
     f"""
-    CREATE POLICY operator ON runfold.dead_letter_request TO runfold_commander
-    USING ({OPERATOR}) WITH CHECK ({OPERATOR} AND outcome IS NULL)
+    CREATE POLICY operator ON runfold.dead_letter FOR UPDATE TO runfold_commander
+    USING ({OPERATOR} AND {ALL_PROJECTS})
     """,
-    "GRANT SELECT, UPDATE, DELETE ON runfold.dead_letter_request TO runfold_writer",
-    """
-    GRANT SELECT, INSERT (letter_id, action, asked_by) ON runfold.dead_letter_request
-    TO runfold_commander
-    """,
+    "GRANT SELECT, INSERT, UPDATE ON runfold.dead_letter TO runfold_writer",
+    "GRANT SELECT ON runfold.dead_letter TO runfold_reader",
+    "GRANT UPDATE (requested, requested_by) ON runfold.dead_letter TO runfold_commander",
 )
 
 
@@ -257,5 +274,5 @@ def upgrade() -> None:
     """Create the roles, which all databases of a server share, and the tables."""
     op.execute(ROLES)
     op.execute(TEMPORARY)
-    for statement in GENERATIONS + DECISIONS + CHANGES + DEAD_LETTER_REQUESTS:
+    for statement in GENERATIONS + DECISIONS + CHANGES + DEAD_LETTERS:
         op.execute(statement)
