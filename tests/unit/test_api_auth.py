@@ -1,22 +1,32 @@
 """Bearer tokens: what verifies, what does not, and what a bearer may see."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import os
+import socket
 import time
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt import api_jwt
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.warnings import InsecureKeyLengthWarning
+from pydantic import SecretStr
 
-from api import auth
-from api.auth import Bearer, Role, Unauthenticated, Verifier
-from api.keys import Jwks, SharedSecret
-from contracts.approvals.jwks_url import REFRESH_S
+from api.auth import LONGEST_TOKEN, Bearer, Role, Unauthenticated, Verifier, verifier
+from api.problems import Unavailable
+from contracts.errors import SettingError
+from contracts.jwks import REFRESH_S, RETRY_S, TRUST_S, Jwks
+from contracts.settings import AuthSettings
+from contracts.tokens import LEEWAY_S
 
 SECRET = "unit tests of the API: a secret that is long enough for HS512 as well"
 ED25519 = ed25519.Ed25519PrivateKey.generate()
@@ -39,16 +49,34 @@ KEYS = {
 }
 
 
-def document(keys: dict[str, dict[str, Any]]) -> bytes:
-    return json.dumps({"keys": [{**key, "kid": kid} for kid, key in keys.items()]}).encode()
+def settings(jwks: object = None) -> AuthSettings:
+    return AuthSettings(
+        auth_hs256_secret=SecretStr(SECRET) if jwks is None else None,
+        auth_jwks=None if jwks is None else str(jwks),
+    )
+
+
+class Source:
+    """A file of public keys, which changes, and a clock."""
+
+    def __init__(self, path: Path, **keys: dict[str, Any]) -> None:
+        self.path, self.now = path, 1000.0
+        self.publish(**keys)
+        self.jwks = Jwks(str(path), clock=lambda: self.now)
+        self.verifier = Verifier(self.jwks, "runfold", "runfold")
+
+    def publish(self, **keys: dict[str, Any]) -> None:
+        entries = [{**key, "kid": kid} for kid, key in keys.items()]
+        self.path.write_text(json.dumps({"keys": entries}), "utf-8")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    return Source(tmp_path / "jwks.json", **KEYS)
 
 
 def by_secret() -> Verifier:
-    return Verifier(SharedSecret(SECRET), "runfold", "runfold")
-
-
-def by_jwks() -> Verifier:
-    return Verifier(Jwks(lambda: document(KEYS)), "runfold", "runfold")
+    return verifier(settings())
 
 
 def token(
@@ -77,10 +105,10 @@ def pem(key: Any) -> bytes:
     return bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
-async def refused(verifier: Verifier, given: str) -> str:
+async def refused(by: Verifier, given: str) -> str:
     """Why the token is refused."""
     with pytest.raises(Unauthenticated) as raised:
-        await verifier.bearer(given)
+        await by.bearer(given)
     assert (raised.value.status, raised.value.code) == (401, "invalid_token")
     challenge = (raised.value.headers or {})["WWW-Authenticate"]
     assert challenge.startswith('Bearer realm="runfold", error="invalid_token"')
@@ -88,7 +116,7 @@ async def refused(verifier: Verifier, given: str) -> str:
     return raised.value.detail
 
 
-async def test_a_good_token_says_who_asks() -> None:
+async def test_a_good_token_says_who_asks(source: Source) -> None:
     alice = Bearer("alice", ("p0", "p1"), frozenset({Role.VIEWER}))
     assert await by_secret().bearer(token()) == alice
     for key, algorithm, kid in (
@@ -96,13 +124,13 @@ async def test_a_good_token_says_who_asks() -> None:
         (P256, "ES256", "ec"),
         (RSA, "RS256", "rsa"),
     ):
-        assert await by_jwks().bearer(token(key, algorithm, kid)) == alice
+        assert await verifier(settings(source.path)).bearer(token(key, algorithm, kid)) == alice
 
 
 @pytest.mark.parametrize(
     ("claims", "why"),
     [
-        ({"exp": int(time.time()) - 1}, "expired"),
+        ({"exp": 7}, "expired"),
         ({"exp": None}, "lacks a claim"),
         ({"iss": None}, "lacks a claim"),
         ({"aud": None}, "lacks a claim"),
@@ -111,6 +139,7 @@ async def test_a_good_token_says_who_asks() -> None:
         ({"aud": "other"}, "another audience"),
         ({"aud": ["other"]}, "another audience"),
         ({"nbf": 2**33}, "not valid yet"),
+        ({"iat": 2**33}, "not valid yet"),
         ({"exp": float("inf")}, "cannot be accepted"),
         ({"exp": 10**400}, "cannot be accepted"),
         ({"sub": ""}, "cannot be accepted"),
@@ -148,6 +177,7 @@ async def test_a_claim_that_is_not_right(claims: dict[str, Any], why: str) -> No
         forged({"alg": ["HS256"]}),
         forged({"alg": "HS256", "crit": ["x"]}, b"x"),
         *(f"{encoded(b'[' * depth)}.e30.AA" for depth in (10, 5_000, 100_000)),
+        forged({"alg": "HS256", "kid": "\u9375" * 2_000}),
     ],
 )
 async def test_what_does_not_verify_with_a_secret(given: str) -> None:
@@ -173,8 +203,16 @@ async def test_what_does_not_verify_with_a_secret(given: str) -> None:
         token(SECRET, "HS256", "ed"),
     ],
 )
-async def test_what_does_not_verify_with_public_keys(given: str) -> None:
-    await refused(by_jwks(), given)
+async def test_what_does_not_verify_with_public_keys(source: Source, given: str) -> None:
+    await refused(source.verifier, given)
+
+
+async def test_a_token_that_is_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    spare = LONGEST_TOKEN - len(token(pad=""))
+    assert await by_secret().bearer(token(pad="p" * (spare * 3 // 4)))
+    long = token(pad="p" * spare)
+    monkeypatch.setattr(jwt, "get_unverified_header", None)
+    assert str(LONGEST_TOKEN) in await refused(by_secret(), long)
 
 
 async def test_without_a_token_the_challenge_names_no_error() -> None:
@@ -210,35 +248,117 @@ async def test_roles_that_are_not_known_are_none() -> None:
     assert (await by_secret().bearer(token(roles=None))).roles == frozenset()
 
 
+def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Make it this time."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Stopped":
+            return cls.fromtimestamp(seconds, tz)
+
+    monkeypatch.setattr(api_jwt, "datetime", Stopped)
+    monkeypatch.setattr(time, "time", lambda: seconds)
+
+
 @pytest.mark.parametrize("part", [0, 0.9])
-async def test_a_token_known_to_be_good_expires_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, part: float
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_token_is_good_until_its_expiry_and_a_leeway_known_or_not(
+    monkeypatch: pytest.MonkeyPatch, part: float, *, is_known: bool
 ) -> None:
-    verifier = by_secret()
-    end = int(time.time()) + 60
-    short = token(exp=end + part)
+    by = by_secret()
+    end = 2**33 + LEEWAY_S
+    short = token(exp=2**33 + part)
     for moment in (end - 1, end - 0.001):
-        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
-        assert (await verifier.bearer(short)).subject == "alice"
-    monkeypatch.setattr(time, "time", lambda: end)
-    assert "expired" in await refused(verifier, short)
+        at(monkeypatch, moment)
+        assert (await by.bearer(short)).subject == "alice"
+    at(monkeypatch, end)
+    assert "expired" in await refused(by if is_known else by_secret(), short)
 
 
-async def test_a_token_known_to_be_good_is_not_once_its_key_is_gone() -> None:
-    published, moment = {"ed": KEYS["ed"]}, 0.0
-    keys = Jwks(lambda: document(published), clock=lambda: moment)
-    verifier = Verifier(keys, "runfold", "runfold")
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+async def test_a_token_is_good_a_leeway_before_its_time(
+    monkeypatch: pytest.MonkeyPatch, claim: str
+) -> None:
+    said: dict[str, Any] = {claim: 2**32}
+    early = token(**said)
+    at(monkeypatch, 2**32 - LEEWAY_S)
+    assert (await by_secret().bearer(early)).subject == "alice"
+    at(monkeypatch, 2**32 - LEEWAY_S - 0.001)
+    assert "not valid yet" in await refused(by_secret(), early)
+
+
+async def test_a_token_known_to_be_good_is_not_once_its_key_is_gone(source: Source) -> None:
     signed = token(ED25519, "EdDSA", "ed")
-    assert (await verifier.bearer(signed)).subject == "alice"
-    published["ed"] = OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True)
-    moment += REFRESH_S + 1
-    assert "signature" in await refused(verifier, signed)
+    assert (await source.verifier.bearer(signed)).subject == "alice"
+    source.publish(ed=OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True))
+    assert (await source.verifier.bearer(signed)).subject == "alice"
+    source.now += REFRESH_S + 1
+    assert "signature" in await refused(source.verifier, signed)
+    source.publish(ec=KEYS["ec"])
+    source.now += REFRESH_S + 1
+    await refused(source.verifier, signed)
 
 
-def test_long_texts_are_not_kept() -> None:
-    read: list[str] = []
-    kept = auth._remembering(read.append)
-    short, long = "a" * auth.LONGEST_KNOWN, "a" * (auth.LONGEST_KNOWN + 1)
-    for text in (short, long) * 2:
-        kept(text)
-    assert read == [short, long, long]
+async def test_a_new_key_is_found_and_an_unknown_one_is_no_outage(source: Source) -> None:
+    signed = token(OTHER, "EdDSA", "new")
+    for _ in range(2):
+        await refused(source.verifier, signed)
+    source.publish(new=OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True), **KEYS)
+    await refused(source.verifier, signed)
+    source.now += RETRY_S
+    assert (await source.verifier.bearer(signed)).subject == "alice"
+
+
+async def test_without_keys_it_cannot_be_said_whether_a_token_is_good(source: Source) -> None:
+    signed = token(ED25519, "EdDSA", "ed")
+    assert await source.verifier.bearer(signed)
+    source.path.unlink()
+    source.now += TRUST_S
+    assert await source.verifier.bearer(signed)
+    source.now += 1
+    for given in (signed, token(ED25519, "EdDSA", "unknown")):
+        with pytest.raises(Unavailable) as raised:
+            await source.verifier.bearer(given)
+        assert (raised.value.status, raised.value.code) == (503, "keys_unavailable")
+
+
+async def test_a_known_key_does_not_wait_for_unknown_ones(source: Source) -> None:
+    assert await source.verifier.bearer(token(ED25519, "EdDSA", "ed"))
+    source.path.unlink()
+    os.mkfifo(source.path)  # reading it waits for who writes
+    source.now += REFRESH_S + 1
+    unknown = [source.verifier.bearer(token(OTHER, "EdDSA", f"x{n}")) for n in range(100)]
+    waiting = asyncio.gather(*unknown, return_exceptions=True)
+    writer = await asyncio.to_thread(source.path.open, "w")  # now it is being read
+    try:
+        assert await asyncio.wait_for(source.verifier.bearer(token(ED25519, "EdDSA", "ed")), 5)
+        assert not waiting.done()
+    finally:
+        writer.close()
+    assert {type(each) for each in await waiting} == {Unauthenticated}
+
+
+async def test_a_short_rsa_key_verifies_nothing(tmp_path: Path) -> None:
+    short = rsa.generate_private_key(65_537, 1024)
+    published = RSAAlgorithm.to_jwk(short.public_key(), as_dict=True)
+    source = Source(tmp_path / "jwks.json", short=published, **KEYS)
+    with pytest.warns(InsecureKeyLengthWarning):
+        signed = token(short, "RS256", "short")
+    await refused(source.verifier, signed)
+
+
+@pytest.mark.parametrize("text", [None, b"", b"{}", b'{"keys": []}', b"\xff", b'{"keys": [{}]}'])
+def test_a_file_that_is_no_jwks_is_one_clear_line(tmp_path: Path, text: bytes | None) -> None:
+    path = tmp_path / "jwks.json"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(SettingError, match=r"^RUNFOLD_AUTH_JWKS: [^\n]*jwks\.json[^\n]*\Z"):
+        verifier(settings(path))
+
+
+async def test_a_url_is_asked_when_the_first_token_comes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        free = closed.getsockname()[1]
+    away = verifier(settings(f"http://127.0.0.1:{free}/jwks.json"))
+    with pytest.raises(Unavailable):
+        await away.bearer(token(ED25519, "EdDSA", "ed"))
