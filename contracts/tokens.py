@@ -223,7 +223,7 @@ def _check(token: str | None, expected: Expected, keys: KeySource) -> Approval:
             leeway=LEEWAY_S,
             options={"require": ["iss", "aud", "sub", "jti", "iat", "exp"], "strict_aud": True},
         )
-    except jwt.PyJWTError as error:
+    except jwt.InvalidTokenError as error:
         raise ApprovalRefused(*refusal(error)) from None
     approval = _approval(token)
     for claim, reason in _COMPARED.items():

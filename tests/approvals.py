@@ -3,13 +3,16 @@
 import dataclasses
 import json
 import time
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt import api_jwt
 
-from contracts.jwks import KeySet
+from contracts.jwks import Jwks, KeySet
 from contracts.signing_keys import SigningKeys
 from contracts.tokens import Approval, ApprovalRefused, Expected, MemorySingleUse, Reason, verify
 
@@ -86,3 +89,27 @@ def refusal(token: Any, reason: Reason | None = None, **changes: Any) -> str:
 
 
 TOKEN: Final = KEYS.sign(approval())
+
+
+class JwksFile:
+    """A file of public keys, which changes, the keys that are read from it, and a clock."""
+
+    def __init__(self, directory: Path, *entries: dict[str, Any]) -> None:
+        self.path, self.now = directory / "jwks.json", 1000.0
+        self.publish(*entries)
+        self.jwks = Jwks(str(self.path), clock=lambda: self.now)
+
+    def publish(self, *entries: dict[str, Any]) -> None:
+        self.path.write_text(json.dumps({"keys": entries}), "utf-8")
+
+
+def stop_clock(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Make it this time, in seconds since 1970, for PyJWT too."""
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Stopped":
+            return cls.fromtimestamp(seconds, tz)
+
+    monkeypatch.setattr(api_jwt, "datetime", Stopped)
+    monkeypatch.setattr(time, "time", lambda: seconds)

@@ -6,9 +6,6 @@ import hashlib
 import hmac
 import json
 import os
-import socket
-import time
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,6 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from jwt import api_jwt
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.warnings import InsecureKeyLengthWarning
 from pydantic import SecretStr
@@ -24,9 +20,10 @@ from pydantic import SecretStr
 from api.auth import LONGEST_TOKEN, Bearer, Role, Unauthenticated, Verifier, verifier
 from api.problems import Unavailable
 from contracts.errors import SettingError
-from contracts.jwks import REFRESH_S, RETRY_S, TRUST_S, Jwks
+from contracts.jwks import REFRESH_S, RETRY_S, TRUST_S
 from contracts.settings import AuthSettings
 from contracts.tokens import LEEWAY_S
+from tests.approvals import JwksFile, stop_clock
 
 SECRET = "unit tests of the API: a secret that is long enough for HS512 as well"
 ED25519 = ed25519.Ed25519PrivateKey.generate()
@@ -43,10 +40,11 @@ CLAIMS: dict[str, Any] = {
     "roles": ["viewer"],
 }
 KEYS = {
-    "ed": OKPAlgorithm.to_jwk(ED25519.public_key(), as_dict=True),
-    "ec": ECAlgorithm.to_jwk(P256.public_key(), as_dict=True),
-    "rsa": RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True),
+    "ed": OKPAlgorithm.to_jwk(ED25519.public_key(), as_dict=True) | {"kid": "ed"},
+    "ec": ECAlgorithm.to_jwk(P256.public_key(), as_dict=True) | {"kid": "ec"},
+    "rsa": RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True) | {"kid": "rsa"},
 }
+SIGNED_OTHERWISE = OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True)
 
 
 def settings(jwks: object = None) -> AuthSettings:
@@ -56,23 +54,13 @@ def settings(jwks: object = None) -> AuthSettings:
     )
 
 
-class Source:
-    """A file of public keys, which changes, and a clock."""
-
-    def __init__(self, path: Path, **keys: dict[str, Any]) -> None:
-        self.path, self.now = path, 1000.0
-        self.publish(**keys)
-        self.jwks = Jwks(str(path), clock=lambda: self.now)
-        self.verifier = Verifier(self.jwks, "runfold", "runfold")
-
-    def publish(self, **keys: dict[str, Any]) -> None:
-        entries = [{**key, "kid": kid} for kid, key in keys.items()]
-        self.path.write_text(json.dumps({"keys": entries}), "utf-8")
-
-
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
-    return Source(tmp_path / "jwks.json", **KEYS)
+def file(tmp_path: Path) -> JwksFile:
+    return JwksFile(tmp_path, *KEYS.values())
+
+
+def by(file: JwksFile) -> Verifier:
+    return Verifier(file.jwks, "runfold", "runfold")
 
 
 def by_secret() -> Verifier:
@@ -105,10 +93,10 @@ def pem(key: Any) -> bytes:
     return bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
-async def refused(by: Verifier, given: str) -> str:
+async def refused(verifier: Verifier, given: str) -> str:
     """Why the token is refused."""
     with pytest.raises(Unauthenticated) as raised:
-        await by.bearer(given)
+        await verifier.bearer(given)
     assert (raised.value.status, raised.value.code) == (401, "invalid_token")
     challenge = (raised.value.headers or {})["WWW-Authenticate"]
     assert challenge.startswith('Bearer realm="runfold", error="invalid_token"')
@@ -116,15 +104,14 @@ async def refused(by: Verifier, given: str) -> str:
     return raised.value.detail
 
 
-async def test_a_good_token_says_who_asks(source: Source) -> None:
+async def test_a_good_token_says_who_asks(file: JwksFile) -> None:
     alice = Bearer("alice", ("p0", "p1"), frozenset({Role.VIEWER}))
     assert await by_secret().bearer(token()) == alice
-    for key, algorithm, kid in (
-        (ED25519, "EdDSA", "ed"),
-        (P256, "ES256", "ec"),
-        (RSA, "RS256", "rsa"),
-    ):
-        assert await verifier(settings(source.path)).bearer(token(key, algorithm, kid)) == alice
+    assert await by_secret().bearer(token(kid="any")) == alice
+    by_file = verifier(settings(file.path))
+    assert await by_file.bearer(token(ED25519, "EdDSA", "ed")) == alice
+    assert await by_file.bearer(token(P256, "ES256", "ec")) == alice
+    assert await by_file.bearer(token(RSA, "RS256", "rsa")) == alice
 
 
 @pytest.mark.parametrize(
@@ -203,8 +190,8 @@ async def test_what_does_not_verify_with_a_secret(given: str) -> None:
         token(SECRET, "HS256", "ed"),
     ],
 )
-async def test_what_does_not_verify_with_public_keys(source: Source, given: str) -> None:
-    await refused(source.verifier, given)
+async def test_what_does_not_verify_with_public_keys(file: JwksFile, given: str) -> None:
+    await refused(by(file), given)
 
 
 async def test_a_token_that_is_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -248,31 +235,18 @@ async def test_roles_that_are_not_known_are_none() -> None:
     assert (await by_secret().bearer(token(roles=None))).roles == frozenset()
 
 
-def at(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Make it this time."""
-
-    class Stopped(datetime):
-        @classmethod
-        def now(cls, tz: Any = None) -> "Stopped":
-            return cls.fromtimestamp(seconds, tz)
-
-    monkeypatch.setattr(api_jwt, "datetime", Stopped)
-    monkeypatch.setattr(time, "time", lambda: seconds)
-
-
 @pytest.mark.parametrize("part", [0, 0.9])
 @pytest.mark.parametrize("is_known", [True, False])
 async def test_a_token_is_good_until_its_expiry_and_a_leeway_known_or_not(
     monkeypatch: pytest.MonkeyPatch, part: float, *, is_known: bool
 ) -> None:
-    by = by_secret()
-    end = 2**33 + LEEWAY_S
+    end, known = 2**33 + LEEWAY_S, by_secret()
     short = token(exp=2**33 + part)
     for moment in (end - 1, end - 0.001):
-        at(monkeypatch, moment)
-        assert (await by.bearer(short)).subject == "alice"
-    at(monkeypatch, end)
-    assert "expired" in await refused(by if is_known else by_secret(), short)
+        stop_clock(monkeypatch, moment)
+        assert (await known.bearer(short)).subject == "alice"
+    stop_clock(monkeypatch, end)
+    assert "expired" in await refused(known if is_known else by_secret(), short)
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
@@ -280,71 +254,64 @@ async def test_a_token_is_good_a_leeway_before_its_time(
     monkeypatch: pytest.MonkeyPatch, claim: str
 ) -> None:
     said: dict[str, Any] = {claim: 2**32}
-    early = token(**said)
-    at(monkeypatch, 2**32 - LEEWAY_S)
-    assert (await by_secret().bearer(early)).subject == "alice"
-    at(monkeypatch, 2**32 - LEEWAY_S - 0.001)
-    assert "not valid yet" in await refused(by_secret(), early)
+    stop_clock(monkeypatch, 2**32 - LEEWAY_S)
+    assert (await by_secret().bearer(token(**said))).subject == "alice"
+    stop_clock(monkeypatch, 2**32 - LEEWAY_S - 0.001)
+    assert "not valid yet" in await refused(by_secret(), token(**said))
 
 
-async def test_a_token_known_to_be_good_is_not_once_its_key_is_gone(source: Source) -> None:
-    signed = token(ED25519, "EdDSA", "ed")
-    assert (await source.verifier.bearer(signed)).subject == "alice"
-    source.publish(ed=OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True))
-    assert (await source.verifier.bearer(signed)).subject == "alice"
-    source.now += REFRESH_S + 1
-    assert "signature" in await refused(source.verifier, signed)
-    source.publish(ec=KEYS["ec"])
-    source.now += REFRESH_S + 1
-    await refused(source.verifier, signed)
+async def test_keys_are_rotated(file: JwksFile) -> None:
+    known, signed, later = by(file), token(ED25519, "EdDSA", "ed"), token(OTHER, "EdDSA", "new")
+    assert await known.bearer(signed)
+    file.publish(KEYS["ed"], SIGNED_OTHERWISE | {"kid": "new"})
+    await refused(known, later)  # no outage, though it may have been published since
+    file.now += RETRY_S
+    assert await known.bearer(later)
+    file.publish(SIGNED_OTHERWISE | {"kid": "ed"})
+    assert await known.bearer(signed)
+    file.now += REFRESH_S + 1
+    assert "signature" in await refused(known, signed)
+    await refused(known, later)
 
 
-async def test_a_new_key_is_found_and_an_unknown_one_is_no_outage(source: Source) -> None:
-    signed = token(OTHER, "EdDSA", "new")
-    for _ in range(2):
-        await refused(source.verifier, signed)
-    source.publish(new=OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True), **KEYS)
-    await refused(source.verifier, signed)
-    source.now += RETRY_S
-    assert (await source.verifier.bearer(signed)).subject == "alice"
-
-
-async def test_without_keys_it_cannot_be_said_whether_a_token_is_good(source: Source) -> None:
-    signed = token(ED25519, "EdDSA", "ed")
-    assert await source.verifier.bearer(signed)
-    source.path.unlink()
-    source.now += TRUST_S
-    assert await source.verifier.bearer(signed)
-    source.now += 1
+async def test_without_keys_it_cannot_be_said_whether_a_token_is_good(file: JwksFile) -> None:
+    known, signed = by(file), token(ED25519, "EdDSA", "ed")
+    assert await known.bearer(signed)
+    file.path.unlink()
+    file.now += TRUST_S
+    assert await known.bearer(signed)
+    file.now += 1
     for given in (signed, token(ED25519, "EdDSA", "unknown")):
         with pytest.raises(Unavailable) as raised:
-            await source.verifier.bearer(given)
+            await known.bearer(given)
         assert (raised.value.status, raised.value.code) == (503, "keys_unavailable")
 
 
-async def test_a_known_key_does_not_wait_for_unknown_ones(source: Source) -> None:
-    assert await source.verifier.bearer(token(ED25519, "EdDSA", "ed"))
-    source.path.unlink()
-    os.mkfifo(source.path)  # reading it waits for who writes
-    source.now += REFRESH_S + 1
-    unknown = [source.verifier.bearer(token(OTHER, "EdDSA", f"x{n}")) for n in range(100)]
+async def test_a_known_key_does_not_wait_for_unknown_ones(file: JwksFile) -> None:
+    known, signed = by(file), token(ED25519, "EdDSA", "ed")
+    assert await known.bearer(signed)
+    file.path.unlink()
+    os.mkfifo(file.path)
+    file.now += REFRESH_S + 1
+    unknown = [known.bearer(token(OTHER, "EdDSA", f"x{number}")) for number in range(100)]
     waiting = asyncio.gather(*unknown, return_exceptions=True)
-    writer = await asyncio.to_thread(source.path.open, "w")  # now it is being read
-    try:
-        assert await asyncio.wait_for(source.verifier.bearer(token(ED25519, "EdDSA", "ed")), 5)
+    with await asyncio.to_thread(file.path.open, "w"):  # opened as soon as somebody reads
+        assert await asyncio.wait_for(known.bearer(signed), 5)
+        await asyncio.wait_for(asyncio.to_thread(int), 5)  # nor does anything else
         assert not waiting.done()
-    finally:
-        writer.close()
     assert {type(each) for each in await waiting} == {Unauthenticated}
 
 
-async def test_a_short_rsa_key_verifies_nothing(tmp_path: Path) -> None:
+async def test_a_short_rsa_key_or_one_of_two_with_its_name_verifies_nothing(
+    tmp_path: Path,
+) -> None:
     short = rsa.generate_private_key(65_537, 1024)
-    published = RSAAlgorithm.to_jwk(short.public_key(), as_dict=True)
-    source = Source(tmp_path / "jwks.json", short=published, **KEYS)
+    published = RSAAlgorithm.to_jwk(short.public_key(), as_dict=True) | {"kid": "short"}
+    file = JwksFile(tmp_path, published, *KEYS.values(), SIGNED_OTHERWISE | {"kid": "ed"})
     with pytest.warns(InsecureKeyLengthWarning):
-        signed = token(short, "RS256", "short")
-    await refused(source.verifier, signed)
+        await refused(by(file), token(short, "RS256", "short"))
+    await refused(by(file), token(ED25519, "EdDSA", "ed"))
+    assert await by(file).bearer(token(RSA, "RS256", "rsa"))
 
 
 @pytest.mark.parametrize("text", [None, b"", b"{}", b'{"keys": []}', b"\xff", b'{"keys": [{}]}'])
@@ -357,8 +324,6 @@ def test_a_file_that_is_no_jwks_is_one_clear_line(tmp_path: Path, text: bytes | 
 
 
 async def test_a_url_is_asked_when_the_first_token_comes() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        free = closed.getsockname()[1]
-    away = verifier(settings(f"http://127.0.0.1:{free}/jwks.json"))
+    away = verifier(settings("http://127.0.0.1:1/jwks.json"))
     with pytest.raises(Unavailable):
         await away.bearer(token(ED25519, "EdDSA", "ed"))
