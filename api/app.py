@@ -8,8 +8,8 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from api import keys, problems, transports
-from api.auth import Verifier
+from api import problems, transports
+from api.auth import verifier
 from api.database import open_command_pool, open_pool
 from api.dead_letters import DeadLetters
 from api.decisions.command import Issuer
@@ -24,8 +24,8 @@ from api.services import Services
 from api.settings import ApiSettings
 from api.stream.feed import Feed
 from api.stream.shutdown import called_at_shutdown
-from contracts.approvals import load_signing_keys
 from contracts.settings import kafka_connection, load
+from contracts.signing_keys import load_signing_keys
 from contracts.topics import topic_name
 
 DESCRIPTION: Final = "The views of an agent platform's event stream."
@@ -50,7 +50,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
 
     The database need not be there yet: until it is, requests that need it are answered 503.
     """
-    verifier = Verifier(keys.from_settings(settings), settings.auth_issuer, settings.auth_audience)
+    verifying = verifier(settings)
     signing = load_signing_keys(settings.approval_key) if settings.approval_key else None
     issuer = Issuer(
         signing,
@@ -75,7 +75,7 @@ def create_app(settings: ApiSettings) -> FastAPI:
             feed = Feed(settings.database_url, views, most, outages.changes)
             app.state.services = Services(
                 views=views,
-                verifier=verifier,
+                verifier=verifying,
                 decisions=Decisions(command_pool, issuer, outages.database),
                 dead_letters=DeadLetters(command_pool, outages.database),
                 signing_keys=signing,

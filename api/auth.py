@@ -1,28 +1,34 @@
 """Who is asking: bearer tokens, verified, and the roles they carry.
 
-The API's "Who may see what": a JWT with pinned algorithms; no token or a bad one is 401, a role
-that does not suffice is 403.
+No token or a bad one is 401, a role that does not suffice is 403.
 """
 
+import asyncio
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, TypeVar, TypeVarTuple, cast
+from typing import Any, Final
 
 import jwt
+from jwt.utils import base64url_encode
 
-from api.keys import Key, Keys
-from api.problems import Problem
+from api.problems import Problem, Unavailable
+from contracts.errors import SettingError
+from contracts.jwks import UNUSABLE, Jwks, KeyNotLoaded, KeysUnavailable
+from contracts.settings import AuthSettings
+from contracts.tokens import LEEWAY_S, Reason, refusal
 
-Rest = TypeVarTuple("Rest")
-T = TypeVar("T")
-
-REQUIRED_CLAIMS: Final = ["exp", "iss", "aud", "sub"]
 REALM: Final = 'Bearer realm="runfold"'
+MISSING: Final = "missing_token"
+INVALID: Final = "invalid_token"
+LONGEST_TOKEN: Final = 16_384
+"""Most characters of a token."""
+KNOWN_TOKENS: Final = 1_024
+"""Tokens that are verified once; a client sends the same one with every request."""
 
 # What PostgreSQL's text can hold: neither NUL nor half of a surrogate pair.
 _STORABLE: Final = re.compile(r"[^\0\ud800-\udfff]*")
@@ -74,105 +80,110 @@ class Forbidden(Problem):
         super().__init__(403, "forbidden", f"this needs the role {' or '.join(needed)}")
 
 
-MISSING: Final = "missing_token"
-INVALID: Final = "invalid_token"
-
-_REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
-    (jwt.ExpiredSignatureError, "the token has expired"),
-    (jwt.ImmatureSignatureError, "the token is not valid yet"),
-    (jwt.InvalidIssuerError, "the token is from another issuer"),
-    (jwt.InvalidAudienceError, "the token is for another audience"),
-    (jwt.MissingRequiredClaimError, "the token lacks a claim: exp, iss, aud, sub are needed"),
-    (jwt.InvalidAlgorithmError, "the token is signed with an algorithm that is not accepted"),
-    (jwt.InvalidSignatureError, "the token's signature is not right"),
-)
-
-
-KNOWN_TOKENS: Final = 1_024
-"""Tokens that are known again; a client sends the same one with every request."""
-LONGEST_KNOWN: Final = 8_192
-"""Most characters of one of them: anybody may send what is none."""
-
-
-def _remembering(read: Callable[[str, *Rest], T]) -> Callable[[str, *Rest], T]:
-    """Return a function of a token that remembers what it has returned, but for long ones."""
-    known = cast("Callable[[str, *Rest], T]", lru_cache(KNOWN_TOKENS)(read))
-
-    def remembered(token: str, *rest: *Rest) -> T:
-        return (known if len(token) <= LONGEST_KNOWN else read)(token, *rest)
-
-    return remembered
-
-
 class Verifier:
     """Turns a token into its bearer."""
 
-    def __init__(self, keys: Keys, issuer: str, audience: str) -> None:
+    def __init__(self, keys: Jwks | jwt.PyJWK, issuer: str, audience: str) -> None:
+        """Verify with a JWKS, or with one secret whatever key a token names."""
         self._keys, self._issuer, self._audience = keys, issuer, audience
-        self._bearer = _remembering(self._verify)
+        self._loading = asyncio.Lock()
+        self._bearer = lru_cache(KNOWN_TOKENS)(self._verified)
 
     async def bearer(self, token: str | None) -> Bearer:
-        """Return who holds the token. Raises `Unauthenticated`.
+        """Return who holds the token. Raises `Unauthenticated` and `Unavailable`.
 
         A token that was found good with a key stays so, with this key, until it expires.
         """
         if token is None:
             raise Unauthenticated(MISSING, "a bearer token is needed")
+        if len(token) > LONGEST_TOKEN:
+            raise Unauthenticated(INVALID, f"the token has more than {LONGEST_TOKEN} characters")
         try:
-            key = await self._keys.find(_kid(token))
-            if key is None:
-                raise jwt.InvalidKeyError("unknown key")
-            bearer = self._bearer(token, key)
+            bearer = self._bearer(token, await self._key(_kid(token)))
             if bearer.expires_at <= time.time():
-                raise jwt.ExpiredSignatureError("expired")
+                raise jwt.ExpiredSignatureError
         except jwt.PyJWTError as error:
-            raise Unauthenticated(INVALID, _reason(error)) from None
-        except RecursionError:
-            raise Unauthenticated(INVALID, "the token cannot be read") from None
+            raise Unauthenticated(INVALID, _words(error)) from None
         return bearer
 
-    def _verify(self, token: str, key: Key) -> Bearer:
-        claims = jwt.decode(
-            token,
-            key.material,
-            # The key says which algorithm it is for; what the token says of itself decides nothing.
-            algorithms=[key.algorithm],
-            issuer=self._issuer,
-            audience=self._audience,
-            options={"require": REQUIRED_CLAIMS},
+    async def _key(self, kid: str | None) -> jwt.PyJWK:
+        if isinstance(self._keys, jwt.PyJWK):
+            return self._keys
+        if (key := self._keys.ready(kid)) is not None:
+            return key
+        try:
+            async with self._loading:  # one thread at most, whatever keys tokens name
+                key = await asyncio.to_thread(self._keys.find, kid)
+        except KeyNotLoaded:
+            key = None
+        except KeysUnavailable:
+            detail = "the keys tokens are verified with are not there"
+            raise Unavailable("keys_unavailable", detail) from None
+        if key is None:
+            raise jwt.InvalidKeyError
+        return key
+
+    def _verified(self, token: str, key: jwt.PyJWK) -> Bearer:
+        return _bearer(
+            jwt.decode(
+                token,
+                key,
+                # What the token says of itself decides nothing.
+                algorithms=[key.algorithm_name],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=LEEWAY_S,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
         )
-        return _bearer(claims)
 
 
-@_remembering
+def verifier(settings: AuthSettings) -> Verifier:
+    """Return what verifies with the keys that are set up. Raises `SettingError`.
+
+    A URL is asked when the first token comes: its server may start after this one.
+    """
+    keys: Jwks | jwt.PyJWK
+    if settings.auth_hs256_secret is not None:
+        secret = base64url_encode(settings.auth_hs256_secret.get_secret_value().encode()).decode()
+        keys = jwt.PyJWK({"kty": "oct", "k": secret}, "HS256")
+    else:
+        keys = _jwks(str(settings.auth_jwks))
+    return Verifier(keys, settings.auth_issuer, settings.auth_audience)
+
+
+def _jwks(source: str) -> Jwks:
+    try:
+        keys = Jwks(source)
+        if "://" not in source and not keys.load():
+            raise ValueError("it has no EdDSA, ES256 or RS256 key")
+    except UNUSABLE as error:
+        raise SettingError(f"RUNFOLD_AUTH_JWKS: {source} cannot be used: {error}") from error
+    return keys
+
+
+@lru_cache(KNOWN_TOKENS)
 def _kid(token: str) -> str | None:
-    """Return which key a token says it is signed with; nothing is known of it yet."""
     kid: str | None = jwt.get_unverified_header(token).get("kid")
     return kid
 
 
 def _bearer(claims: dict[str, Any]) -> Bearer:
     projects, roles = claims.get("projects", []), claims.get("roles", [])
+    if not claims["sub"] or not _is_texts([claims["sub"]]) or not _is_texts(roles):
+        raise jwt.InvalidTokenError
     if projects != "*" and not _is_texts(projects):
-        raise jwt.InvalidTokenError("projects")
-    if not _is_texts(roles):
-        raise jwt.InvalidTokenError("roles")
-    if not _is_texts([claims["sub"]]) or not claims["sub"]:
-        raise jwt.InvalidTokenError("sub")
+        raise jwt.InvalidTokenError
+    try:
+        expires_at = float(int(claims["exp"]) + LEEWAY_S)
+    except OverflowError:  # no clock will reach it
+        raise jwt.InvalidTokenError from None
     return Bearer(
         subject=claims["sub"],
         projects=None if projects == "*" else tuple(sorted(set(projects))),
         roles=frozenset(Role(role) for role in roles if role in set(Role)),
-        expires_at=_instant(claims["exp"]),
+        expires_at=expires_at,
     )
-
-
-def _instant(seconds: float) -> float:
-    """Return seconds since 1970. Raises InvalidTokenError for a number no clock will reach."""
-    try:
-        return float(int(seconds))  # as it is compared when the token is verified
-    except OverflowError:
-        raise jwt.InvalidTokenError("exp") from None
 
 
 def _is_texts(value: object) -> bool:
@@ -181,8 +192,9 @@ def _is_texts(value: object) -> bool:
     )
 
 
-def _reason(error: Exception) -> str:
-    for kind, reason in _REASONS:
-        if isinstance(error, kind):
-            return reason
-    return "the token cannot be accepted"
+def _words(error: jwt.PyJWTError) -> str:
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return "the token lacks a claim: exp, iss, aud, sub are needed"
+    reason, words = refusal(error)
+    # PyJWT's own words may hold what the token does.
+    return "the token cannot be accepted" if reason is Reason.MALFORMED else words

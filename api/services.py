@@ -8,7 +8,7 @@ from fastapi import Depends, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import answers
-from api.auth import Bearer, Forbidden, Role, Verifier
+from api.auth import INVALID, Bearer, Forbidden, Role, Unauthenticated, Verifier
 from api.dead_letters import DeadLetters
 from api.decisions.decide import Decisions
 from api.languages import Language, preferred
@@ -16,7 +16,7 @@ from api.metrics import Metrics
 from api.parameters import LiveParameters
 from api.reading import Snapshot, Views
 from api.stream.feed import Feed
-from contracts.approvals import SigningKeys
+from contracts.signing_keys import SigningKeys
 
 T = TypeVar("T")
 
@@ -49,8 +49,11 @@ _SCHEME = HTTPBearer(auto_error=False, bearerFormat="JWT", scheme_name="bearer")
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_SCHEME)]
 
 
-async def bearer(serving: Serving, credentials: Credentials) -> Bearer:
+async def bearer(request: Request, serving: Serving, credentials: Credentials) -> Bearer:
     """Return who asks. Raises `Unauthenticated`."""
+    if len(request.headers.getlist("Authorization")) > 1:
+        # A proxy may have looked at another of them.
+        raise Unauthenticated(INVALID, "more than one Authorization header")
     return await serving.verifier.bearer(credentials.credentials if credentials else None)
 
 

@@ -1,14 +1,10 @@
 """Settings of the API: where database and broker are, who may ask, what approvals say."""
 
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from contracts.settings import AuthSettings, BrokerSettings, DatabaseSettings, LogSettings
-
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ApiSettings(DatabaseSettings, AuthSettings, BrokerSettings, LogSettings):
@@ -31,11 +27,3 @@ class ApiSettings(DatabaseSettings, AuthSettings, BrokerSettings, LogSettings):
     """Most clients that may follow `/v1/stream` at once, in one API process."""
     ready_max_lag: int = Field(default=100_000, ge=0)
     """Most events that the views may be behind, over all partitions, for `/readyz` to say so."""
-
-    @field_validator("auth_jwks")
-    @classmethod
-    def _comes_from_who_it_says(cls, source: str | None) -> str | None:
-        url = urlsplit(source or "")
-        if url.scheme == "http" and url.hostname not in LOOPBACK:
-            raise ValueError("keys fetched without TLS could be anybody's: it must be https://")
-        return source

@@ -9,10 +9,11 @@ from typing import Any, Final, Literal
 
 from api.decisions.asking import Ask
 from api.decisions.refusals import NoApprovalKey, NotSignable, UnusableSubject
-from contracts.approvals import Approval, SigningKeys, TokenTooLong
 from contracts.envelope import Event
 from contracts.events import ApprovalDecided
 from contracts.fields import ID_LENGTH
+from contracts.signing_keys import SigningKeys, TokenTooLong
+from contracts.tokens import Approval
 
 SOURCE: Final = "runfold"
 NEW_STATES: Final[dict[str, Literal["running", "cancelled"]]] = {
@@ -98,8 +99,8 @@ def _token(subject: Subject, approver: str, identity: Identity, issuer: Issuer) 
         aud=issuer.audience,
         sub=approver,
         jti=identity.jti,
-        iat=identity.decided_at,
-        exp=identity.decided_at + issuer.lifetime,
+        iat=int(identity.decided_at.timestamp()),
+        exp=int((identity.decided_at + issuer.lifetime).timestamp()),
         project_id=subject.project_id,
         run_id=subject.run_id,
         run_version=subject.version,

@@ -64,6 +64,14 @@ async def test_without_a_good_token_nothing_is_told(client: Client, shared_url: 
         assert ('error="invalid_token"' in challenge) == (code == "invalid_token")
 
 
+async def test_of_two_tokens_none_counts(client: Client) -> None:
+    said = ("Authorization", bearer(client.settings)["Authorization"])
+    for headers in ([said, said], [said, ("authorization", "")]):
+        answer = await client.http.get("/v1/runs", headers=headers)
+        problem_of(answer, 401, "invalid_token")
+        assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+
 async def test_roles(client: Client) -> None:
     for path in PATHS:
         for roles in ([], ["admin"], ["Operator"]):

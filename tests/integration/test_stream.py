@@ -9,6 +9,7 @@ import pytest
 
 from api.database import MAX_CONNECTIONS
 from api.stream import feed
+from contracts.tokens import LEEWAY_S
 from projector.demo.process import free_port, is_free
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
 from tests.command import running
@@ -89,7 +90,7 @@ async def test_connections_are_bounded(shared_url: str) -> None:
 
 
 async def test_a_stream_ends_with_its_token(served: Served) -> None:
-    async with following(served, seconds=2) as client:
+    async with following(served, seconds=2 - LEEWAY_S) as client:
         with pytest.raises(EOFError):
             await client.next()
 

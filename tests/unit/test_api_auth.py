@@ -1,10 +1,12 @@
 """Bearer tokens: what verifies, what does not, and what a bearer may see."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
-import time
+import os
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -12,11 +14,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+from jwt.warnings import InsecureKeyLengthWarning
+from pydantic import SecretStr
 
-from api import auth
-from api.auth import Bearer, Role, Unauthenticated, Verifier
-from api.keys import Jwks, SharedSecret
-from contracts.approvals.jwks_url import REFRESH_S
+from api.auth import LONGEST_TOKEN, Bearer, Role, Unauthenticated, Verifier, verifier
+from api.problems import Unavailable
+from contracts.errors import SettingError
+from contracts.jwks import REFRESH_S, RETRY_S, TRUST_S
+from contracts.settings import AuthSettings
+from contracts.tokens import LEEWAY_S
+from tests.approvals import JwksFile, stop_clock
 
 SECRET = "unit tests of the API: a secret that is long enough for HS512 as well"
 ED25519 = ed25519.Ed25519PrivateKey.generate()
@@ -33,22 +40,31 @@ CLAIMS: dict[str, Any] = {
     "roles": ["viewer"],
 }
 KEYS = {
-    "ed": OKPAlgorithm.to_jwk(ED25519.public_key(), as_dict=True),
-    "ec": ECAlgorithm.to_jwk(P256.public_key(), as_dict=True),
-    "rsa": RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True),
+    "ed": OKPAlgorithm.to_jwk(ED25519.public_key(), as_dict=True) | {"kid": "ed"},
+    "ec": ECAlgorithm.to_jwk(P256.public_key(), as_dict=True) | {"kid": "ec"},
+    "rsa": RSAAlgorithm.to_jwk(RSA.public_key(), as_dict=True) | {"kid": "rsa"},
 }
+SIGNED_OTHERWISE = OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True)
 
 
-def document(keys: dict[str, dict[str, Any]]) -> bytes:
-    return json.dumps({"keys": [{**key, "kid": kid} for kid, key in keys.items()]}).encode()
+def settings(jwks: object = None) -> AuthSettings:
+    return AuthSettings(
+        auth_hs256_secret=SecretStr(SECRET) if jwks is None else None,
+        auth_jwks=None if jwks is None else str(jwks),
+    )
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> JwksFile:
+    return JwksFile(tmp_path, *KEYS.values())
+
+
+def by(file: JwksFile) -> Verifier:
+    return Verifier(file.jwks, "runfold", "runfold")
 
 
 def by_secret() -> Verifier:
-    return Verifier(SharedSecret(SECRET), "runfold", "runfold")
-
-
-def by_jwks() -> Verifier:
-    return Verifier(Jwks(lambda: document(KEYS)), "runfold", "runfold")
+    return verifier(settings())
 
 
 def token(
@@ -88,21 +104,20 @@ async def refused(verifier: Verifier, given: str) -> str:
     return raised.value.detail
 
 
-async def test_a_good_token_says_who_asks() -> None:
+async def test_a_good_token_says_who_asks(file: JwksFile) -> None:
     alice = Bearer("alice", ("p0", "p1"), frozenset({Role.VIEWER}))
     assert await by_secret().bearer(token()) == alice
-    for key, algorithm, kid in (
-        (ED25519, "EdDSA", "ed"),
-        (P256, "ES256", "ec"),
-        (RSA, "RS256", "rsa"),
-    ):
-        assert await by_jwks().bearer(token(key, algorithm, kid)) == alice
+    assert await by_secret().bearer(token(kid="any")) == alice
+    by_file = verifier(settings(file.path))
+    assert await by_file.bearer(token(ED25519, "EdDSA", "ed")) == alice
+    assert await by_file.bearer(token(P256, "ES256", "ec")) == alice
+    assert await by_file.bearer(token(RSA, "RS256", "rsa")) == alice
 
 
 @pytest.mark.parametrize(
     ("claims", "why"),
     [
-        ({"exp": int(time.time()) - 1}, "expired"),
+        ({"exp": 7}, "expired"),
         ({"exp": None}, "lacks a claim"),
         ({"iss": None}, "lacks a claim"),
         ({"aud": None}, "lacks a claim"),
@@ -111,6 +126,7 @@ async def test_a_good_token_says_who_asks() -> None:
         ({"aud": "other"}, "another audience"),
         ({"aud": ["other"]}, "another audience"),
         ({"nbf": 2**33}, "not valid yet"),
+        ({"iat": 2**33}, "not valid yet"),
         ({"exp": float("inf")}, "cannot be accepted"),
         ({"exp": 10**400}, "cannot be accepted"),
         ({"sub": ""}, "cannot be accepted"),
@@ -148,6 +164,7 @@ async def test_a_claim_that_is_not_right(claims: dict[str, Any], why: str) -> No
         forged({"alg": ["HS256"]}),
         forged({"alg": "HS256", "crit": ["x"]}, b"x"),
         *(f"{encoded(b'[' * depth)}.e30.AA" for depth in (10, 5_000, 100_000)),
+        forged({"alg": "HS256", "kid": "\u9375" * 2_000}),
     ],
 )
 async def test_what_does_not_verify_with_a_secret(given: str) -> None:
@@ -173,8 +190,16 @@ async def test_what_does_not_verify_with_a_secret(given: str) -> None:
         token(SECRET, "HS256", "ed"),
     ],
 )
-async def test_what_does_not_verify_with_public_keys(given: str) -> None:
-    await refused(by_jwks(), given)
+async def test_what_does_not_verify_with_public_keys(file: JwksFile, given: str) -> None:
+    await refused(by(file), given)
+
+
+async def test_a_token_that_is_too_long_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    spare = LONGEST_TOKEN - len(token(pad=""))
+    assert await by_secret().bearer(token(pad="p" * (spare * 3 // 4)))
+    long = token(pad="p" * spare)
+    monkeypatch.setattr(jwt, "get_unverified_header", None)
+    assert str(LONGEST_TOKEN) in await refused(by_secret(), long)
 
 
 async def test_without_a_token_the_challenge_names_no_error() -> None:
@@ -211,34 +236,94 @@ async def test_roles_that_are_not_known_are_none() -> None:
 
 
 @pytest.mark.parametrize("part", [0, 0.9])
-async def test_a_token_known_to_be_good_expires_all_the_same(
-    monkeypatch: pytest.MonkeyPatch, part: float
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_token_is_good_until_its_expiry_and_a_leeway_known_or_not(
+    monkeypatch: pytest.MonkeyPatch, part: float, *, is_known: bool
 ) -> None:
-    verifier = by_secret()
-    end = int(time.time()) + 60
-    short = token(exp=end + part)
+    end, known = 2**33 + LEEWAY_S, by_secret()
+    short = token(exp=2**33 + part)
     for moment in (end - 1, end - 0.001):
-        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
-        assert (await verifier.bearer(short)).subject == "alice"
-    monkeypatch.setattr(time, "time", lambda: end)
-    assert "expired" in await refused(verifier, short)
+        stop_clock(monkeypatch, moment)
+        assert (await known.bearer(short)).subject == "alice"
+    stop_clock(monkeypatch, end)
+    assert "expired" in await refused(known if is_known else by_secret(), short)
 
 
-async def test_a_token_known_to_be_good_is_not_once_its_key_is_gone() -> None:
-    published, moment = {"ed": KEYS["ed"]}, 0.0
-    keys = Jwks(lambda: document(published), clock=lambda: moment)
-    verifier = Verifier(keys, "runfold", "runfold")
-    signed = token(ED25519, "EdDSA", "ed")
-    assert (await verifier.bearer(signed)).subject == "alice"
-    published["ed"] = OKPAlgorithm.to_jwk(OTHER.public_key(), as_dict=True)
-    moment += REFRESH_S + 1
-    assert "signature" in await refused(verifier, signed)
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+async def test_a_token_is_good_a_leeway_before_its_time(
+    monkeypatch: pytest.MonkeyPatch, claim: str
+) -> None:
+    said: dict[str, Any] = {claim: 2**32}
+    stop_clock(monkeypatch, 2**32 - LEEWAY_S)
+    assert (await by_secret().bearer(token(**said))).subject == "alice"
+    stop_clock(monkeypatch, 2**32 - LEEWAY_S - 0.001)
+    assert "not valid yet" in await refused(by_secret(), token(**said))
 
 
-def test_long_texts_are_not_kept() -> None:
-    read: list[str] = []
-    kept = auth._remembering(read.append)
-    short, long = "a" * auth.LONGEST_KNOWN, "a" * (auth.LONGEST_KNOWN + 1)
-    for text in (short, long) * 2:
-        kept(text)
-    assert read == [short, long, long]
+async def test_keys_are_rotated(file: JwksFile) -> None:
+    known, signed, later = by(file), token(ED25519, "EdDSA", "ed"), token(OTHER, "EdDSA", "new")
+    assert await known.bearer(signed)
+    file.publish(KEYS["ed"], SIGNED_OTHERWISE | {"kid": "new"})
+    await refused(known, later)  # no outage, though it may have been published since
+    file.now += RETRY_S
+    assert await known.bearer(later)
+    file.publish(SIGNED_OTHERWISE | {"kid": "ed"})
+    assert await known.bearer(signed)
+    file.now += REFRESH_S + 1
+    assert "signature" in await refused(known, signed)
+    await refused(known, later)
+
+
+async def test_without_keys_it_cannot_be_said_whether_a_token_is_good(file: JwksFile) -> None:
+    known, signed = by(file), token(ED25519, "EdDSA", "ed")
+    assert await known.bearer(signed)
+    file.path.unlink()
+    file.now += TRUST_S
+    assert await known.bearer(signed)
+    file.now += 1
+    for given in (signed, token(ED25519, "EdDSA", "unknown")):
+        with pytest.raises(Unavailable) as raised:
+            await known.bearer(given)
+        assert (raised.value.status, raised.value.code) == (503, "keys_unavailable")
+
+
+async def test_a_known_key_does_not_wait_for_unknown_ones(file: JwksFile) -> None:
+    known, signed = by(file), token(ED25519, "EdDSA", "ed")
+    assert await known.bearer(signed)
+    file.path.unlink()
+    os.mkfifo(file.path)
+    file.now += REFRESH_S + 1
+    unknown = [known.bearer(token(OTHER, "EdDSA", f"x{number}")) for number in range(100)]
+    waiting = asyncio.gather(*unknown, return_exceptions=True)
+    with await asyncio.to_thread(file.path.open, "w"):  # opened as soon as somebody reads
+        assert await asyncio.wait_for(known.bearer(signed), 5)
+        await asyncio.wait_for(asyncio.to_thread(int), 5)  # nor does anything else
+        assert not waiting.done()
+    assert {type(each) for each in await waiting} == {Unauthenticated}
+
+
+async def test_a_short_rsa_key_or_one_of_two_with_its_name_verifies_nothing(
+    tmp_path: Path,
+) -> None:
+    short = rsa.generate_private_key(65_537, 1024)
+    published = RSAAlgorithm.to_jwk(short.public_key(), as_dict=True) | {"kid": "short"}
+    file = JwksFile(tmp_path, published, *KEYS.values(), SIGNED_OTHERWISE | {"kid": "ed"})
+    with pytest.warns(InsecureKeyLengthWarning):
+        await refused(by(file), token(short, "RS256", "short"))
+    await refused(by(file), token(ED25519, "EdDSA", "ed"))
+    assert await by(file).bearer(token(RSA, "RS256", "rsa"))
+
+
+@pytest.mark.parametrize("text", [None, b"", b"{}", b'{"keys": []}', b"\xff", b'{"keys": [{}]}'])
+def test_a_file_that_is_no_jwks_is_one_clear_line(tmp_path: Path, text: bytes | None) -> None:
+    path = tmp_path / "jwks.json"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(SettingError, match=r"^RUNFOLD_AUTH_JWKS: [^\n]*jwks\.json[^\n]*\Z"):
+        verifier(settings(path))
+
+
+async def test_a_url_is_asked_when_the_first_token_comes() -> None:
+    away = verifier(settings("http://127.0.0.1:1/jwks.json"))
+    with pytest.raises(Unavailable):
+        await away.bearer(token(ED25519, "EdDSA", "ed"))

@@ -84,7 +84,7 @@ def test_keys_are_not_fetched_from_afar_without_tls(
         create_app(load(ApiSettings))
         return
     with pytest.raises(SettingError, match="RUNFOLD_AUTH_JWKS"):
-        load(ApiSettings)
+        create_app(load(ApiSettings))
 
 
 def test_a_jwks_file_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.approvals import CLAIMS, KEYS, approval
+from tests.approvals import CLAIMS, KEYS, PUBLISHED, approval
 from tests.readme import README
 from tests.unit.event_samples import least
 
@@ -29,7 +29,7 @@ async def test_an_answer_that_failed_is_given_when_the_decision_comes_again(
     [code] = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     engine: dict[str, Any] = {}
     exec(code.replace("asyncio.run(app.run())", ""), engine)
-    engine["broker"], engine["keys"] = SimpleNamespace(publish=publish), KEYS.jwks()
+    engine["broker"], engine["keys"] = SimpleNamespace(publish=publish), PUBLISHED
     call = {name: CLAIMS[name] for name in ("tool_name", "arguments_sha256")}
     run_id, now = CLAIMS["run_id"], int(time.time())
     run = {"run_id": run_id, "project_id": "p1", "state": "waiting_approval"}
