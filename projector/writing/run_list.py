@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from contracts.incidents import incident_key
+from contracts.read_model import run_incident
 from projector.dependencies import Connection
-from projector.projections.ranks import Rank
-from projector.writing.statements import columns
+from projector.projections.rows import Rank
+from projector.writing.upsert import columns, given, replaced
 
 
 class RunView(NamedTuple):
@@ -16,6 +17,7 @@ class RunView(NamedTuple):
     project_id: str
     state: str
     status: str
+    """Its remediation status; empty until it is computed."""
     created_at: datetime
     incidents: list[str]
 
@@ -54,17 +56,7 @@ STORE: Final = f"""
             LIMIT 1
         ) AS decided ON true
         ON CONFLICT (run_id) DO UPDATE
-        SET project_id = excluded.project_id,
-            state = excluded.state,
-            status = excluded.status,
-            created_at = excluded.created_at,
-            timeout_at = excluded.timeout_at,
-            version = excluded.version,
-            incidents = excluded.incidents,
-            listing = excluded.listing,
-            summary = excluded.summary,
-            pending_action = excluded.pending_action,
-            decision = excluded.decision
+        SET {replaced("run")}
         -- as text, since JSON that is kept as it was written knows no equality
         RETURNING new.run_id, old::text IS DISTINCT FROM new::text AS is_changed
     )
@@ -85,16 +77,11 @@ UNLINK: Final = """
     WHERE link.incident = gone.incident AND link.run_id = gone.run_id
 """
 
-LINK: Final = """
+LINK: Final = f"""
     INSERT INTO run_incident AS link (incident, run_id, project_id, state, status, created_at)
-    SELECT * FROM unnest(
-        $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]
-    )
+    SELECT * FROM {given(run_incident.columns)}
     ON CONFLICT (incident, run_id) DO UPDATE
-    SET project_id = excluded.project_id,
-        state = excluded.state,
-        status = excluded.status,
-        created_at = excluded.created_at
+    SET {replaced("run_incident")}
 """
 
 

@@ -1,14 +1,10 @@
-"""What a batch's facts reach: the keys whose runs have to be computed again."""
+"""The keys that stored facts affect: which runs have to be computed again."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple
 
-
-class Changed(Protocol):
-    """What storing says of one row: columns by name, the old one's as `was_…`."""
-
-    def __getitem__(self, column: str, /) -> Any: ...
+import asyncpg
 
 
 class Reference(NamedTuple):
@@ -20,56 +16,54 @@ class Reference(NamedTuple):
 
 
 @dataclass(slots=True)
-class Touched:
-    """Keys touched by stored facts, before and after the change."""
+class Affected:
+    """Keys that stored facts affect, by what they were and by what they are.
+
+    The rows taken in are those that `upsert` returns: columns by name, the old ones as `was_…`.
+    """
 
     runs: set[str] = field(default_factory=set)
     """Runs whose own facts changed."""
     references: set[Reference] = field(default_factory=set)
-    """References that runs and inbound events meet in, touched from either side."""
+    """References that runs and inbound events meet in, from either side."""
     inbound: set[Reference] = field(default_factory=set)
-    """Those of them touched by an inbound event: they may reach other runs."""
+    """Those of them that an inbound event names: they may lead to other runs."""
     incidents: set[str] = field(default_factory=set)
     """Incidents whose evidence changed."""
 
-    def by_runs(self, changed: Iterable[Changed]) -> None:
+    def by_runs(self, rows: Iterable[asyncpg.Record]) -> None:
         """Take in rows of `run_fact`."""
-        for row in changed:
+        for row in rows:
             self.runs.add(str(row["run_id"]))
             self.references |= _references(
                 row["project_id"], row["trigger_event"], row["trigger_ref"]
             )
 
-    def by_items(self, changed: Iterable[Changed]) -> None:
+    def by_items(self, rows: Iterable[asyncpg.Record]) -> None:
         """Take in rows of `item` that name incidents or decide."""
-        for row in changed:
+        for row in rows:
             self._add_runs(row)
 
-    def by_inbound(self, changed: Iterable[Changed]) -> None:
+    def by_inbound(self, rows: Iterable[asyncpg.Record]) -> None:
         """Take in rows of `inbound`."""
-        for row in changed:
+        for row in rows:
             self._add_runs(row)
-            self.inbound |= _references(
-                row["project_id"], row["event_uuid"], row["provider_event_id"]
-            )
-            if row["was_project_id"] is not None:
-                self.inbound |= _references(
-                    row["was_project_id"], row["event_uuid"], row["was_provider_event_id"]
-                )
+            for was in ("", "was_"):
+                if (project_id := row[was + "project_id"]) is not None:
+                    provider_id = row[was + "provider_event_id"]
+                    self.inbound |= _references(project_id, row["event_uuid"], provider_id)
         self.references |= self.inbound
 
-    def by_evidence(self, changed: Iterable[Changed]) -> None:
+    def by_evidence(self, rows: Iterable[asyncpg.Record]) -> None:
         """Take in rows of `evidence`."""
-        for row in changed:
+        for row in rows:
             self.incidents |= {row["incident_id"], row["was_incident_id"]} - {None}
 
-    def _add_runs(self, row: Changed) -> None:
+    def _add_runs(self, row: asyncpg.Record) -> None:
         self.runs |= {str(run) for run in (row["run_id"], row["was_run_id"]) if run is not None}
 
 
-def _references(
-    project_id: str, event_id: object | None, provider_id: str | None
-) -> set[Reference]:
+def _references(project_id: str, event_id: object, provider_id: str | None) -> set[Reference]:
     found: set[Reference] = set()
     if event_id is not None:
         found.add(Reference("event", project_id, str(event_id)))
