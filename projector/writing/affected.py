@@ -1,10 +1,13 @@
 """The keys that stored facts affect: which runs have to be computed again."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Literal, NamedTuple, TypeAlias
 
 import asyncpg
+
+Rows: TypeAlias = Sequence[asyncpg.Record]
+"""Rows that `upsert` returned: columns by name, what they were before as `was_…`."""
 
 
 class Reference(NamedTuple):
@@ -15,58 +18,51 @@ class Reference(NamedTuple):
     ref: str
 
 
-@dataclass(slots=True)
-class Affected:
-    """Keys that stored facts affect, by what they were and by what they are.
+class Affected(NamedTuple):
+    """Keys that stored facts affect, by what they were and by what they are."""
 
-    The rows taken in are those that `upsert` returns: columns by name, the old ones as `was_…`.
-    """
-
-    runs: set[str] = field(default_factory=set)
+    runs: AbstractSet[str]
     """Runs whose own facts changed."""
-    references: set[Reference] = field(default_factory=set)
+    references: AbstractSet[Reference] = frozenset()
     """References that runs and inbound events meet in, from either side."""
-    inbound: set[Reference] = field(default_factory=set)
+    inbound: AbstractSet[Reference] = frozenset()
     """Those of them that an inbound event names: they may lead to other runs."""
-    incidents: set[str] = field(default_factory=set)
+    incidents: AbstractSet[str] = frozenset()
     """Incidents whose evidence changed."""
 
-    def by_runs(self, rows: Iterable[asyncpg.Record]) -> None:
-        """Take in rows of `run_fact`."""
-        for row in rows:
-            self.runs.add(str(row["run_id"]))
-            self.references |= _references(
-                row["project_id"], row["trigger_event"], row["trigger_ref"]
-            )
 
-    def by_items(self, rows: Iterable[asyncpg.Record]) -> None:
-        """Take in rows of `item` that name incidents or decide."""
-        for row in rows:
-            self._add_runs(row)
-
-    def by_inbound(self, rows: Iterable[asyncpg.Record]) -> None:
-        """Take in rows of `inbound`."""
-        for row in rows:
-            self._add_runs(row)
-            for was in ("", "was_"):
-                if (project_id := row[was + "project_id"]) is not None:
-                    provider_id = row[was + "provider_event_id"]
-                    self.inbound |= _references(project_id, row["event_uuid"], provider_id)
-        self.references |= self.inbound
-
-    def by_evidence(self, rows: Iterable[asyncpg.Record]) -> None:
-        """Take in rows of `evidence`."""
-        for row in rows:
-            self.incidents |= {row["incident_id"], row["was_incident_id"]} - {None}
-
-    def _add_runs(self, row: asyncpg.Record) -> None:
-        self.runs |= {str(run) for run in (row["run_id"], row["was_run_id"]) if run is not None}
+def affected_by(facts: Rows, items: Rows, inbound: Rows, evidence: Rows) -> Affected:
+    """Return the keys affected by rows of `run_fact`, `item`, `inbound` and `evidence`."""
+    runs = {row["run_id"] for row in facts}
+    runs |= {row[run] for row in (*items, *inbound) for run in ("run_id", "was_run_id")}
+    named = {
+        reference
+        for row in inbound
+        for was in ("", "was_")
+        for reference in _references(
+            row[was + "project_id"], row["event_uuid"], row[was + "provider_event_id"]
+        )
+    }
+    triggers = {
+        reference
+        for row in facts
+        for reference in _references(row["project_id"], row["trigger_event"], row["trigger_ref"])
+    }
+    incidents = {row[key] for row in evidence for key in ("incident_id", "was_incident_id")}
+    return Affected(
+        runs={str(run) for run in runs - {None}},
+        references=triggers | named,
+        inbound=named,
+        incidents=incidents - {None},
+    )
 
 
-def _references(project_id: str, event_id: object, provider_id: str | None) -> set[Reference]:
-    found: set[Reference] = set()
+def _references(
+    project_id: str | None, event_id: object, provider_id: str | None
+) -> Iterator[Reference]:
+    if project_id is None:
+        return  # the row is new: it named nothing before
     if event_id is not None:
-        found.add(Reference("event", project_id, str(event_id)))
+        yield Reference("event", project_id, str(event_id))
     if provider_id is not None:
-        found.add(Reference("provider", project_id, provider_id))
-    return found
+        yield Reference("provider", project_id, provider_id)

@@ -14,7 +14,7 @@ READ: Final = """
     WHERE (topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[]))
 """
 
-CLAIM: Final = f"""
+HOLD: Final = f"""
     {READ}
     ORDER BY topic, partition
     FOR UPDATE
@@ -58,7 +58,7 @@ async def claim(connection: Connection, moves: Mapping[Partition, Move]) -> None
     This is the compare of the compare-and-set. It comes first, so that a worker that has lost a
     partition without knowing it writes nothing. Raises `PositionConflict`.
     """
-    found = await _found(connection, CLAIM, moves)
+    found = await read(connection, moves, hold=True)
     for partition, move in moves.items():
         if found.get(partition) != move.start:
             raise PositionConflict(*partition, move.start, found.get(partition))
@@ -78,15 +78,11 @@ async def begin(connection: Connection, first: Mapping[Partition, int]) -> None:
     await connection.execute(BEGIN, *columns([(*p, offset) for p, offset in sorted(first.items())]))
 
 
-async def read(connection: Connection, partitions: Iterable[Partition]) -> dict[Partition, int]:
-    """Return the stored positions of those partitions that have one."""
-    return await _found(connection, READ, partitions)
-
-
-async def _found(
-    connection: Connection, statement: str, partitions: Iterable[Partition]
+async def read(
+    connection: Connection, partitions: Iterable[Partition], *, hold: bool = False
 ) -> dict[Partition, int]:
-    rows = await connection.fetch(statement, *columns(sorted(partitions)))
+    """Return the stored positions of those partitions that have one; `hold` locks them."""
+    rows = await connection.fetch(HOLD if hold else READ, *columns(sorted(partitions)))
     return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 

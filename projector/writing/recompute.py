@@ -1,6 +1,7 @@
 """Compute runs again from stored facts: their incidents, summary, decision, links and counts."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Final, TypeAlias
 
 import orjson
@@ -163,7 +164,7 @@ def _of(bearing: Bearing, run: RunView, rank: Rank) -> list[Evidence]:
     ]
 
 
-async def _runs_of(connection: Connection, references: set[Reference]) -> set[str]:
+async def _runs_of(connection: Connection, references: AbstractSet[Reference]) -> set[str]:
     """Return the runs triggered by what these references name."""
     if not references:
         return set()
@@ -179,7 +180,7 @@ async def _runs_of(connection: Connection, references: set[Reference]) -> set[st
     return {str(row["run_id"]) for row in rows}
 
 
-async def _facts(connection: Connection, runs: set[str]) -> dict[str, RunView]:
+async def _facts(connection: Connection, runs: AbstractSet[str]) -> dict[str, RunView]:
     """Return what the stored facts say of these runs; one that has none yet is left out."""
     if not runs:
         return {}

@@ -12,7 +12,7 @@ from projector.generations.activation import Mode, Target, enter
 from projector.operations import change_log
 from projector.projections.rows import dumps
 from projector.writing import counters, positions
-from projector.writing.affected import Affected
+from projector.writing.affected import affected_by
 from projector.writing.batch import Batch, DeadLetter
 from projector.writing.recompute import recompute
 from projector.writing.upsert import columns, make_stage, stage, upsert, upsert_staged
@@ -87,14 +87,14 @@ async def apply(
     async def stored(table: str) -> list[asyncpg.Record]:
         return await upsert(connection, table, batch.rows.get(table, []))
 
-    affected = Affected()
-    affected.by_runs(await stored("run_fact"))
+    facts = await stored("run_fact")
     await stored("run_state")
-    affected.by_items(await upsert_staged(connection) if is_staged else await stored("item"))
-    affected.by_inbound(await stored("inbound"))
-    affected.by_evidence(await stored("evidence"))
+    items = await upsert_staged(connection) if is_staged else await stored("item")
+    inbound = await stored("inbound")
+    evidence = await stored("evidence")
     await stored("project")
     revisions = await stored("contract_revision")
+    affected = affected_by(facts, items, inbound, evidence)
     changed = await recompute(connection, affected, slot)
     await counters.count_contracts(connection, revisions, slot)
     return changed
