@@ -12,12 +12,12 @@ INCIDENT_ID: Final = r"INC-[0-9]{8}-[A-Z0-9]{4,}"
 incident_key: Final = index_key
 """Returns what an incident is looked up by."""
 
-# letters and digits next to it make it another word
+# next to other letters or digits it is part of another word
 _IN_TEXT: Final = re.compile(rf"\b{INCIDENT_ID}\b", re.ASCII)
 
 
 def in_text(text: str | None) -> list[str]:
-    """Return the incident ids in free text, in order, as often as they stand there."""
+    """Return the incident ids in free text, in order, with repetitions."""
     if text is None or "INC-" not in text:
         return []
     return _IN_TEXT.findall(text)
@@ -26,8 +26,8 @@ def in_text(text: str | None) -> list[str]:
 def in_source_envelope(envelope: dict[str, Any] | None) -> list[str]:
     """Return the ids an inbound event's `source_refs.incident_ids` names, taken as given.
 
-    It is a list or one value. Text is trimmed and dropped when nothing is left; a number counts
-    as its shortest text; what is neither names no incident.
+    It is a list or one value. Text is trimmed and dropped when nothing is left; a number is taken
+    as its shortest text; any other value names no incident.
     """
     refs = envelope.get("source_refs") if envelope else None
     named = refs.get("incident_ids") if isinstance(refs, dict) else None

@@ -1,8 +1,8 @@
-"""Instants in PostgreSQL as they are, the first and the last one too.
+"""Timestamps in PostgreSQL unchanged, the first and the last instant included.
 
-asyncpg takes the first and the last instant that Python knows for minus and plus infinity. Both
+asyncpg writes the first and the last instant that Python knows as minus and plus infinity. Both
 are times that producers send (a clock that was never set, a deadline that never comes), and
-neither is infinite: on connections prepared here they stay what they are.
+neither is infinite: connections prepared here keep them as they are.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProx
 async def prepare(connection: Connection) -> None:
     """Make a connection read and write all instants from year 1 to 9999 as finite ones.
 
-    What PostgreSQL itself has as infinite is read as the first or the last of them.
+    An infinite timestamp that PostgreSQL holds is read as the first or the last of them.
     """
     await connection.set_type_codec(
         "timestamptz", schema="pg_catalog", encoder=_count, decoder=_instant, format="tuple"

@@ -1,4 +1,4 @@
-"""The forms of ids and names that more than one room reads, and keys of bounded length."""
+"""Patterns of ids and names that more than one package reads, and keys of bounded length."""
 
 import hashlib
 from typing import Final
@@ -10,21 +10,18 @@ GENERATION_NAME: Final = r"[a-z0-9_]{1,40}"
 """Pattern of a generation's name."""
 
 LONGEST_KEY: Final = 200
-"""Longest text that stands in an index as itself, in characters: the longest an id may be."""
+"""Longest text that is its own index entry, in characters: the longest an id may be."""
 
 
 def index_key(text: str) -> str:
-    """Return what a text is looked up by: itself, or its digest where it is too long.
-
-    Free text may have any length; an index entry may not.
-    """
+    """Return the text, or its digest if it is too long for an index entry."""
     return text if len(text) <= LONGEST_KEY else "#" + _digest(text)
 
 
 def entity_key(kind: str, *parts: str) -> str:
     """Return the 16-byte key of an entity, as the text of a UUID.
 
-    Ids of one kind never meet those of another, and all keys have one small size.
+    Ids of different kinds never have the same key, and all keys have one small size.
     """
     return _digest("\x1f".join((kind, *parts)))
 

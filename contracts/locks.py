@@ -1,17 +1,16 @@
-"""Locks that whoever writes to the database takes, so that decisions and views agree.
+"""Advisory locks that every writer of the database takes, so that decisions and views agree.
 
 *Activation*: a transaction that relies on which generation is active holds this lock, shared with
-all others like it; who changes the active generation takes it alone.
+all others like it; a transaction that changes the active generation holds it alone.
 
 *Key locks*: what several transactions must agree on is decided by one of them at a time. A
-transaction stores its facts, then locks the keys they touch, then looks at what is stored with a
-new statement, and so with a new snapshot. Whichever of two comes second to a key sees what the
-first has stored. Keys share a fixed number of advisory locks, so that a large poll cannot exhaust
-the server's lock table; kinds are locked in the order given here and each kind's locks in
-ascending order, so that transactions never wait for each other in a circle. What belongs to a
-generation (references, runs, incidents) has locks of its own in each, by the schema that stands
-first on the transaction's search path: who works on the active one never waits for another one
-being made.
+transaction stores its facts, then locks the keys they affect, then reads what is stored with a
+new statement, and so with a new snapshot. Of two transactions, the second one to lock a key sees
+what the first has stored. Keys share a fixed number of locks, so that a large poll cannot exhaust
+the server's lock table. Kinds are locked in the order given here and each kind's locks in
+ascending order, so that transactions never wait for each other in a circle. Each generation has
+its own locks for references, runs and incidents, by the first schema of the transaction's search
+path: a writer of the active generation never waits for one that is being built.
 """
 
 import zlib
@@ -40,15 +39,15 @@ class Kind(IntEnum):
     REQUEST = 0x72756E00
     """A client's request, by its idempotency key."""
     REFERENCE = 0x72756E01
-    """What sets off a run."""
+    """What triggers a run."""
     RUN = 0x72756E02
     """A run: its row in the view, and the decision on it."""
     INCIDENT = 0x72756E03
-    """What bears on an incident."""
+    """The evidence on an incident, and the runs that mention it."""
 
 
 class Connection(Protocol):
-    """What is needed of a connection to PostgreSQL that is in a transaction."""
+    """A connection to PostgreSQL in a transaction, as far as it is needed here."""
 
     async def execute(self, query: str, *args: Any) -> Any:
         """Execute a statement."""

@@ -3,11 +3,13 @@
 The projector writes these tables and nobody else does; the API reads them through row-level
 security. Every generation has its own PostgreSQL schema holding one copy of all of them.
 
-Two kinds of table stand here. *Facts* keep the winning state of each entity, so that anything
-derived can be computed again from what is stored. *Views* are what a request reads. Most tables
-are both: an item is a fact and the timeline entry made of it.
+*Facts* keep the winning state of each entity, so that anything derived can be computed again from
+what is stored. *Views* are what a request reads. Most tables are both: an item is a fact and the
+timeline entry made of it. The projector's rows have the columns in the order given here, the key
+first.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import (
@@ -32,8 +34,8 @@ VERSION: Final = 4
 """Shape of these tables. A generation made with another version must be rebuilt."""
 
 CONTROL_SCHEMA: Final = "runfold"
-"""Schema of what belongs to no generation: the list of generations, the pointer, the workers, the
-decisions, the dead letters."""
+"""Schema of what belongs to no generation: the list of generations, which one is active, the
+workers, the decisions, the dead letters."""
 
 WRITER_ROLE: Final = "runfold_writer"
 READER_ROLE: Final = "runfold_reader"
@@ -57,6 +59,10 @@ def _text(name: str, *, key: bool = False, nullable: bool = False) -> Column[str
     return Column(name, Text(collation="C"), primary_key=key, nullable=nullable)
 
 
+def _uuid(name: str, *, key: bool = False, nullable: bool = False) -> Column[str]:
+    return Column(name, UUID(as_uuid=False), primary_key=key, nullable=nullable)
+
+
 def _time(name: str, *, key: bool = False, nullable: bool = False) -> Column[object]:
     kind: TypeEngine[object] = DateTime(timezone=True)  # type: ignore[assignment]
     return Column(name, kind, primary_key=key, nullable=nullable)
@@ -65,6 +71,18 @@ def _time(name: str, *, key: bool = False, nullable: bool = False) -> Column[obj
 def _json(name: str, *, nullable: bool = False) -> Column[object]:
     """JSON kept as its text: it was built once and is passed on as it stands."""
     return Column(name, JSON, nullable=nullable)
+
+
+def _index(
+    name: str, columns: str, *, where: str | None = None, include: Sequence[str] = ()
+) -> Index:
+    """An index of these columns, separated by commas, on the table it stands in."""
+    return Index(
+        name,
+        *columns.split(", "),
+        postgresql_where=None if where is None else text(where),
+        postgresql_include=include,
+    )
 
 
 def _version() -> tuple[Column[int], Column[object], Column[str]]:
@@ -112,7 +130,7 @@ position = Table(
 run_fact = Table(
     "run_fact",
     metadata,
-    Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _uuid("run_id", key=True),
     _text("project_id"),
     *_version(),
     _text("state"),
@@ -121,30 +139,22 @@ run_fact = Table(
     _time("completed_at", nullable=True),
     _time("timeout_at", nullable=True),
     _text("trigger_ref", nullable=True),
-    Column("trigger_event", UUID(as_uuid=False), nullable=True),
+    _uuid("trigger_event", nullable=True),
     Column("incidents", ARRAY(Text), nullable=False),
     _json("listing"),
     _json("detail"),
     _json("pending_action", nullable=True),
     _text("traceparent", nullable=True),
     _storable("detail"),
+    _index("run_fact_trigger_ref", "trigger_ref", where="trigger_ref IS NOT NULL"),
+    _index("run_fact_trigger_event", "trigger_event", where="trigger_event IS NOT NULL"),
     comment="Winning snapshot of every run; trigger_ref only where an inbound event can match it",
-)
-Index(
-    "run_fact_trigger_ref",
-    run_fact.c.trigger_ref,
-    postgresql_where=run_fact.c.trigger_ref.is_not(None),
-)
-Index(
-    "run_fact_trigger_event",
-    run_fact.c.trigger_event,
-    postgresql_where=run_fact.c.trigger_event.is_not(None),
 )
 
 run_state = Table(
     "run_state",
     metadata,
-    Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _uuid("run_id", key=True),
     _text("project_id", key=True),
     _time("changed_at", key=True),
     _text("state", key=True),
@@ -155,8 +165,8 @@ run_state = Table(
 item = Table(
     "item",
     metadata,
-    Column("entity", UUID(as_uuid=False), primary_key=True),
-    Column("run_id", UUID(as_uuid=False), nullable=False),
+    _uuid("entity", key=True),
+    _uuid("run_id"),
     _text("project_id"),
     *_version(),
     _time("ts"),
@@ -170,31 +180,23 @@ item = Table(
     Column("run_version", BigInteger, nullable=True),
     _json("detail"),
     _storable("detail"),
-    # of a decision it has more than the detail
+    # of a decision the metadata holds texts that the detail does not
     _storable("metadata", unless="rank <> 8"),
-    comment="What belongs to one run by its run_id: steps (rank 4), gateway calls (5),"
-    " approval decisions (8), outbound messages (9)",
-)
-Index("item_timeline", item.c.run_id, item.c.ts, item.c.rank, item.c.seq, item.c.tie)
-Index(
-    "item_listed",
-    item.c.run_id,
-    item.c.rank,
-    item.c.seq,
-    item.c.listed_at,
-    item.c.tie,
+    _index("item_timeline", "run_id, ts, rank, seq, tie"),
     # decisions and messages are few among steps and calls, which are read through `item_timeline`;
     # generations made before this was so have all items in it, which serves as well
-    postgresql_where=item.c.rank.in_((8, 9)),
+    _index("item_listed", "run_id, rank, seq, listed_at, tie", where="rank IN (8, 9)"),
+    comment="What belongs to one run by its run_id: steps (rank 4), gateway calls (5),"
+    " approval decisions (8), outbound messages (9)",
 )
 
 inbound = Table(
     "inbound",
     metadata,
-    Column("event_uuid", UUID(as_uuid=False), primary_key=True),
+    _uuid("event_uuid", key=True),
     _text("project_id"),
     *_version(),
-    Column("run_id", UUID(as_uuid=False), nullable=True),
+    _uuid("run_id", nullable=True),
     _text("provider_event_id", nullable=True),
     _text("channel_type"),
     _time("received_at"),
@@ -202,36 +204,22 @@ inbound = Table(
     Column("incidents", ARRAY(Text), nullable=False),
     _json("detail"),
     _storable("detail"),
+    _index("inbound_run", "run_id, received_at, event_uuid", where="run_id IS NOT NULL"),
+    _index(
+        "inbound_provider",
+        "provider_event_id, received_at, event_uuid",
+        where="provider_event_id IS NOT NULL",
+    ),
+    _index("inbound_newest", "received_at, event_uuid"),
+    _index("inbound_project", "project_id, received_at, event_uuid"),
+    _index("inbound_channel", "project_id, channel_type, received_at, event_uuid"),
     comment="Inbound channel events; one may belong to several runs",
-)
-Index(
-    "inbound_run",
-    inbound.c.run_id,
-    inbound.c.received_at,
-    inbound.c.event_uuid,
-    postgresql_where=inbound.c.run_id.is_not(None),
-)
-Index(
-    "inbound_provider",
-    inbound.c.provider_event_id,
-    inbound.c.received_at,
-    inbound.c.event_uuid,
-    postgresql_where=inbound.c.provider_event_id.is_not(None),
-)
-Index("inbound_newest", inbound.c.received_at, inbound.c.event_uuid)
-Index("inbound_project", inbound.c.project_id, inbound.c.received_at, inbound.c.event_uuid)
-Index(
-    "inbound_channel",
-    inbound.c.project_id,
-    inbound.c.channel_type,
-    inbound.c.received_at,
-    inbound.c.event_uuid,
 )
 
 evidence = Table(
     "evidence",
     metadata,
-    Column("entity", UUID(as_uuid=False), primary_key=True),
+    _uuid("entity", key=True),
     Column("rank", SmallInteger, nullable=False),
     _text("id"),
     _text("incident_id", nullable=True),
@@ -242,22 +230,17 @@ evidence = Table(
     *_entry(),
     _json("detail"),
     _storable("detail"),
+    _index(
+        "evidence_incident", "incident_id, rank, created_at, id", where="incident_id IS NOT NULL"
+    ),
     comment="What bears on an incident, once per incident: legacy MCP records (rank 6),"
     " remediation items (rank 7)",
-)
-Index(
-    "evidence_incident",
-    evidence.c.incident_id,
-    evidence.c.rank,
-    evidence.c.created_at,
-    evidence.c.id,
-    postgresql_where=evidence.c.incident_id.is_not(None),
 )
 
 run = Table(
     "run",
     metadata,
-    Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _uuid("run_id", key=True),
     _text("project_id"),
     _text("state"),
     _text("status"),
@@ -269,53 +252,36 @@ run = Table(
     _json("summary"),
     _json("pending_action", nullable=True),
     _json("decision", nullable=True),
+    _index("run_newest", "created_at, run_id", include=["project_id"]),
+    _index("run_project", "project_id, created_at, run_id"),
+    _index("run_status", "state, status, created_at, run_id", include=["project_id"]),
+    _index("run_project_status", "project_id, state, status, created_at, run_id"),
+    _index(
+        "run_waiting",
+        "created_at, run_id",
+        where="state = 'waiting_approval'",
+        include=["project_id"],
+    ),
     comment="The run list: one row a run, with its remediation summary",
-)
-Index("run_newest", run.c.created_at, run.c.run_id, postgresql_include=["project_id"])
-Index("run_project", run.c.project_id, run.c.created_at, run.c.run_id)
-Index(
-    "run_status",
-    run.c.state,
-    run.c.status,
-    run.c.created_at,
-    run.c.run_id,
-    postgresql_include=["project_id"],
-)
-Index(
-    "run_project_status",
-    run.c.project_id,
-    run.c.state,
-    run.c.status,
-    run.c.created_at,
-    run.c.run_id,
-)
-Index(
-    "run_waiting",
-    run.c.created_at,
-    run.c.run_id,
-    postgresql_include=["project_id"],
-    postgresql_where=text("state = 'waiting_approval'"),
 )
 
 run_incident = Table(
     "run_incident",
     metadata,
     _text("incident", key=True),
-    Column("run_id", UUID(as_uuid=False), primary_key=True),
+    _uuid("run_id", key=True),
     _text("project_id"),
     _text("state"),
     _text("status"),
     _time("created_at"),
+    _index(
+        "run_incident_newest",
+        "incident, created_at, run_id",
+        include=["project_id", "state", "status"],
+    ),
+    _index("run_incident_run", "run_id"),
     comment="Which runs mention which incident; a key over 200 characters stands as its digest",
 )
-Index(
-    "run_incident_newest",
-    run_incident.c.incident,
-    run_incident.c.created_at,
-    run_incident.c.run_id,
-    postgresql_include=["project_id", "state", "status"],
-)
-Index("run_incident_run", run_incident.c.run_id)
 
 run_counter = Table(
     "run_counter",
@@ -365,33 +331,17 @@ contract_revision = Table(
     _time("created_at"),
     _json("detail"),
     _storable("detail"),
+    _index("contract_revision_newest", "created_at, revision_id", include=["project_id"]),
+    _index("contract_revision_project", "project_id, created_at, revision_id"),
+    _index(
+        "contract_revision_status",
+        "lifecycle_status, created_at, revision_id",
+        include=["project_id"],
+    ),
+    _index(
+        "contract_revision_project_status", "project_id, lifecycle_status, created_at, revision_id"
+    ),
     comment="Contract revisions",
-)
-Index(
-    "contract_revision_newest",
-    contract_revision.c.created_at,
-    contract_revision.c.revision_id,
-    postgresql_include=["project_id"],
-)
-Index(
-    "contract_revision_project",
-    contract_revision.c.project_id,
-    contract_revision.c.created_at,
-    contract_revision.c.revision_id,
-)
-Index(
-    "contract_revision_status",
-    contract_revision.c.lifecycle_status,
-    contract_revision.c.created_at,
-    contract_revision.c.revision_id,
-    postgresql_include=["project_id"],
-)
-Index(
-    "contract_revision_project_status",
-    contract_revision.c.project_id,
-    contract_revision.c.lifecycle_status,
-    contract_revision.c.created_at,
-    contract_revision.c.revision_id,
 )
 
 contract_counter = Table(

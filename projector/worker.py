@@ -29,7 +29,7 @@ from projector.operations.metrics import Metrics
 from projector.operations.reporting import Reporter
 from projector.settings import ProjectorSettings
 from projector.writing import transaction
-from projector.writing.applying import Applier, Observers
+from projector.writing.applying import Applier
 from projector.writing.counters import SLOTS
 from projector.writing.faults import SILENCE_S, Fault, of
 
@@ -108,7 +108,7 @@ async def _work(
     worker_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     reporter = Reporter(dependencies, worker_id)
     slot = zlib.crc32(worker_id.encode()) % SLOTS
-    observers = Observers((reporter, measured))
+    observers = reporter.committed, measured.committed
     write = transaction.write if tracing is None else tracing.write(transaction.write)
     applier = Applier(dependencies, target, settings.topic_prefix, slot, observers, write=write)
     consumer = await _joined(

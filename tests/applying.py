@@ -34,7 +34,8 @@ class Worker:
     def __init__(self, pool: asyncpg.Pool, slot: int) -> None:
         self.seen = Committed()
         self._pool = pool
-        self._applier = Applier(Dependencies(pool, asyncio.Event()), MAIN, PREFIX, slot, self.seen)
+        dependencies = Dependencies(pool, asyncio.Event())
+        self._applier = Applier(dependencies, MAIN, PREFIX, slot, [self.seen.committed])
 
     async def own(self, records: Iterable[Record]) -> None:
         """Take over the partitions these records lie in, where they stand."""
@@ -48,7 +49,7 @@ class Worker:
 
     async def poll(self, records: Sequence[Record]) -> None:
         """Apply one poll."""
-        await self._applier.apply_all(slices(records, SLICE_BYTES))
+        await self._applier.apply(slices(records, SLICE_BYTES))
 
 
 @asynccontextmanager

@@ -45,8 +45,7 @@ async def load_files(settings: ProjectorSettings, options: Options) -> None:
             await builder.begin({Partition(topic, number): 0 for topic in topics})
             lines = _lines(prefix, number, path)
             while records := [*islice(lines, RECORDS_AT_ONCE)]:
-                for part in slices(records, BYTES_AT_ONCE, RECORDS_AT_ONCE):
-                    await builder.applier.apply(part)
+                await builder.applier.apply(slices(records, BYTES_AT_ONCE, RECORDS_AT_ONCE))
 
 
 @dataclass(slots=True)
@@ -79,8 +78,6 @@ async def copy(connection: Connection, batch: Batch, target: Target, slot: int) 
         await positions.claim(connection, batch.moves)
         for table, rows in batch.rows.items():
             await _copy(connection, table, rows)
-        if batch.states:
-            await _copy(connection, "run_state", batch.states)
         await park(connection, batch.dead, target.generation)
         await positions.advance(connection, batch.moves)
 

@@ -24,7 +24,7 @@ from projector.kafka.log_reader import Silence, log_reader
 from projector.settings import ProjectorSettings
 from projector.writing import positions, transaction
 from projector.writing.applying import Applier, Write, slices
-from projector.writing.batch import Batch, Partition
+from projector.writing.batch import Partition
 
 RECORDS_AT_ONCE: Final = 10_000
 WRITTEN_AT_ONCE: Final = 2_500
@@ -77,11 +77,6 @@ class _Failing(Dependencies):
         raise error
 
 
-class _Unobserved:
-    def committed(self, batch: Batch) -> None:
-        """Progress is read from the positions."""
-
-
 @asynccontextmanager
 async def building(
     settings: ProjectorSettings,
@@ -123,8 +118,7 @@ async def building(
                 _Failing(pool, asyncio.Event()),
                 target,
                 settings.topic_prefix,
-                0,
-                _Unobserved(),
+                slot=0,
                 write=write,
                 until=until,
             )
@@ -182,7 +176,7 @@ class Reader:
             self._kafka.seek(TopicPartition(*partition), self._applier.positions[partition])
 
     async def _apply(self, records: Sequence[ConsumerRecord]) -> None:
-        await self._applier.apply_all(slices(records, BYTES_AT_ONCE, WRITTEN_AT_ONCE))
+        await self._applier.apply(slices(records, BYTES_AT_ONCE, WRITTEN_AT_ONCE))
 
     async def _over_gaps(self, gone: Sequence[Partition]) -> None:
         """Go to the first offsets of partitions whose beginning was dropped, if that is allowed."""

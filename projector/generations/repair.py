@@ -24,11 +24,11 @@ from projector.generations.activation import Target, enter
 from projector.generations.diff import paths
 from projector.operations import change_log
 from projector.writing import counters, faults
+from projector.writing.affected import Affected
 from projector.writing.faults import Fault
 from projector.writing.recompute import recompute
 from projector.writing.run_list import RunView
-from projector.writing.statements import columns
-from projector.writing.touched import Touched
+from projector.writing.upsert import columns
 
 ATTEMPTS: Final = 5
 
@@ -165,7 +165,7 @@ async def _compute(
     await locks.lock(connection, locks.Kind.INCIDENT, _incidents(before.values()) | incidents)
     for statement in FORGET:
         await connection.execute(statement, [*runs])
-    await recompute(connection, Touched(runs=runs), slot=0)
+    await recompute(connection, Affected(runs=runs), slot=0)
     after = await _stored(connection, runs)
     both = [*before.values(), *after.values()]
     moved = await _recount(

@@ -13,7 +13,7 @@ from projector.dependencies import Connection
 from projector.generations import schema
 from projector.generations.schema import ddl, schema_of
 from projector.writing.recompute import derive
-from projector.writing.statements import VERSION
+from projector.writing.upsert import VERSION
 
 COPIED: Final = (
     "run_fact",

@@ -142,7 +142,7 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._seek(out_of_sequence)
             records = [r for r in records if Partition(r.topic, r.partition) not in out_of_sequence]
         started = time.perf_counter()
-        await self._applier.apply_all(slices(records, self._settings.poll_max_bytes))
+        await self._applier.apply(slices(records, self._settings.poll_max_bytes))
         self._metrics.polled(records, time.perf_counter() - started)
 
     async def _guarded(self, work: Awaitable[None]) -> None:

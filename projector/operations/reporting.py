@@ -10,7 +10,7 @@ from typing import Any, Final
 from contracts.health import pause
 from projector.dependencies import Dependencies
 from projector.kafka.consumer import Consumer
-from projector.projections.text import dumps
+from projector.projections.rows import dumps
 from projector.writing import faults
 from projector.writing.batch import Batch, Partition
 

@@ -1,1 +1,4 @@
-"""Pure functions from winning events to rows: no I/O, no clock, no state."""
+"""Pure functions: from an event to its row, and from stored facts to a run's summary.
+
+Nothing here does I/O, reads a clock or keeps state; `registry` says which topic fills which table.
+"""

@@ -1,34 +1,22 @@
-"""Projects and contract revisions."""
+"""Projects and contract revisions: rows of `project` and `contract_revision`."""
 
 from contracts.envelope import Event
 from contracts.events import ProjectUpserted, RevisionUpserted
 from contracts.keys import index_key
-from projector.projections.rows import ProjectRow, RevisionRow
-from projector.projections.text import dumps, fields
+from projector.projections.rows import Row, dumps, fields
 
 
-def project(event: Event[ProjectUpserted]) -> ProjectRow:
-    """Return the row of a project whose winning event this is."""
+def project(event: Event[ProjectUpserted]) -> Row:
+    """Return the row of a project."""
+    return {"detail": dumps(fields(event.data))}
+
+
+def revision(event: Event[RevisionUpserted]) -> Row:
+    """Return the row of a contract revision."""
     data = event.data
-    return ProjectRow(
-        project_id=data.project_id,
-        version=event.entityversion,
-        event_time=event.time,
-        event_id=event.id,
-        detail=dumps(fields(data)),
-    )
-
-
-def revision(event: Event[RevisionUpserted]) -> RevisionRow:
-    """Return the row of a contract revision whose winning event this is."""
-    data = event.data
-    return RevisionRow(
-        revision_id=data.revision_id,
-        project_id=data.project_id,
-        version=event.entityversion,
-        event_time=event.time,
-        event_id=event.id,
-        lifecycle_status=index_key(data.lifecycle_status),
-        created_at=data.created_at,
-        detail=dumps(fields(data)),
-    )
+    return {
+        "revision_id": data.revision_id,
+        "lifecycle_status": index_key(data.lifecycle_status),
+        "created_at": data.created_at,
+        "detail": dumps(fields(data)),
+    }

@@ -1,40 +1,52 @@
-"""What bears on an incident: remediation items and legacy MCP records."""
+"""What bears on an incident, rows of `evidence`: remediation items and legacy MCP records."""
+
+from typing import Any
 
 from contracts.envelope import Event
 from contracts.events import EvidenceRecorded, LegacyCallAudited
 from contracts.keys import entity_key
-from projector.projections import routes
-from projector.projections.ranks import Rank
-from projector.projections.rows import EvidenceRow
-from projector.projections.text import SUMMARY_LENGTH, dumps, fields, literal, or_dashes
+from projector.projections.rows import (
+    SUMMARY_LENGTH,
+    Rank,
+    Row,
+    dumps,
+    fields,
+    literal,
+    or_dashes,
+)
+from projector.projections.summary import item_route
 
 
-def item(event: Event[EvidenceRecorded]) -> EvidenceRow:
-    """Return the row of a remediation item whose winning event this is."""
+def _head(event: Event[Any], kind: str, rank: Rank) -> Row:
+    """Return the columns that all evidence has."""
     data = event.data
-    route = routes.of_item(data.agent_id, data.tool_name, data.required_scope)
+    return {
+        "entity": entity_key(kind, data.id),
+        "rank": rank,
+        "id": data.id,
+        "incident_id": data.incident_id,
+        "created_at": data.created_at,
+        "success": data.success,
+        "detail": dumps(fields(data)),
+    }
+
+
+def item(event: Event[EvidenceRecorded]) -> Row:
+    """Return the row of a remediation item."""
+    data = event.data
+    route = item_route(data.agent_id, data.tool_name, data.required_scope)
     summary = (
         f"incident={or_dashes(data.incident_id)} mode={or_dashes(data.mode)}"
         f" preview={or_dashes(data.verification_result_preview)} route={route}"
         f" writes_incident={literal(data.writes_incident_state)}"
         f" writes_auto_repair={literal(data.writes_auto_repair_result)}"
     )
-    return EvidenceRow(
-        entity=entity_key("item", data.id),
-        rank=Rank.REMEDIATION,
-        id=data.id,
-        incident_id=data.incident_id,
-        project_id=data.project_id,
-        version=event.entityversion,
-        event_time=event.time,
-        event_id=event.id,
-        created_at=data.created_at,
-        success=data.success,
-        title="ADR-100 補救試跑",
-        title_en="ADR-100 remediation dry run",
-        status=_item_status(data),
-        summary=summary[:SUMMARY_LENGTH],
-        metadata=dumps(
+    return _head(event, "item", Rank.REMEDIATION) | {
+        "title": "ADR-100 補救試跑",
+        "title_en": "ADR-100 remediation dry run",
+        "status": _item_status(data),
+        "summary": summary[:SUMMARY_LENGTH],
+        "metadata": dumps(
             {
                 "incident_id": data.incident_id,
                 "work_item_id": data.work_item_id,
@@ -44,8 +56,7 @@ def item(event: Event[EvidenceRecorded]) -> EvidenceRow:
                 "history_source": "alert_operation_log",
             }
         ),
-        detail=dumps(fields(data)),
-    )
+    }
 
 
 def _item_status(data: EvidenceRecorded) -> str:
@@ -54,8 +65,8 @@ def _item_status(data: EvidenceRecorded) -> str:
     return "success" if data.verification_result_preview == "success" else "warning"
 
 
-def record(event: Event[LegacyCallAudited]) -> EvidenceRow:
-    """Return the row of a legacy MCP record whose winning event this is."""
+def record(event: Event[LegacyCallAudited]) -> Row:
+    """Return the row of a legacy MCP record."""
     data = event.data
     tool = "/".join(part for part in (data.mcp_server, data.tool_name) if part) or "unknown"
     title = f"Legacy MCP: {tool}"
@@ -64,23 +75,12 @@ def record(event: Event[LegacyCallAudited]) -> EvidenceRow:
         f" node={or_dashes(data.flywheel_node)} duration_ms={or_dashes(data.duration_ms)}"
         f" error={or_dashes(data.error_message)}"
     )
-    status = {True: "success", False: "failed", None: "warning"}[data.success]
-    return EvidenceRow(
-        entity=entity_key("record", data.id),
-        rank=Rank.LEGACY_CALL,
-        id=data.id,
-        incident_id=data.incident_id,
-        project_id=data.project_id,
-        version=event.entityversion,
-        event_time=event.time,
-        event_id=event.id,
-        created_at=data.created_at,
-        success=data.success,
-        title=title,
-        title_en=title,
-        status=status,
-        summary=summary[:SUMMARY_LENGTH],
-        metadata=dumps(
+    return _head(event, "record", Rank.LEGACY_CALL) | {
+        "title": title,
+        "title_en": title,
+        "status": {True: "success", False: "failed", None: "warning"}[data.success],
+        "summary": summary[:SUMMARY_LENGTH],
+        "metadata": dumps(
             {
                 "incident_id": data.incident_id,
                 "agent_role": data.agent_role,
@@ -88,5 +88,4 @@ def record(event: Event[LegacyCallAudited]) -> EvidenceRow:
                 "history_source": "mcp_audit_log",
             }
         ),
-        detail=dumps(fields(data)),
-    )
+    }

@@ -1,138 +1,82 @@
-"""The rows that projections make, each with its table's columns in the writer's order."""
+"""What rows of several tables share: the ranks of the timeline, JSON and text."""
 
+import json
 from datetime import datetime
-from functools import partial
-from typing import Final, NamedTuple
+from decimal import Decimal
+from enum import IntEnum
+from typing import Any, Final, TypeAlias
+
+import orjson
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from contracts.events import Payload
+
+Row: TypeAlias = dict[str, Any]
+"""Values by column; `contracts.read_model` says which columns a table has, and in what order."""
+
+SUMMARY_LENGTH: Final = 500
+"""Longest summary of a piece of evidence, in characters."""
 
 
-class RunRow(NamedTuple):
-    """A row of `run_fact`."""
+class Rank(IntEnum):
+    """Order of the timeline at equal `ts`; the stored tables use 3 to 9."""
 
-    run_id: str
-    project_id: str
-    version: int
-    event_time: datetime
-    event_id: str
-    state: str
-    created_at: datetime
-    started_at: datetime | None
-    completed_at: datetime | None
-    timeout_at: datetime | None
-    trigger_ref: str | None
-    trigger_event: str | None
-    incidents: list[str]
-    listing: str
-    detail: str
-    pending_action: str | None
-    traceparent: str | None
+    CREATED = 0
+    STARTED = 1
+    STATE = 2
+    INBOUND = 3
+    STEP = 4
+    GATEWAY_CALL = 5
+    LEGACY_CALL = 6
+    REMEDIATION = 7
+    DECISION = 8
+    OUTBOUND = 9
+    COMPLETED = 10
 
 
-run_row: Final = partial(RunRow.__new__, RunRow)
-"""Makes a row as calling its type does, which takes twice as long: it gathers all names first."""
+def fields(data: Payload, *without: str) -> dict[str, Any]:
+    """Return a payload's fields by name, except some; a nested object stays as it is."""
+    known = asdict(data)
+    for name in without:
+        del known[name]
+    return known
 
 
-class StateRow(NamedTuple):
-    """A row of `run_state`."""
-
-    run_id: str
-    project_id: str
-    changed_at: datetime
-    state: str
-
-
-class ItemRow(NamedTuple):
-    """A row of `item`."""
-
-    entity: str
-    run_id: str
-    project_id: str
-    version: int
-    event_time: datetime
-    event_id: str
-    ts: datetime
-    rank: int
-    seq: int
-    tie: str
-    listed_at: datetime | None
-    kind: str
-    title: str
-    title_en: str
-    status: str | None
-    summary: str | None
-    metadata: str
-    incidents: list[str] | None
-    run_version: int | None
-    detail: str
+def dumps(value: Any) -> str:
+    """Return JSON text: times in UTC with `Z`, decimals as numbers with all their digits."""
+    try:
+        return orjson.dumps(value, default=_exact, option=orjson.OPT_UTC_Z).decode()
+    except TypeError:
+        # orjson takes no integers beyond 64 bits, which an object of a producer may hold
+        return json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
 
 
-item_row: Final = partial(ItemRow.__new__, ItemRow)
-"""Makes a row, as `run_row` does."""
+def _exact(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    if isinstance(value, Struct):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-class InboundRow(NamedTuple):
-    """A row of `inbound`."""
-
-    event_uuid: str
-    project_id: str
-    version: int
-    event_time: datetime
-    event_id: str
-    run_id: str | None
-    provider_event_id: str | None
-    channel_type: str
-    received_at: datetime
-    title: str
-    title_en: str
-    status: str
-    summary: str | None
-    metadata: str
-    incidents: list[str]
-    detail: str
+def _plain(value: Any) -> Any:
+    if isinstance(value, Struct):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, datetime):
+        return orjson.loads(orjson.dumps(value, option=orjson.OPT_UTC_Z))
+    return value
 
 
-class EvidenceRow(NamedTuple):
-    """A row of `evidence`."""
-
-    entity: str
-    rank: int
-    id: str
-    incident_id: str | None
-    project_id: str | None
-    version: int
-    event_time: datetime
-    event_id: str
-    created_at: datetime
-    success: bool | None
-    title: str
-    title_en: str
-    status: str
-    summary: str
-    metadata: str
-    detail: str
+def literal(value: Any) -> str:
+    """Return how a JSON value reads in a sentence: text as itself, else its JSON literal."""
+    return value if isinstance(value, str) else dumps(value)
 
 
-class ProjectRow(NamedTuple):
-    """A row of `project`."""
-
-    project_id: str
-    version: int
-    event_time: datetime
-    event_id: str
-    detail: str
-
-
-class RevisionRow(NamedTuple):
-    """A row of `contract_revision`."""
-
-    revision_id: str
-    project_id: str
-    version: int
-    event_time: datetime
-    event_id: str
-    lifecycle_status: str
-    created_at: datetime
-    detail: str
-
-
-Row = RunRow | ItemRow | InboundRow | EvidenceRow | ProjectRow | RevisionRow
-"""A row that stands for one entity's winning event."""
+def or_dashes(value: Any) -> str:
+    """Return the value as text, `--` where it is missing."""
+    return "--" if value is None or value == "" else str(value)

@@ -1,17 +1,16 @@
-"""The remediation summary of a run, from what bears on its incidents."""
+"""The remediation summary of a run, from the evidence on its incidents."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from projector.projections import routes
-
-SCHEMA_VERSION = "awooop_run_remediation_summary_v1"
-GATE_STATE = "waiting_approval"
+SCHEMA_VERSION: Final = "awooop_run_remediation_summary_v1"
+GATE_STATE: Final = "waiting_approval"
+NO_ROUTE: Final = "--"
 
 
 class Evidence(NamedTuple):
-    """What bears on one incident within one project (or on every project), of one kind."""
+    """The evidence of one kind on one incident, within one project or on runs of any project."""
 
     total: int
     success: int
@@ -23,17 +22,13 @@ class Evidence(NamedTuple):
 
 
 def summarise(
-    incident_ids: Sequence[str],
-    state: str,
-    items: Iterable[Evidence],
-    records: Iterable[Evidence],
+    incident_ids: Sequence[str], state: str, items: Sequence[Evidence], records: Sequence[Evidence]
 ) -> dict[str, Any]:
-    """Return the remediation summary; `items` and `records` are those that bear on the run."""
-    items, records = list(items), list(records)
+    """Return a run's summary; `items` and `records` are the evidence on its incidents."""
     latest, latest_mcp = _newest(items), _newest(records)
     item: dict[str, Any] = latest or {}
     record: dict[str, Any] = latest_mcp or {}
-    total, observed = _sum(items), _sum(records)
+    total, observed = sum(each.total for each in items), sum(each.total for each in records)
     return {
         "schema_version": SCHEMA_VERSION,
         "source": _source(latest, latest_mcp),
@@ -62,14 +57,14 @@ def summarise(
     }
 
 
-def _sum(groups: Iterable[Evidence]) -> int:
-    return sum(group.total for group in groups)
+def item_route(agent_id: str | None, tool_name: str | None, scope: str | None) -> str:
+    """Return the route of a remediation item: who used which tool in what scope."""
+    return "/".join(part for part in (agent_id, tool_name, scope) if part) or NO_ROUTE
 
 
-def _newest(groups: Sequence[Evidence]) -> dict[str, Any] | None:
-    if not groups:
-        return None
-    return max(groups, key=lambda group: group.latest_key).latest
+def _newest(groups: Iterable[Evidence]) -> dict[str, Any] | None:
+    newest = max(groups, key=lambda group: group.latest_key, default=None)
+    return newest.latest if newest else None
 
 
 def _source(latest: dict[str, Any] | None, latest_mcp: dict[str, Any] | None) -> str:
@@ -98,9 +93,9 @@ def _status(latest: dict[str, Any] | None, latest_mcp: dict[str, Any] | None) ->
 
 def _route(latest: dict[str, Any] | None, latest_mcp: dict[str, Any] | None) -> str:
     if latest is not None:
-        return routes.of_item(latest["agent_id"], latest["tool_name"], latest["required_scope"])
-    if latest_mcp is not None:
-        return routes.of_record(
-            latest_mcp["agent_role"], latest_mcp["mcp_server"], latest_mcp["tool_name"]
-        )
-    return routes.NO_ROUTE
+        return item_route(latest["agent_id"], latest["tool_name"], latest["required_scope"])
+    if latest_mcp is None:
+        return NO_ROUTE
+    tool = ".".join(part for part in (latest_mcp["mcp_server"], latest_mcp["tool_name"]) if part)
+    # a legacy record has no scope: those tools could only read
+    return "/".join(part for part in (latest_mcp["agent_role"], tool, "read") if part)

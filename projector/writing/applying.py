@@ -1,19 +1,11 @@
-"""Get records applied, whatever comes: wait for the database, isolate what it refuses."""
+"""Apply polls whatever comes: wait while the database is away, isolate a record that it refuses."""
 
 import asyncio
 import time
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 import asyncpg
 import structlog
@@ -22,40 +14,18 @@ from contracts.health import cause
 from projector.dependencies import Connection, Dependencies
 from projector.generations.activation import ActiveGenerationChanged, Target
 from projector.writing import faults, transaction
-from projector.writing.batch import Batch, Folding, Partition, Record, Rejections, fold
+from projector.writing.batch import Batch, Partition, Record, fold, rejected
 from projector.writing.faults import Fault
 
 Write: TypeAlias = Callable[[Connection, Batch, Target, int], Awaitable[None]]
-"""How a batch is written in one transaction: `writer.write`, or copying while rebuilding."""
-
+"""Writes a batch in one transaction: `transaction.write`, or a copy while rebuilding."""
 
 WRITTEN_AT_ONCE: Final = 2_000
 """Most records of one transaction: enough to make its cost small, few enough to overlap."""
 
-FOLDED_AT_ONCE: Final = 16
-"""Records decoded before a write under way gets its turn: some tenths of a millisecond's worth."""
-
 LONGER: Final = "SET transaction_timeout = '1h'; SET idle_in_transaction_session_timeout = '10min'"
-"""For a record that cannot be divided: a worker put to sleep holds what it holds for that long."""
+"""For one record, which cannot be divided; a worker put to sleep holds its locks for that long."""
 AS_BEFORE: Final = "RESET transaction_timeout; RESET idle_in_transaction_session_timeout"
-
-
-class Observer(Protocol):
-    """Who wants to know what was committed."""
-
-    def committed(self, batch: Batch) -> None:
-        """Take note of a batch that is durable now."""
-
-
-class Observers(tuple[Observer, ...]):
-    """Several who want to know."""
-
-    __slots__ = ()
-
-    def committed(self, batch: Batch) -> None:
-        """Tell each of a batch that is durable now."""
-        for each in self:
-            each.committed(batch)
 
 
 class Applier:
@@ -67,7 +37,7 @@ class Applier:
         target: Target,
         prefix: str,
         slot: int,
-        observer: Observer,
+        observers: Sequence[Callable[[Batch], None]] = (),
         *,
         write: Write = transaction.write,
         until: datetime | None = None,
@@ -79,26 +49,34 @@ class Applier:
         self._dependencies = dependencies
         self._prefix = prefix
         self._slot = slot
-        self._observer = observer
+        self._observers = observers
+        """Called with each batch that is durable."""
         self._transaction = write
         self._until = until
         self._log = structlog.get_logger("runfold")
 
-    async def apply_all(self, parts: Iterable[Sequence[Record]]) -> None:
-        """Apply slices in order, as `apply` does; while one is written the next is decoded.
+    async def apply(self, parts: Iterable[Sequence[Record]]) -> None:
+        """Apply slices in order, a transaction each; while one is written the next is decoded.
 
         A slice is written only after the one before it is durable; all of them are when this
-        returns. Raises what `apply` raises; slices after the one that failed are dropped.
+        returns. A slice that the database refuses is halved until the record at fault stands
+        alone, which is then parked as `rejected`. Waits as long as the database is away.
+
+        Raises `PositionConflict` when a partition has moved meanwhile, `ActiveGenerationChanged`,
+        `Stopping`, and whatever is neither the data's nor the infrastructure's fault; slices after
+        the one that failed are dropped.
         """
         ahead = {**self.positions}
         writing: asyncio.Task[None] | None = None
         try:
             for part in parts:
-                batch = await self._folded(part, ahead)
+                batch = Batch()
+                for _ in fold(batch, part, ahead, self._prefix, self._until):
+                    await asyncio.sleep(0)  # the write under way gets its turn
                 ahead |= _ends(batch)
                 if writing is not None:
                     await writing
-                writing = asyncio.create_task(self._write_or_halve(part, batch, {}))
+                writing = asyncio.create_task(self._write_or_halve(part, batch))
             if writing is not None:
                 await writing
         finally:
@@ -106,48 +84,23 @@ class Applier:
                 writing.cancel()
                 await asyncio.wait({writing})
 
-    async def apply(self, records: Sequence[Record], rejections: Rejections | None = None) -> None:
-        """Apply records in one transaction, or in several when the database refuses one of them.
-
-        A refused batch is halved until the record at fault stands alone, which is then parked as
-        `rejected`; the halves are transactions of their own, in order. Waits as long as the
-        database is away. Raises `PositionConflict` when a partition has moved meanwhile,
-        `ActiveGenerationChanged`, `Stopping`, and whatever is neither the data's nor the
-        infrastructure's fault.
-        """
-        rejections = rejections or {}
-        batch = fold(records, self.positions, self._prefix, rejections, self._until)
-        await self._write_or_halve(records, batch, rejections)
-
-    async def _folded(self, records: Sequence[Record], ahead: Mapping[Partition, int]) -> Batch:
-        """Fold in steps, between which a write under way goes on."""
-        folding = Folding(ahead, self._prefix, {}, self._until)
-        for start in range(0, len(records), FOLDED_AT_ONCE):
-            folding.add(records[start : start + FOLDED_AT_ONCE])
-            await asyncio.sleep(0)
-        for _ in folding.settle():
-            await asyncio.sleep(0)
-        return folding.batch()
-
-    async def _write_or_halve(
-        self, records: Sequence[Record], batch: Batch, rejections: Rejections
-    ) -> None:
-        refused = await self._write(batch, divisible=len(records) > 1)
-        if refused is None:
+    async def _write_or_halve(self, records: Sequence[Record], batch: Batch) -> None:
+        error = await self._write(batch, divisible=len(records) > 1)
+        if error is None:
             return
         if len(records) > 1:
             middle = len(records) // 2
-            await self.apply(records[:middle], rejections)
-            await self.apply(records[middle:], rejections)
+            await self.apply([records[:middle], records[middle:]])
             return
-        record = records[0]
-        place = record.topic, record.partition, record.offset
-        if place in rejections or not isinstance(refused, asyncpg.PostgresError):
-            raise refused  # refused even as a dead letter: not the record's fault
-        await self.apply(records, {place: faults.said(refused)})
+        if isinstance(error, asyncpg.PostgresError):
+            error = await self._write(
+                rejected(batch, records[0], faults.said(error)), divisible=False
+            )
+        if error is not None:
+            raise error  # refused even as a dead letter: not the record's fault
 
     async def _write(self, batch: Batch, *, divisible: bool) -> BaseException | None:
-        """Write one batch; return the error when its data is refused, or too much at once."""
+        """Write one batch; return the error when its data is refused, or takes too long."""
         if not batch.moves:
             return None
         is_limited = True
@@ -169,14 +122,15 @@ class Applier:
                 if fault is Fault.DATA or (fault is Fault.TOO_MUCH and divisible):
                     return cause(error)
                 if fault is Fault.TOO_MUCH and is_limited:
-                    self._log.warning("a record takes longer than a transaction may: it has longer")
+                    self._log.warning("one record takes longer than a transaction may: retrying")
                     is_limited = False
                 elif fault is not Fault.TRANSIENT:
                     await self._dependencies.wait_for(self._dependencies.database, error)
             else:
                 self._dependencies.database.over()
                 self.positions |= _ends(batch)
-                self._observer.committed(batch)
+                for observer in self._observers:
+                    observer(batch)
                 return None
 
 
@@ -206,13 +160,11 @@ _BACKSLASH: Final = ord("\\")
 def slices(
     records: Sequence[Record], most_bytes: int, most: int = WRITTEN_AT_ONCE
 ) -> Iterator[Sequence[Record]]:
-    """Yield the records in runs of at most `most` and at most `most_bytes` of values.
+    """Yield the records in slices of at most `most` and at most `most_bytes` of values.
 
-    A larger record stands alone.
-
-    One that may hold a NUL character stands alone too, so that the database judges it whether or
-    not another event of its entity would have won over it: what is parked must not depend on how
-    a poll was cut.
+    A larger record stands alone. So does one that may hold a NUL character: the database must
+    judge it even if another event of its entity would have won over it, since what is parked must
+    not depend on how a poll was cut.
     """
     start = held = 0
     for index, record in enumerate(records):

@@ -1,21 +1,25 @@
-"""Fold a slice of a poll: one winner per entity, the states seen, what is parked, the positions.
+"""Fold a slice of a poll: each entity's latest event as a row, dead letters, positions.
 
-Pure: the same records, expected positions and rejections always give the same batch.
+Pure: the same records and positions always make the same batch.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from itertools import groupby, islice
 from operator import attrgetter, itemgetter
-from typing import Final, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from contracts.decoding import Reason, Undecodable, decode
 from contracts.envelope import Event
-from contracts.events import Payload, RunStateChanged
-from projector.projections import run
-from projector.projections.registry import BY_SUFFIX, version
-from projector.projections.rows import Row, StateRow
+from contracts.events import Payload
+from contracts.read_model import metadata
+from projector.projections.registry import BY_SUFFIX
+from projector.projections.rows import Row
+
+AT_ONCE: Final = 16
+"""Records or rows of one step of a fold: some tenths of a millisecond's worth."""
 
 
 class Partition(NamedTuple):
@@ -34,25 +38,6 @@ class Record(Protocol):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
-
-
-AnyRecord = TypeVar("AnyRecord", bound=Record)
-_PARTITION_OF: Final = attrgetter("topic", "partition")
-
-
-def by_partition(
-    records: Iterable[AnyRecord],
-) -> Iterator[tuple[Partition, Iterator[AnyRecord]]]:
-    """Yield the records of one partition after another, as a poll brings them.
-
-    A partition comes several times where its records do not lie together.
-    """
-    for (topic, number), some in groupby(records, _PARTITION_OF):
-        yield Partition(topic, number), some
-
-
-ROWS_AT_ONCE: Final = 32
-"""Rows of one step of settling: some tenths of a millisecond's worth."""
 
 
 @dataclass(slots=True)
@@ -79,145 +64,151 @@ class DeadLetter(NamedTuple):
     why: Undecodable
 
 
+Values: TypeAlias = tuple[Any, ...]
+"""A row's values in the order of its table's columns, the key first."""
+
+
 @dataclass(slots=True)
 class Batch:
     """All that one transaction will write."""
 
     moves: dict[Partition, Move] = field(default_factory=dict)
-    rows: dict[str, list[Row]] = field(default_factory=dict)
-    states: list[StateRow] = field(default_factory=list)
+    rows: dict[str, list[Values]] = field(default_factory=dict)
+    """Rows by table, in key order: two transactions never lock them crosswise."""
     dead: list[DeadLetter] = field(default_factory=list)
 
 
-Rejections = Mapping[tuple[str, int, int], str]
-"""Records the database has refused, by (topic, partition, offset), and what it said."""
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+_PARTITION_OF: Final = attrgetter("topic", "partition")
+
+
+def by_partition(
+    records: Iterable[AnyRecord],
+) -> Iterator[tuple[Partition, Iterator[AnyRecord]]]:
+    """Yield records by partition, in their order.
+
+    A partition comes several times where its records do not lie together.
+    """
+    for place, some in groupby(records, _PARTITION_OF):
+        yield Partition(*place), some
 
 
 def fold(
+    batch: Batch,
     records: Iterable[Record],
     positions: Mapping[Partition, int],
     prefix: str,
-    rejections: Rejections,
     until: datetime | None = None,
-) -> Batch:
-    """Return the batch these records make, each partition's in the order of its offsets."""
-    folding = Folding(positions, prefix, rejections, until)
-    folding.add(records)
-    for _ in folding.settle():
-        pass
-    return folding.batch()
+) -> Iterator[None]:
+    """Make an empty batch the one of these records, in steps between which other work can go on.
 
-
-class Folding:
-    """A fold under way: takes some records at a time, so that it can be done in steps.
-
-    `positions` are where this worker's partitions stand. A record before its partition's
-    position has been applied already, one of another worker's partition is not ours: both are
-    passed over. An event after `until`, if given, is accounted for and left out.
+    `positions` are where this worker's partitions stand: a record before its partition's position
+    has been applied already, and one of another partition is another worker's; both are skipped.
+    An event after `until` is counted and left out.
     """
-
-    def __init__(
-        self,
-        positions: Mapping[Partition, int],
-        prefix: str,
-        rejections: Rejections,
-        until: datetime | None = None,
-    ) -> None:
-        self._positions = positions
-        self._prefix = prefix
-        self._rejections = rejections
-        self._until = until
-        self._batch = Batch()
-        self._contests: dict[str, _Contest] = {}
-
-    def add(self, records: Iterable[Record]) -> None:
-        """Take some records in."""
-        for partition, some in by_partition(records):
-            position = self._positions.get(partition)
-            if position is not None:
-                self._add(partition, position, some)
-
-    def _add(self, partition: Partition, position: int, records: Iterable[Record]) -> None:
-        suffix = partition.topic.removeprefix(self._prefix)
-        contest = self._contests.get(suffix)
-        if contest is None:
-            contest = self._contests[suffix] = _Contest(suffix)
-        for record in records:
-            move = _advance(self._batch.moves, partition, record.offset, position)
-            if move is None:
-                continue
-            outcome = _read(suffix, record, self._rejections)
-            if outcome is None:
-                move.tombstones += 1
-            elif isinstance(outcome, Undecodable):
-                move.dead += 1
-                self._batch.dead.append(DeadLetter(record, outcome))
-            elif self._until is not None and outcome.time > self._until:
-                move.later += 1
-            else:
-                move.applied += 1
-                contest.enter(outcome)
-
-    def settle(self) -> Iterator[None]:
-        """Make the rows of what has been taken in, some at each step; nothing is taken in then."""
-        for contest in self._contests.values():
-            yield from contest.settle(self._batch)
-
-    def batch(self) -> Batch:
-        """Return the batch that all records make, once it is settled."""
-        return _in_key_order(self._batch)
+    topics: dict[str, _Topic] = {}
+    for partition, some in by_partition(records):
+        position = positions.get(partition)
+        if position is None:
+            continue
+        suffix = partition.topic.removeprefix(prefix)
+        if suffix not in topics:
+            topics[suffix] = _Topic(suffix, batch, until)
+        topic = topics[suffix]
+        for number, record in enumerate(some):
+            move = _advance(batch.moves, partition, record.offset, position)
+            if move is not None:
+                topic.take(record, move)
+            if number % AT_ONCE == 0:
+                yield
+    for topic in topics.values():
+        yield from topic.settle()
+    for rows in batch.rows.values():
+        rows.sort(key=itemgetter(0))
 
 
 def of_event(suffix: str, event: Event[Payload]) -> Batch:
     """Return the batch of one event that has no place in a partition (a dead letter's retry)."""
     batch = Batch()
-    contest = _Contest(suffix)
-    contest.enter(event)
-    for _ in contest.settle(batch):
+    topic = _Topic(suffix, batch, None)
+    topic.add(event)
+    for _ in topic.settle():
         pass
     return batch
 
 
-class _Contest:
-    """Which of the events of one topic seen so far is each entity's state."""
+def rejected(batch: Batch, record: Record, error: str) -> Batch:
+    """Return the batch of one record with the record parked, because the database refused it."""
+    moves = {
+        partition: Move(move.start, move.next, dead=1, gaps=move.gaps)
+        for partition, move in batch.moves.items()
+    }
+    return Batch(moves, dead=[DeadLetter(record, Undecodable(Reason.REJECTED, error))])
 
-    def __init__(self, suffix: str) -> None:
+
+class _Topic:
+    """One topic's part of a batch: the latest event of each entity so far, the states of runs."""
+
+    def __init__(self, suffix: str, batch: Batch, until: datetime | None) -> None:
+        self._suffix = suffix
         self._projection = BY_SUFFIX[suffix]
-        self._winners: dict[Hashable, Event[Payload]] = {}
-        self._names_states = suffix == "run-state"
-        self._states: set[StateRow] = set()
+        self._entity, self._state = self._projection.entity, self._projection.state
+        self._batch = batch
+        self._until = until
+        self._latest: dict[Hashable, Event[Payload]] = {}
+        self._states: set[Values] = set()
 
-    def enter(self, event: Event[Payload]) -> None:
+    def take(self, record: Record, move: Move) -> None:
+        """Take in a record and count it by what it holds."""
+        if record.value is None:
+            move.tombstones += 1
+            return
+        outcome = decode(self._suffix, record.value)
+        if isinstance(outcome, Undecodable):
+            move.dead += 1
+            self._batch.dead.append(DeadLetter(record, outcome))
+        elif self._until is not None and outcome.time > self._until:
+            move.later += 1
+        else:
+            move.applied += 1
+            self.add(outcome)
+
+    def add(self, event: Event[Payload]) -> None:
         """Take in an event."""
-        entity = self._projection.entity(event.data)
-        standing = self._winners.get(entity)
-        if standing is None or version(event) > version(standing):
-            self._winners[entity] = event
-        if self._names_states:
-            self._states.add(run.state(cast("Event[RunStateChanged]", event)))
+        entity = self._entity(event.data)
+        standing = self._latest.get(entity)
+        if standing is None or _version(event) > _version(standing):
+            self._latest[entity] = event
+        if self._state is not None:
+            self._states.add(_in_order("run_state")(self._state(event)))
 
-    def settle(self, batch: Batch) -> Iterator[None]:
-        """Put the states that were seen and the winners' rows into the batch, some at a step."""
-        batch.states += self._states
-        winners = iter(self._winners.values())
-        while some := [*islice(winners, ROWS_AT_ONCE)]:
-            rows = batch.rows.setdefault(self._projection.table, [])
-            rows += map(self._projection.row, some)
+    def settle(self) -> Iterator[None]:
+        """Put the rows of what was taken in into the batch, some at each step."""
+        if self._states:
+            self._batch.rows["run_state"] = sorted(self._states)
+        table, row = self._projection.table, self._projection.row
+        rows = self._batch.rows.setdefault(table, [])
+        made = map(_in_order(table), map(row, self._latest.values()))
+        while some := [*islice(made, AT_ONCE)]:
+            rows += some
             yield
 
 
-def _in_key_order(batch: Batch) -> Batch:
-    """Sort the rows of a batch, so that two workers never lock them crosswise."""
-    for rows in batch.rows.values():
-        rows.sort(key=itemgetter(0))
-    batch.states.sort()
-    return batch
+@cache
+def _in_order(table: str) -> Callable[[Row], Values]:
+    """Return what puts a row's values in the order of its table's columns."""
+    return itemgetter(*metadata.tables[table].columns.keys())
+
+
+def _version(event: Event[Payload]) -> tuple[int, datetime, str]:
+    """Return what orders the events of one entity; Python, too, compares `id` by code point."""
+    return event.entityversion, event.time, event.id
 
 
 def _advance(
     moves: dict[Partition, Move], partition: Partition, offset: int, position: int
 ) -> Move | None:
-    """Move the partition past `offset`, or return None when it already is."""
+    """Move the partition past `offset`; return None when it already is."""
     move = moves.get(partition)
     if offset < (position if move is None else move.next):
         return None
@@ -226,15 +217,3 @@ def _advance(
     move.gaps += offset - move.next
     move.next = offset + 1
     return move
-
-
-def _read(
-    suffix: str, record: Record, rejections: Rejections
-) -> Event[Payload] | Undecodable | None:
-    if record.value is None:
-        return None
-    if rejections:
-        said = rejections.get((record.topic, record.partition, record.offset))
-        if said is not None:
-            return Undecodable(Reason.REJECTED, said)
-    return decode(suffix, record.value)

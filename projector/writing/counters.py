@@ -5,51 +5,44 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeAlias
 
+import asyncpg
+from sqlalchemy import Table
+
 from contracts import buckets
 from contracts.buckets import Level
 from contracts.incidents import incident_key
+from contracts.read_model import contract_counter, incident_counter, run_counter
 from projector.dependencies import Connection
 from projector.writing.run_list import RunView
-from projector.writing.statements import columns
-from projector.writing.touched import Changed
+from projector.writing.upsert import columns, given
 
 SLOTS: Final = 8
 """Rows a total is spread over, so that workers do not queue for one of them."""
 
-MOVE_RUNS: Final = """
-    INSERT INTO run_counter AS stored (level, bucket, project_id, state, status, slot, total)
-    SELECT
-        level, CASE WHEN level = 0 THEN '-infinity' ELSE bucket END,
-        project_id, state, status, $1, change
-    FROM unnest($2::smallint[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::bigint[])
-        AS given (level, bucket, project_id, state, status, change)
-    ON CONFLICT (level, bucket, project_id, state, status, slot) DO UPDATE
-    SET total = stored.total + excluded.total
-"""
+RunKey: TypeAlias = tuple[int, datetime, str, str, str]
+"""Level, bucket, project, state, remediation status."""
 
-MOVE_INCIDENTS: Final = """
-    INSERT INTO incident_counter AS stored (
-        incident, level, bucket, project_id, state, status, slot, total
-    )
-    SELECT
-        incident, level, CASE WHEN level = 0 THEN '-infinity' ELSE bucket END,
-        project_id, state, status, $1, change
-    FROM unnest(
-        $2::text[], $3::smallint[], $4::timestamptz[], $5::text[], $6::text[], $7::text[],
-        $8::bigint[]
-    ) AS given (incident, level, bucket, project_id, state, status, change)
-    ON CONFLICT (incident, level, bucket, project_id, state, status, slot) DO UPDATE
-    SET total = stored.total + excluded.total
-"""
+EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
+"""Stands for the bucket of all time, which PostgreSQL has as minus infinity."""
 
-MOVE_CONTRACTS: Final = """
-    INSERT INTO contract_counter AS stored (project_id, lifecycle_status, slot, total)
-    SELECT project_id, lifecycle_status, $1, change
-    FROM unnest($2::text[], $3::text[], $4::bigint[])
-        AS given (project_id, lifecycle_status, change)
-    ON CONFLICT (project_id, lifecycle_status, slot) DO UPDATE
-    SET total = stored.total + excluded.total
-"""
+
+def _moving(table: Table) -> str:
+    """Return the statement that adds to totals: $1 is the slot, then one array a column."""
+    key = [column for column in table.primary_key.columns if column.name != "slot"]
+    names = ", ".join(column.name for column in key)
+    selected = names.replace("bucket", "CASE WHEN level = 0 THEN '-infinity' ELSE bucket END")
+    return f"""
+        INSERT INTO {table.name} AS stored ({names}, slot, total)
+        SELECT {selected}, $1, total
+        FROM {given([*key, table.c.total], first=2)}
+        ON CONFLICT ({names}, slot) DO UPDATE
+        SET total = stored.total + excluded.total
+    """
+
+
+MOVE_RUNS: Final = _moving(run_counter)
+MOVE_INCIDENTS: Final = _moving(incident_counter)
+MOVE_CONTRACTS: Final = _moving(contract_counter)
 
 
 async def count_runs(
@@ -74,10 +67,12 @@ async def count_runs(
     await _move(connection, MOVE_INCIDENTS, incidents, slot)
 
 
-async def count_contracts(connection: Connection, changed: Iterable[Changed], slot: int) -> None:
-    """Move the totals of contract revisions by the rows that storing them has changed."""
+async def count_contracts(
+    connection: Connection, revisions: Iterable[asyncpg.Record], slot: int
+) -> None:
+    """Move the totals of contract revisions by the rows that `upsert` returned."""
     totals: Counter[tuple[str, str]] = Counter()
-    for row in changed:
+    for row in revisions:
         totals[row["project_id"], row["lifecycle_status"]] += 1
         if row["was_project_id"] is not None:
             totals[row["was_project_id"], row["was_lifecycle_status"]] -= 1
@@ -88,13 +83,6 @@ async def _move(connection: Connection, statement: str, totals: Counter[Any], sl
     rows = [(*key, change) for key, change in sorted(totals.items()) if change]
     if rows:
         await connection.execute(statement, slot, *columns(rows))
-
-
-RunKey: TypeAlias = tuple[int, datetime, str, str, str]
-"""Level, bucket, project, state, remediation status."""
-
-EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00Z")
-"""Stands for the bucket of all time."""
 
 
 def run_keys(view: RunView) -> Iterator[RunKey]:

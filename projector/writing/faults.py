@@ -9,24 +9,24 @@ from contracts.health import LOST, cause
 
 
 class Fault(Enum):
-    """What to do about an error that came up while a batch was written."""
+    """What to do about an error while a batch was written."""
 
     DATA = "data"
-    """This very data is refused and always will be: isolate the record and park it."""
+    """The data is refused and always will be: isolate the record and park it."""
     TOO_MUCH = "too much"
-    """It took longer than a transaction may: do it in smaller parts."""
+    """It took longer than a transaction may: write smaller parts."""
     TRANSIENT = "transient"
-    """Two transactions got in each other's way: do it again, at once."""
+    """Two transactions were in conflict: retry at once."""
     INFRASTRUCTURE = "infrastructure"
-    """The database is away, full, or not as it should be: wait, then do it again."""
+    """The database is away, full, or not as it should be: wait, then retry."""
 
 
 # Data exceptions, integrity constraint violations, an index row that is too large
 DATA_CLASSES: Final = ("22", "23", "54")
 ROLLBACK_CLASS: Final = "40"
 TIMED_OUT: Final = ("25P03", "25P04", "57014")
-"""A transaction that was ended for our silence within it (what is computed of it is too much) or
-for its length, and a statement that was."""
+"""A transaction that was ended for its length or for our silence within it (we compute too long),
+and a statement that was ended for its length."""
 
 SILENCE_S: Final = 15.0
 """How long a transaction may wait for its worker's next statement, in seconds."""
@@ -36,10 +36,10 @@ def of(error: Exception, after: float = 0.0) -> Fault | None:
     """Return whose fault `error` is, or None when it is neither PostgreSQL's nor the network's.
 
     None means a defect of our own, which must stop the worker rather than pass for a bad record.
-    `after` is how long the work went well, in seconds: of a transaction that is ended for silence
-    all that the client says is that the connection is gone.
+    `after` is how long the work went well, in seconds: when a transaction is ended for silence,
+    the client only says that the connection is gone.
     """
-    # a transaction that is ended takes its connection along, and what is raised tells of that
+    # the connection ends with the transaction, and the error that is raised is about that
     found = cause(error)
     if isinstance(found, asyncpg.PostgresError):
         state = found.sqlstate or ""

@@ -6,12 +6,16 @@ from typing import Final
 from projector.dependencies import Connection
 from projector.errors import PositionConflict
 from projector.writing.batch import Move, Partition
-from projector.writing.statements import columns
+from projector.writing.upsert import columns
 
-CLAIM: Final = """
+READ: Final = """
     SELECT topic, partition, next_offset
     FROM position
     WHERE (topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[]))
+"""
+
+HOLD: Final = f"""
+    {READ}
     ORDER BY topic, partition
     FOR UPDATE
 """
@@ -41,12 +45,6 @@ BEGIN: Final = """
     ON CONFLICT (topic, partition) DO NOTHING
 """
 
-READ: Final = """
-    SELECT topic, partition, next_offset
-    FROM position
-    WHERE (topic, partition) IN (SELECT * FROM unnest($1::text[], $2::int[]))
-"""
-
 SKIP: Final = """
     UPDATE position
     SET next_offset = $4, gaps = gaps + $4 - $3
@@ -57,11 +55,10 @@ SKIP: Final = """
 async def claim(connection: Connection, moves: Mapping[Partition, Move]) -> None:
     """Hold the partitions' positions until the transaction ends, if they are where we started.
 
-    This is the compare of the compare-and-set: it comes first, so that a worker that lost a
+    This is the compare of the compare-and-set. It comes first, so that a worker that has lost a
     partition without knowing it writes nothing. Raises `PositionConflict`.
     """
-    rows = await connection.fetch(CLAIM, *columns(sorted(moves)))
-    found = {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+    found = await read(connection, moves, hold=True)
     for partition, move in moves.items():
         if found.get(partition) != move.start:
             raise PositionConflict(*partition, move.start, found.get(partition))
@@ -81,9 +78,11 @@ async def begin(connection: Connection, first: Mapping[Partition, int]) -> None:
     await connection.execute(BEGIN, *columns([(*p, offset) for p, offset in sorted(first.items())]))
 
 
-async def read(connection: Connection, partitions: Iterable[Partition]) -> dict[Partition, int]:
-    """Return the stored positions of those partitions that have one."""
-    rows = await connection.fetch(READ, *columns(sorted(partitions)))
+async def read(
+    connection: Connection, partitions: Iterable[Partition], *, hold: bool = False
+) -> dict[Partition, int]:
+    """Return the stored positions of those partitions that have one; `hold` locks them."""
+    rows = await connection.fetch(HOLD if hold else READ, *columns(sorted(partitions)))
     return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
 
 

@@ -1,19 +1,19 @@
 """Compute runs again from stored facts: their incidents, summary, decision, links and counts."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import Final, TypeAlias
 
 import orjson
 
 from contracts import locks
 from contracts.incidents import incident_key, unique
 from projector.dependencies import Connection
-from projector.projections.ranks import Rank
+from projector.projections.rows import Rank, dumps
 from projector.projections.summary import Evidence, summarise
-from projector.projections.text import dumps
 from projector.writing import counters, run_list
+from projector.writing.affected import Affected, Reference
 from projector.writing.run_list import RunView
-from projector.writing.touched import Reference, Touched
 
 RUNS_OF_REFERENCES: Final = """
     SELECT fact.run_id
@@ -88,34 +88,25 @@ BEARING: Final = """
     ) AS latest
 """
 
-Bearing = Mapping[tuple[str, str | None, int], Evidence]
-"""What bears on (an incident, the runs of a project or of any: null), by kind."""
+Bearing: TypeAlias = Mapping[tuple[str, str | None, int], Evidence]
+"""The evidence on (an incident, runs of a project or of any: null), by kind."""
 
 
-class Inputs(NamedTuple):
-    """What a run's summary is computed from, besides what bears on its incidents."""
-
-    project_id: str
-    state: str
-    created_at: Any
-    incidents: list[str]
-
-
-async def recompute(connection: Connection, touched: Touched, slot: int) -> dict[str, str]:
-    """Bring every run that the touched keys reach to what the stored facts say.
+async def recompute(connection: Connection, affected: Affected, slot: int) -> dict[str, str]:
+    """Bring every affected run to what the stored facts say.
 
     Belongs into the transaction that stored the facts, after them. `slot` is the worker's own
     share of the counters. Returns the runs whose row has changed, each with its project.
     """
-    references = ("\x1f".join(reference) for reference in touched.references)
+    references = ("\x1f".join(reference) for reference in affected.references)
     await locks.lock(connection, locks.Kind.REFERENCE, references)
-    runs = touched.runs | await _runs_of(connection, touched.inbound)
+    runs = affected.runs | await _runs_of(connection, affected.inbound)
     await locks.lock(connection, locks.Kind.RUN, runs)
-    inputs = await _inputs(connection, runs)
-    named = {incident_key(incident) for each in inputs.values() for incident in each.incidents}
-    await locks.lock(connection, locks.Kind.INCIDENT, named | touched.incidents)
-    reached = await run_list.runs_of_incidents(connection, touched.incidents)
-    return await _rewrite(connection, inputs, reached, slot) if inputs or reached else {}
+    facts = await _facts(connection, runs)
+    named = {incident_key(incident) for run in facts.values() for incident in run.incidents}
+    await locks.lock(connection, locks.Kind.INCIDENT, named | affected.incidents)
+    reached = await run_list.runs_of_incidents(connection, affected.incidents)
+    return await _rewrite(connection, facts, reached, slot) if facts or reached else {}
 
 
 async def derive(connection: Connection, runs: set[str], slot: int) -> None:
@@ -123,63 +114,57 @@ async def derive(connection: Connection, runs: set[str], slot: int) -> None:
 
     Belongs into a transaction of its own.
     """
-    if inputs := await _inputs(connection, runs):
-        await _rewrite(connection, inputs, set(), slot)
+    if facts := await _facts(connection, runs):
+        await _rewrite(connection, facts, set(), slot)
 
 
 async def _rewrite(
-    connection: Connection, inputs: Mapping[str, Inputs], reached: set[str], slot: int
+    connection: Connection, facts: Mapping[str, RunView], reached: set[str], slot: int
 ) -> dict[str, str]:
-    """Write the runs in `inputs` whole, and the summaries of others that were `reached`."""
-    was = await run_list.lock_runs(connection, inputs.keys() | reached)
-    others = {
-        run_id: Inputs(view.project_id, view.state, view.created_at, view.incidents)
-        for run_id, view in was.items()
-        if run_id not in inputs
-    }
-    both = {**inputs, **others}
-    bearing = await _bearing(connection, {i for each in both.values() for i in each.incidents})
-    now, summaries = _compute(both, bearing)
-    whole = {run_id: now[run_id] for run_id in inputs}
-    changed = await run_list.store(connection, whole, summaries)
-    changed |= await run_list.refresh(
-        connection, {run_id: now[run_id] for run_id in others}, summaries
-    )
+    """Write the runs in `facts` whole, and the summaries of others that were `reached`."""
+    was = await run_list.lock_runs(connection, facts.keys() | reached)
+    others = {run_id: view for run_id, view in was.items() if run_id not in facts}
+    runs = {**facts, **others}
+    bearing = await _bearing(connection, {i for each in runs.values() for i in each.incidents})
+    now, summaries = _compute(runs, bearing)
+    changed = await run_list.store(connection, {run: now[run] for run in facts}, summaries)
+    changed |= await run_list.refresh(connection, {run: now[run] for run in others}, summaries)
     await run_list.link(connection, was, now)
     await counters.count_runs(connection, was, now, slot)
     return {run_id: now[run_id].project_id for run_id in changed}
 
 
 def _compute(
-    inputs: Mapping[str, Inputs], bearing: Bearing
+    runs: Mapping[str, RunView], bearing: Bearing
 ) -> tuple[dict[str, RunView], dict[str, str]]:
     """Return the runs' views and summaries; runs that differ in nothing share one computation."""
     known: dict[tuple[str, str, tuple[str, ...]], tuple[str, str]] = {}
     now: dict[str, RunView] = {}
     summaries: dict[str, str] = {}
-    for run_id, each in inputs.items():
-        same = each.project_id, each.state, tuple(each.incidents)
+    for run_id, run in runs.items():
+        same = run.project_id, run.state, tuple(run.incidents)
         if same not in known:
-            summary = summarise(
-                each.incidents,
-                each.state,
-                _of(bearing, each, Rank.REMEDIATION),
-                _of(bearing, each, Rank.LEGACY_CALL),
+            items, records = (
+                _of(bearing, run, Rank.REMEDIATION),
+                _of(bearing, run, Rank.LEGACY_CALL),
             )
+            summary = summarise(run.incidents, run.state, items, records)
             known[same] = summary["status"], dumps(summary)
         status, summaries[run_id] = known[same]
-        now[run_id] = RunView(each.project_id, each.state, status, each.created_at, each.incidents)
+        now[run_id] = run._replace(status=status)
     return now, summaries
 
 
-def _of(bearing: Bearing, run: Inputs, rank: Rank) -> Iterable[Evidence]:
-    for incident in run.incidents:
-        for project_id in (None, run.project_id):
-            if found := bearing.get((incident, project_id, rank)):
-                yield found
+def _of(bearing: Bearing, run: RunView, rank: Rank) -> list[Evidence]:
+    return [
+        found
+        for incident in run.incidents
+        for project_id in (None, run.project_id)
+        if (found := bearing.get((incident, project_id, rank)))
+    ]
 
 
-async def _runs_of(connection: Connection, references: set[Reference]) -> set[str]:
+async def _runs_of(connection: Connection, references: AbstractSet[Reference]) -> set[str]:
     """Return the runs triggered by what these references name."""
     if not references:
         return set()
@@ -195,13 +180,13 @@ async def _runs_of(connection: Connection, references: set[Reference]) -> set[st
     return {str(row["run_id"]) for row in rows}
 
 
-async def _inputs(connection: Connection, runs: set[str]) -> dict[str, Inputs]:
+async def _facts(connection: Connection, runs: AbstractSet[str]) -> dict[str, RunView]:
     """Return what the stored facts say of these runs; one that has none yet is left out."""
     if not runs:
         return {}
     return {
-        str(row["run_id"]): Inputs(
-            row["project_id"], row["state"], row["created_at"], unique(row["incidents"])
+        str(row["run_id"]): RunView(
+            row["project_id"], row["state"], "", row["created_at"], unique(row["incidents"])
         )
         for row in await connection.fetch(MENTIONS, [*runs])
     }

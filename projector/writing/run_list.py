@@ -1,13 +1,15 @@
 """The run list and its links: read and written for many runs at a time."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from contracts.incidents import incident_key
+from contracts.read_model import run_incident
 from projector.dependencies import Connection
-from projector.projections.ranks import Rank
-from projector.writing.statements import columns
+from projector.projections.rows import Rank
+from projector.writing.upsert import columns, given, replaced
 
 
 class RunView(NamedTuple):
@@ -16,14 +18,15 @@ class RunView(NamedTuple):
     project_id: str
     state: str
     status: str
+    """Its remediation status; empty until it is computed."""
     created_at: datetime
     incidents: list[str]
 
 
 RUNS_OF_INCIDENTS: Final = "SELECT DISTINCT run_id FROM run_incident WHERE incident = ANY($1)"
 
-LOCK_RUNS: Final = """
-    SELECT run_id, project_id, state, status, created_at, incidents
+LOCK_RUNS: Final = f"""
+    SELECT run_id, {", ".join(RunView._fields)}
     FROM run
     WHERE run_id = ANY($1)
     ORDER BY run_id
@@ -54,17 +57,7 @@ STORE: Final = f"""
             LIMIT 1
         ) AS decided ON true
         ON CONFLICT (run_id) DO UPDATE
-        SET project_id = excluded.project_id,
-            state = excluded.state,
-            status = excluded.status,
-            created_at = excluded.created_at,
-            timeout_at = excluded.timeout_at,
-            version = excluded.version,
-            incidents = excluded.incidents,
-            listing = excluded.listing,
-            summary = excluded.summary,
-            pending_action = excluded.pending_action,
-            decision = excluded.decision
+        SET {replaced("run")}
         -- as text, since JSON that is kept as it was written knows no equality
         RETURNING new.run_id, old::text IS DISTINCT FROM new::text AS is_changed
     )
@@ -85,25 +78,20 @@ UNLINK: Final = """
     WHERE link.incident = gone.incident AND link.run_id = gone.run_id
 """
 
-LINK: Final = """
+LINK: Final = f"""
     INSERT INTO run_incident AS link (incident, run_id, project_id, state, status, created_at)
-    SELECT * FROM unnest(
-        $1::text[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]
-    )
+    SELECT * FROM {given(run_incident.columns)}
     ON CONFLICT (incident, run_id) DO UPDATE
-    SET project_id = excluded.project_id,
-        state = excluded.state,
-        status = excluded.status,
-        created_at = excluded.created_at
+    SET {replaced("run_incident")}
 """
 
 
-async def runs_of_incidents(connection: Connection, incidents: Iterable[str]) -> set[str]:
+async def runs_of_incidents(connection: Connection, incidents: AbstractSet[str]) -> set[str]:
     """Return the runs that mention any of these incidents."""
-    keys = [*incidents]
-    if not keys:
+    if not incidents:
         return set()
-    return {str(row["run_id"]) for row in await connection.fetch(RUNS_OF_INCIDENTS, keys)}
+    rows = await connection.fetch(RUNS_OF_INCIDENTS, [*incidents])
+    return {str(row["run_id"]) for row in rows}
 
 
 async def lock_runs(connection: Connection, runs: Collection[str]) -> dict[str, RunView]:
@@ -113,12 +101,7 @@ async def lock_runs(connection: Connection, runs: Collection[str]) -> dict[str, 
     one's next statement sees what the first has stored.
     """
     rows = await connection.fetch(LOCK_RUNS, [*runs])
-    return {
-        str(row["run_id"]): RunView(
-            row["project_id"], row["state"], row["status"], row["created_at"], row["incidents"]
-        )
-        for row in rows
-    }
+    return {str(run_id): RunView(*view) for run_id, *view in rows}
 
 
 async def store(
@@ -126,15 +109,13 @@ async def store(
 ) -> set[str]:
     """Write whole rows, from the runs' stored facts and what was computed of them.
 
-    Returns the runs whose row is another one now.
+    Returns the runs whose row has changed.
     """
-    if not views:
-        return set()
     rows = [
         (run_id, view.status, view.incidents, summaries[run_id])
         for run_id, view in sorted(views.items())
     ]
-    return {row["run_id"] for row in await connection.fetch(STORE, *columns(rows))}
+    return await _changed(connection, STORE, rows)
 
 
 async def refresh(
@@ -142,12 +123,18 @@ async def refresh(
 ) -> set[str]:
     """Write the summaries of runs of which nothing else has changed.
 
-    Returns the runs whose summary is another one now.
+    Returns the runs whose summary has changed.
     """
-    if not views:
-        return set()
     rows = [(run_id, view.status, summaries[run_id]) for run_id, view in sorted(views.items())]
-    return {row["run_id"] for row in await connection.fetch(REFRESH, *columns(rows))}
+    return await _changed(connection, REFRESH, rows)
+
+
+async def _changed(
+    connection: Connection, statement: str, rows: Sequence[Sequence[object]]
+) -> set[str]:
+    if not rows:
+        return set()
+    return {row["run_id"] for row in await connection.fetch(statement, *columns(rows))}
 
 
 async def link(

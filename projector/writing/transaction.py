@@ -10,14 +10,15 @@ from contracts import instants
 from projector.dependencies import Connection
 from projector.generations.activation import Mode, Target, enter
 from projector.operations import change_log
-from projector.projections.text import dumps
-from projector.writing import counters, positions, statements
+from projector.projections.rows import dumps
+from projector.writing import counters, positions
+from projector.writing.affected import affected_by
 from projector.writing.batch import Batch, DeadLetter
 from projector.writing.recompute import recompute
-from projector.writing.touched import Touched
+from projector.writing.upsert import columns, make_stage, stage, upsert, upsert_staged
 
 MANY: Final = 64
-"""Rows from which on COPY is worth a statement of its own: it costs half of what arrays do."""
+"""Items from which on staging them is worth a statement of its own."""
 
 SESSION: Final = {
     "TimeZone": "UTC",
@@ -29,15 +30,9 @@ SESSION: Final = {
 }
 """Settings of the sessions that write.
 
-`synchronous_commit` stays on, though a batch lost in a crash of the server would be read again: who
-follows changes remembers the number of the last transaction, and a number that was seen and lost
-would be given to another one, whose changes would be taken for known.
-"""
-
-STATES: Final = """
-    INSERT INTO run_state (run_id, project_id, changed_at, state)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[])
-    ON CONFLICT (run_id, project_id, changed_at, state) DO NOTHING
+`synchronous_commit` stays on, though a batch lost in a crash of the server would be read again:
+a reader of the change log remembers the number of the last transaction it saw. If that transaction
+were lost, another one would get its number, and the reader would skip its changes.
 """
 
 # Another generation may have met the record before. In one order, so that none waits for another.
@@ -56,25 +51,27 @@ PARK: Final = """
 
 
 async def prepare(connection: asyncpg.Connection) -> None:
-    """Make a new connection one that `write` and `apply` can use."""
+    """Prepare a new connection for `write` and `apply`."""
     await instants.prepare(connection)
-    await connection.execute(statements.stage("item"))
+    await make_stage(connection)
 
 
 async def keep(connection: asyncpg.Connection) -> None:
-    """Leave a connection as it is when it goes back: transactions here leave nothing behind."""
+    """Leave a connection as it is when it goes back to the pool: nothing needs to be reset."""
 
 
 async def write(connection: Connection, batch: Batch, target: Target, slot: int) -> None:
     """Write a batch into a generation, all of it or nothing.
 
     Raises `PositionConflict` when a partition is not where the batch started,
-    `ActiveGenerationChanged`, and what PostgreSQL says otherwise; `projector.faults` tells which
-    of that is the data's fault.
+    `ActiveGenerationChanged`, and PostgreSQL's errors: `faults` says which are the data's fault.
     """
+    items = batch.rows.get("item", [])
+    is_staged = len(items) >= MANY
     async with connection.transaction():
-        # no timeout ends a worker put to sleep within a COPY: here it holds what nobody waits for
-        is_staged = await _stage(connection, batch)
+        if is_staged:
+            # before any lock: no timeout ends a worker that is put to sleep within a COPY
+            await stage(connection, items)
         await enter(connection, target)
         await positions.claim(connection, batch.moves)
         changed = await apply(connection, batch, slot, is_staged=is_staged)
@@ -87,51 +84,26 @@ async def write(connection: Connection, batch: Batch, target: Target, slot: int)
 async def apply(
     connection: Connection, batch: Batch, slot: int, *, is_staged: bool = False
 ) -> dict[str, str]:
-    """Write the rows of a batch and whatever follows from them, in the caller's transaction.
+    """Write the rows of a batch and what follows from them, in the caller's transaction.
 
-    `is_staged` says that its items have been copied to where they are staged. Returns the runs
-    whose row has changed, each with its project.
+    `is_staged` says that the items are staged already. Returns the runs whose row has changed,
+    each with its project.
     """
-    touched = Touched()
-    touched.by_runs(await _upsert(connection, "run_fact", batch))
-    await _states(connection, batch)
-    if is_staged:
-        touched.by_items(await connection.fetch(statements.upsert_staged("item")))
-    else:
-        touched.by_items(await _upsert(connection, "item", batch))
-    touched.by_inbound(await _upsert(connection, "inbound", batch))
-    touched.by_evidence(await _upsert(connection, "evidence", batch))
-    await _upsert(connection, "project", batch)
-    revisions = await _upsert(connection, "contract_revision", batch)
-    changed = await recompute(connection, touched, slot)
+
+    async def stored(table: str) -> list[asyncpg.Record]:
+        return await upsert(connection, table, batch.rows.get(table, []))
+
+    facts = await stored("run_fact")
+    await stored("run_state")
+    items = await upsert_staged(connection) if is_staged else await stored("item")
+    inbound = await stored("inbound")
+    evidence = await stored("evidence")
+    await stored("project")
+    revisions = await stored("contract_revision")
+    affected = affected_by(facts, items, inbound, evidence)
+    changed = await recompute(connection, affected, slot)
     await counters.count_contracts(connection, revisions, slot)
     return changed
-
-
-async def _upsert(connection: Connection, table: str, batch: Batch) -> Sequence[asyncpg.Record]:
-    rows = batch.rows.get(table)
-    if not rows:
-        return []
-    return await connection.fetch(statements.upsert(table), *statements.columns(rows))
-
-
-async def _stage(connection: Connection, batch: Batch) -> bool:
-    """Copy items, which are most of what there is to write, to a place of our own if many.
-
-    Returns whether it has.
-    """
-    rows = batch.rows.get("item", [])
-    if len(rows) < MANY:
-        return False
-    await connection.copy_records_to_table(
-        statements.staged("item"), schema_name="pg_temp", records=rows
-    )
-    return True
-
-
-async def _states(connection: Connection, batch: Batch) -> None:
-    if batch.states:
-        await connection.execute(STATES, *statements.columns(batch.states))
 
 
 async def park(connection: Connection, dead: Sequence[DeadLetter], generation: str) -> None:
@@ -141,7 +113,7 @@ async def park(connection: Connection, dead: Sequence[DeadLetter], generation: s
     """
     if dead:
         letters = [_parked(letter) for letter in dead]
-        await connection.execute(PARK, generation, *statements.columns(letters))
+        await connection.execute(PARK, generation, *columns(letters))
 
 
 def _parked(letter: DeadLetter) -> tuple[Any, ...]:

@@ -15,9 +15,9 @@ from contracts import buckets
 from contracts.read_model import metadata
 from projector.demo.history import history
 from projector.operations.audit import audit
+from projector.writing.affected import Affected
 from projector.writing.counters import moments
 from projector.writing.recompute import recompute
-from projector.writing.touched import Touched
 from tests.applying import workers
 from tests.bench.backlog import SEED, START
 from tests.records import PREFIX, FakeRecord
@@ -139,7 +139,7 @@ async def _check(connection: asyncpg.Connection) -> None:
     transaction = connection.transaction()
     await transaction.start()
     sample = {row["run_id"] for row in await connection.fetch(SAMPLE)}
-    assert not await recompute(connection, Touched(runs=sample), slot=0)
+    assert not await recompute(connection, Affected(runs=sample), slot=0)
     await transaction.rollback()
 
 

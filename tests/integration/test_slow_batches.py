@@ -14,7 +14,7 @@ from projector.worker import writer_pool
 from projector.writing import faults, transaction
 from projector.writing.applying import Applier
 from projector.writing.batch import Batch, Partition
-from tests.applying import MAIN, Committed, workers
+from tests.applying import MAIN, workers
 from tests.records import PREFIX, FakeRecord, record
 from tests.unit.event_samples import least
 
@@ -79,12 +79,10 @@ async def test_what_takes_too_long_is_done_in_smaller_parts(
         monkeypatch.setattr(faults, "SILENCE_S", LIMIT_S)
     slow = Slow(each_s, silently=silently)
     async with writer_pool(database_url, 1) as pool:
-        applier = Applier(
-            Dependencies(pool, asyncio.Event()), MAIN, PREFIX, 0, Committed(), write=slow
-        )
+        applier = Applier(Dependencies(pool, asyncio.Event()), MAIN, PREFIX, 0, write=slow)
         applier.positions = {HERE: 0}
         async with asyncio.timeout(60):
-            await applier.apply(given)
+            await applier.apply([given])
         assert await pool.fetchval("SELECT count(*) FROM g_main.project") == sizes[0]
         assert await pool.fetchval("SELECT count(*) FROM runfold.dead_letter") == 0
         assert await pool.fetchval("SHOW transaction_timeout") != "1h"
