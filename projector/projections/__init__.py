@@ -1,4 +1,4 @@
-"""Pure functions: from an event to its row, and from stored facts to a run's summary.
+"""Pure functions from an event to its row, by topic in `registry`, and from facts to a summary.
 
-Nothing here does I/O, reads a clock or keeps state; `registry` says which topic fills which table.
+Nothing here does I/O, reads a clock or keeps state; `writing.batch` decides which event wins.
 """

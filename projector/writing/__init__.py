@@ -1,4 +1,5 @@
-"""From a poll's records to committed rows: `applying` cuts and folds, `transaction` writes a batch.
+"""The way of an event into the views, from a poll to one committed transaction a batch.
 
-Only the modules here write the tables of a generation; `positions` move in the same transaction.
+`applying` cuts a poll, `batch` decodes and folds a slice into rows, `transaction` writes them and
+moves `positions`; only the modules here write the tables of a generation.
 """

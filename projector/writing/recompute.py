@@ -144,10 +144,8 @@ def _compute(
     for run_id, run in runs.items():
         same = run.project_id, run.state, tuple(run.incidents)
         if same not in known:
-            items, records = (
-                _of(bearing, run, Rank.REMEDIATION),
-                _of(bearing, run, Rank.LEGACY_CALL),
-            )
+            items = _of(bearing, run, Rank.REMEDIATION)
+            records = _of(bearing, run, Rank.LEGACY_CALL)
             summary = summarise(run.incidents, run.state, items, records)
             known[same] = summary["status"], dumps(summary)
         status, summaries[run_id] = known[same]
@@ -184,24 +182,20 @@ async def _facts(connection: Connection, runs: AbstractSet[str]) -> dict[str, Ru
     """Return what the stored facts say of these runs; one that has none yet is left out."""
     if not runs:
         return {}
+    rows = await connection.fetch(MENTIONS, [*runs])
     return {
-        str(row["run_id"]): RunView(
-            row["project_id"], row["state"], "", row["created_at"], unique(row["incidents"])
-        )
-        for row in await connection.fetch(MENTIONS, [*runs])
+        str(run_id): RunView(project_id, state, "", created_at, unique(incidents))
+        for run_id, project_id, state, created_at, incidents in rows
     }
 
 
 async def _bearing(connection: Connection, incidents: set[str]) -> Bearing:
     if not incidents:
         return {}
-    bearing: dict[tuple[str, str | None, int], Evidence] = {}
-    for row in await connection.fetch(BEARING, [*incidents]):
-        bearing[row["incident_id"], row["project_id"], row["rank"]] = Evidence(
-            row["total"],
-            row["success"],
-            row["failed"],
-            (row["created_at"], row["id"]),
-            orjson.loads(row["detail"]),
+    rows = await connection.fetch(BEARING, [*incidents])
+    return {
+        (incident, project_id, rank): Evidence(
+            total, success, failed, (created_at, number), orjson.loads(detail)
         )
-    return bearing
+        for incident, project_id, rank, total, success, failed, created_at, number, detail in rows
+    }
