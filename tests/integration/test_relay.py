@@ -9,12 +9,10 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from api.app import create_app
 from api.decisions import relay
 from api.decisions.outbox import MOST
 from contracts.envelope import CONTENT_TYPE
-from contracts.errors import SettingError
-from tests.api_rows import problem_of, serving, settings_for
+from tests.api_rows import problem_of, serving
 from tests.deciding import APPROVE, REJECT, Approver, Outbox, events, key_file, waiting
 from tests.stack.servers import EmbeddedBroker
 from tests.stack.waiting import until
@@ -183,15 +181,6 @@ async def test_as_many_refused_as_are_published_at_once_hold_up_no_other_run(
     await owner.close()
     sent = [(each.data.run_id, each.data.run_version) for each in await outbox.published()]
     assert sent == [(other, 7), (refused[0], 7), (refused[0], 8)]
-
-
-def test_a_broker_that_cannot_be_asked_rightly_is_a_setting(tmp_path: Path) -> None:
-    nonsense = tmp_path / "ca.pem"
-    nonsense.write_text("no certificate")
-    broker = {"kafka_bootstrap": "127.0.0.1:1", "kafka_security_protocol": "SSL"}
-    settings = settings_for("postgresql://127.0.0.1/x", **broker, kafka_ssl_cafile=nonsense)
-    with pytest.raises(SettingError, match="RUNFOLD_KAFKA_SSL_CAFILE"):
-        create_app(settings)
 
 
 async def test_a_relay_is_not_waited_for_long_when_the_api_ends(outbox: Outbox) -> None:
