@@ -20,6 +20,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 OTHER_TRACE = "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+WRONG_TRACES = ["ff" + TRACE[2:], TRACE.upper(), TRACE[:-3], "'; DROP TABLE run; --"]
+WRONG_TRACES += [f"{TRACE[:3]}{'0' * 32}{TRACE[35:]}", f"{TRACE[:36]}{'0' * 16}{TRACE[52:]}"]
 ENGINE_AT = "2999-01-01T00:00:00.5Z"
 
 
@@ -36,10 +38,8 @@ async def test_an_approval(case: Case) -> None:
         "command_id": event.id,
         "status": "pending",
     }
-    data = asdict(event.data)
-    for name in ("approval_token", "approval_token_jti", "decided_at"):
-        del data[name]
-    assert data == {
+    signed = ("approval_token", "approval_token_jti", "decided_at")
+    assert {name: it for name, it in asdict(event.data).items() if name not in signed} == {
         "command_id": event.id,
         "run_id": case.run,
         "project_id": "p0",
@@ -130,17 +130,7 @@ async def test_the_token_says_what_the_settings_say(
         (TRACE, OTHER_TRACE, OTHER_TRACE),
         (TRACE, "00-xyz", TRACE),
         ("00-xyz", None, None),
-        *(
-            (None, wrong, None)
-            for wrong in (
-                "ff" + TRACE[2:],
-                "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-                "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-                TRACE.upper(),
-                TRACE[:-3],
-                "'; DROP TABLE run; --",
-            )
-        ),
+        *((None, wrong, None) for wrong in WRONG_TRACES),
     ],
 )
 async def test_the_trace_of_the_request_or_else_of_the_run_goes_on(

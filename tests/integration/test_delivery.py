@@ -152,9 +152,6 @@ async def test_a_worker_counts_what_it_has_committed(line: Line) -> None:
         assert {*given.series} <= seen.names(), given.name
 
 
-COUNTED = ("runfold.events", "messaging.batch.message_count")
-
-
 async def test_a_poll_is_linked_to_its_events_and_holds_its_commits(line: Line) -> None:
     line.spans.clear()
     same, other = (f"00-{number:032x}-{number:016x}-01" for number in (7, 9))
@@ -164,11 +161,14 @@ async def test_a_poll_is_linked_to_its_events_and_holds_its_commits(line: Line) 
     ]
     await line.send([Record("step-journal", RUN, as_bytes(step)) for step in steps])
 
-    def traced() -> int:
-        spans = [*named(line, "commit"), *named(line, "poll")]
-        return sum(int(str((each.attributes or {}).get(n, 0))) for each in spans for n in COUNTED)
+    def traced(name: str, counted: str) -> int:
+        return sum(int(str((each.attributes or {})[counted])) for each in named(line, name))
 
-    await until(lambda: traced() == 10, DEADLINE_S, "five events in commits and in polls")
+    def all_traced() -> bool:
+        polled = traced("poll", "messaging.batch.message_count")
+        return polled == traced("commit", "runfold.events") == 5
+
+    await until(all_traced, DEADLINE_S, "five events in commits and in polls")
     polls, commits, told = (named(line, name) for name in ("poll", "commit", "apply"))
     assert {link.context.trace_id for poll in polls for link in poll.links} == {7, 9}
     known = {span_id(poll) for poll in polls}

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -13,7 +12,6 @@ from contracts.errors import OperationError
 from contracts.settings import KafkaSettings
 from contracts.topics import MAX_MESSAGE_BYTES, TOPICS, topic_name
 from projector.jsonl import Record
-from projector.kafka import publishing
 from projector.kafka.log_reader import log_reader
 from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import TopicState, create_topics, partition_counts
@@ -106,21 +104,3 @@ async def test_a_record_that_is_too_large_is_named(ours: KafkaSettings) -> None:
     large = b'{"x":"' + b"x" * MAX_MESSAGE_BYTES + b'"}'
     with pytest.raises(OperationError, match=r"history\.jsonl, line 7: "):
         await publish(ours, paced([some(1), some(7, large)], None), "history.jsonl, line")
-
-
-async def test_a_broker_that_dies_meanwhile_is_a_named_failure(
-    topic_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(publishing._OPTIONS, "request_timeout_ms", 1_000)
-    with EmbeddedBroker() as broker:
-        settings = KafkaSettings(kafka_bootstrap=broker.bootstrap, topic_prefix=topic_prefix)
-        await create_topics(settings, 1)
-
-        async def records() -> AsyncIterator[Record]:
-            yield some(1)
-            broker.kill()
-            for number in range(2, 10):
-                yield some(number)
-
-        with pytest.raises(OperationError, match=r"line [12]: "):
-            await publish(settings, records(), "line")

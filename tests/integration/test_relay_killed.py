@@ -2,9 +2,8 @@
 
 import asyncio
 import random
-import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from projector.demo.process import free_port
 from tests.api_rows import SECRET, Client, serving, settings_for
 from tests.command import running
 from tests.deciding import REJECT, Approver, Outbox, events, key_file, waiting
@@ -21,19 +21,8 @@ from tests.stack.waiting import until
 KILLS = 8
 
 
-class Apis:
-    """APIs as processes, one after the other or several at once."""
-
-    def __init__(self, stack: ExitStack, variables: dict[str, str]) -> None:
-        self._stack, self._variables = stack, variables
-
-    def start(self) -> tuple[subprocess.Popen[bytes], str]:
-        """A new one, and its URL."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        variables = self._variables | {"RUNFOLD_API_PORT": str(port)}
-        process = self._stack.enter_context(running("api", variables=variables))
-        return process, f"http://127.0.0.1:{port}"
+Start = Callable[[], tuple[subprocess.Popen[bytes], str]]
+"""Starts an API as a process; gives its URL with it."""
 
 
 @pytest.fixture
@@ -47,7 +36,7 @@ async def outbox(database_url: str, server: str, topic_prefix: str, tmp_path: Pa
 
 
 @pytest.fixture
-def apis(outbox: Outbox) -> Iterator[Apis]:
+def start(outbox: Outbox) -> Iterator[Start]:
     variables = {
         "RUNFOLD_DATABASE_URL": outbox.url,
         "RUNFOLD_KAFKA_BOOTSTRAP": outbox.bootstrap,
@@ -57,7 +46,14 @@ def apis(outbox: Outbox) -> Iterator[Apis]:
         "RUNFOLD_LOG_FORMAT": "json",
     }
     with ExitStack() as stack:
-        yield Apis(stack, variables)
+
+        def started() -> tuple[subprocess.Popen[bytes], str]:
+            port = free_port()
+            here = variables | {"RUNFOLD_API_PORT": str(port)}
+            process = stack.enter_context(running("api", variables=here))
+            return process, f"http://127.0.0.1:{port}"
+
+        yield started
 
 
 async def there(url: str) -> None:
@@ -85,15 +81,15 @@ async def decided(url: str, outbox: Outbox, runs: Sequence[str]) -> set[str]:
 
 @pytest.mark.kafka
 async def test_what_was_decided_while_the_broker_was_away_outlives_the_api(
-    apis: Apis, outbox: Outbox, kafka: KafkaServer
+    start: Start, outbox: Outbox, kafka: KafkaServer
 ) -> None:
     runs = [str(uuid4()) for _ in range(10)]
     await outbox.told(*(waiting(run_id=run) for run in runs))
-    _, url = apis.start()
+    _, url = start()
     made = await decided(url, outbox, runs[:5])
     await asyncio.to_thread(kafka.kill)
     try:
-        process, url = apis.start()
+        process, url = start()
         made |= await decided(url, outbox, runs[5:])
         process.kill()
         process.wait(10)
@@ -113,12 +109,12 @@ class TestOnEveryBroker:
         return bootstrap
 
     async def test_relays_that_are_killed_lose_nothing_and_keep_every_order(
-        self, apis: Apis, outbox: Outbox
+        self, start: Start, outbox: Outbox
     ) -> None:
         """Two publish at a time; again and again one of them is killed at some instant."""
         dice = random.Random(17)
         runs = [str(uuid4()) for _ in range(30)]
-        alive = [apis.start() for _ in range(2)]
+        alive = [start() for _ in range(2)]
         async with serving(outbox.url) as keeping:
             alice = Approver(keeping)
             for version in range(1, KILLS + 1):
@@ -130,7 +126,7 @@ class TestOnEveryBroker:
                 process, _ = alive.pop(dice.randrange(2))
                 process.kill()
                 process.wait(10)
-                alive.append(apis.start())
+                alive.append(start())
                 assert {answer.status_code for answer in await deciding} == {202}
         await outbox.leaves()
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 import pytest_asyncio
 import schemathesis
@@ -47,17 +46,6 @@ KINDS: tuple[dict[str, Any], ...] = (
 WAITING = [str(uuid4()) for _ in range(400)]
 
 
-REPORT = """
-    INSERT INTO runfold.worker (worker_id, host, pid, generation, partitions, seen_at)
-    SELECT 'w1', 'h1', 1, 'main', json_agg(assigned), 'infinity'
-    FROM (
-        SELECT topic, partition, next_offset + 5 AS "end", 1.5 AS events_per_second
-        FROM g_main.position
-    ) AS assigned
-"""
-"""A worker says that it is there, with all partitions, once for the whole of the test."""
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(shared_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """The URL of an API over a history with bad records in it, and over runs that wait."""
@@ -65,9 +53,6 @@ async def server(shared_url: str, tmp_path_factory: pytest.TempPathFactory) -> A
     runs = zip(WAITING, itertools.cycle(KINDS), strict=False)
     events = [("run-state", waiting(run_id=run, **kind)) for run, kind in runs]
     await project(shared_url, numbered(events, partition=1))
-    owner = await asyncpg.connect(shared_url)
-    await owner.execute(REPORT)
-    await owner.close()
     key = key_file(tmp_path_factory.mktemp("key"))
     async with listening(shared_url, approval_key=key) as served:
         yield served.url

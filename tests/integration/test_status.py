@@ -23,7 +23,6 @@ POSITION = """
     ("position", "report", "broker", "told"),
     [
         pytest.param(5, {}, 8, (8, 3), id="behind"),
-        pytest.param(8, {}, 8, (8, 0), id="level"),
         pytest.param(8, {}, 5, (8, 0), id="stale end"),
         pytest.param(None, {}, 8, (8, 8), id="never read"),
         pytest.param(5, {}, None, (None, None), id="nobody knows the end"),
