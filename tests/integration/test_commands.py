@@ -264,13 +264,10 @@ def test_a_database_without_views_says_what_to_do(postgres: EmbeddedPostgres, co
     assert "`runfold migrate`" in line
 
 
-def test_publishing_stops_at_a_wrong_line(variables: dict[str, str]) -> None:
+def test_publishing_stops_at_a_wrong_line_or_a_missing_topic(variables: dict[str, str]) -> None:
     lines = TOMBSTONE + b'{"topic":"projects"}\n'
     line = refused("publish", "-", variables=variables, stdin=lines, status=2)
     assert line.startswith("runfold: standard input, line 2: ")
-
-
-def test_a_topic_that_is_missing_is_named(variables: dict[str, str]) -> None:
     nowhere = {**variables, "RUNFOLD_TOPIC_PREFIX": "nowhere."}
     line = refused("publish", "-", variables=nowhere, stdin=HISTORY[0].line)
     assert "nowhere.project" in line

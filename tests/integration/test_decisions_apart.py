@@ -18,7 +18,8 @@ from contracts.read_model import (
     READER_ROLE,
 )
 from tests.api_rows import Client, problem_of, serving
-from tests.deciding import APPROVE, DECIDED, REJECT, Case, Told
+from tests.applying import fetch
+from tests.deciding import APPROVE, DECIDED, DECISIONS_THAT_WAIT, REJECT, Case, Told
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -140,22 +141,15 @@ async def test_a_decision_waits_for_what_is_in_its_way(
     ends: str,
     answer: tuple[int, str] | None,
 ) -> None:
-    watcher = await asyncpg.connect(case.client.settings.database_url)
 
     async def is_waiting() -> bool:
-        return bool(
-            await watcher.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                " AND application_name = 'runfold-api-commands' AND wait_event_type = 'Lock'"
-            )
-        )
+        return bool(await fetch(case.client.settings.database_url, DECISIONS_THAT_WAIT))
 
     await owner.execute("BEGIN")
     await in_the_way(owner, case.run)
     deciding = asyncio.create_task(case.decide())
     await until(is_waiting, 10, "the decision to wait")
     await owner.execute(ends)
-    await watcher.close()
     if answer is None:
         assert (await deciding).status_code == 202
     else:
@@ -244,22 +238,17 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.parametrize("role", FORBIDDEN)
-async def test_who_reads_sees_no_token_and_who_decides_changes_no_decision_and_no_view(
-    decided: asyncpg.Connection, role: str
+async def test_who_reads_sees_no_token_and_who_decides_does_so_in_its_projects_and_no_more(
+    decided: asyncpg.Connection,
 ) -> None:
-    for statement in FORBIDDEN[role]:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await as_role(decided, role, {ALL_PROJECTS_SETTING: "on"}, statement)
-
-
-async def test_who_decides_does_so_for_the_projects_of_the_transaction(
-    case: Case, owner: asyncpg.Connection
-) -> None:
-    settings = {PROJECTS_SETTING: "{p1}"}
+    for role, statements in FORBIDDEN.items():
+        for statement in statements:
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await as_role(decided, role, {ALL_PROJECTS_SETTING: "on"}, statement)
+    run, settings = uuid4(), {PROJECTS_SETTING: "{p1}"}
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="row-level security"):
-        await as_role(owner, COMMANDER_ROLE, settings, DECIDED, case.run, "p0")
-    await as_role(owner, COMMANDER_ROLE, settings, DECIDED, case.run, "p1")
+        await as_role(decided, COMMANDER_ROLE, settings, DECIDED, run, "p0")
+    await as_role(decided, COMMANDER_ROLE, settings, DECIDED, run, "p1")
 
 
 async def test_what_became_of_anothers_decision_is_not_told(

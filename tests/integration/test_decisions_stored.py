@@ -13,7 +13,7 @@ from msgspec.structs import asdict
 
 from contracts.approvals import Approval, MemorySingleUse, errors, verify
 from tests.api_rows import problem_of, serving
-from tests.approvals import ARGUMENTS, KEYS
+from tests.approvals import ARGUMENTS, EXPECTED
 from tests.deciding import ACTION, APPROVE, REJECT, Case, key_file
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -30,26 +30,19 @@ async def test_an_approval(case: Case) -> None:
     answer = await case.decide(said, run=case.run.upper())
     assert answer.status_code == 202, answer.text
     [event] = await case.events()
-    assert answer.json() == {
-        "run_id": case.run,
-        "decision": "approve",
-        "new_state": "running",
-        "approval_token_jti": event.data.approval_token_jti,
-        "command_id": event.id,
-        "status": "pending",
-    }
+    made = {"command_id": event.id, "run_id": case.run}
+    made |= {"decision": "approve", "new_state": "running"}
+    jti = event.data.approval_token_jti
+    assert answer.json() == {**made, "approval_token_jti": jti, "status": "pending"}
     signed = ("approval_token", "approval_token_jti", "decided_at")
     assert {name: it for name, it in asdict(event.data).items() if name not in signed} == {
-        "command_id": event.id,
-        "run_id": case.run,
+        **made,
         "project_id": "p0",
-        "decision": "approve",
         "approver_id": "alice",
         "reason": "it is 好",
         "run_version": 7,
         "tool_name": "kubectl.delete",
         "arguments_sha256": ARGUMENTS,
-        "new_state": "running",
     }
     assert (event.source, event.subject, event.time) == ("runfold", event.id, event.data.decided_at)
     assert event.traceparent is None
@@ -67,17 +60,8 @@ async def test_a_rejection_has_no_token(case: Case) -> None:
 
 def verified(case: Case, token: str | None, **other: Any) -> Approval:
     """What the engine finds in the token when it is about to do what was asked."""
-    call: dict[str, Any] = {
-        "keys": KEYS.jwks(),
-        "issuer": "runfold",
-        "audience": "engine",
-        "project_id": "p0",
-        "run_id": case.run,
-        "run_version": case.version,
-        "tool_name": ACTION["tool_name"],
-        "arguments_sha256": ARGUMENTS,
-        "seen": MemorySingleUse(),
-    }
+    call: dict[str, Any] = {**EXPECTED, "project_id": "p0", "now": None, "seen": MemorySingleUse()}
+    call |= {"run_id": case.run, "run_version": case.version, "tool_name": ACTION["tool_name"]}
     return verify(token, **(call | other))
 
 
@@ -172,14 +156,9 @@ async def test_the_queue_tells_of_a_decision_before_it_is_published(case: Case) 
         "status": "pending",
     }
     assert await queue(case) == [before | {"decision": decision}]
-    assert await status(case, made["command_id"]) == {
-        "command_id": made["command_id"],
-        "run_id": case.run,
-        "decision": "approve",
-        "status": "pending",
-        "published_at": None,
-        "applied_at": None,
-    }
+    told = {"command_id": made["command_id"], "run_id": case.run, "decision": "approve"}
+    told |= {"status": "pending", "published_at": None, "applied_at": None}
+    assert await status(case, made["command_id"]) == told
     # No view claims that the run has moved, or shows what nobody has published.
     timeline = await case.client.get(f"/v1/runs/{case.run}/timeline", kind="approval")
     assert timeline["timeline"] == []

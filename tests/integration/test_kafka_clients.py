@@ -72,7 +72,7 @@ async def test_a_broker_that_stays_away_is_named() -> None:
             pass
 
 
-async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked(
+async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked_or_are_named(
     ours: KafkaSettings,
 ) -> None:
     await create_topics(ours, PARTITIONS)
@@ -98,9 +98,6 @@ async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked(
     assert places.keys() == {b"key-0", b"key-1", b"key-2", b"key-3"}
     assert all(len(partitions) == 1 for partitions in places.values())
 
-
-async def test_a_record_that_is_too_large_is_named(ours: KafkaSettings) -> None:
-    await create_topics(ours, 1)
     large = b'{"x":"' + b"x" * MAX_MESSAGE_BYTES + b'"}'
     with pytest.raises(OperationError, match=r"history\.jsonl, line 7: "):
         await publish(ours, paced([some(1), some(7, large)], None), "history.jsonl, line")

@@ -9,7 +9,6 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 import psutil
 import pytest
@@ -20,7 +19,7 @@ from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
 from tests.api_rows import numbered
-from tests.applying import workers
+from tests.applying import fetch, workers
 from tests.command import running
 from tests.live import settings_of, variables_of
 from tests.records import FakeRecord
@@ -52,7 +51,6 @@ async def test_a_backlog_of_half_a_million_events_fits_into_300_megabytes(
     await create_topics(settings, settings.partitions)
     sent = await publish(settings, paced(backlog(), None), "event")
     assert sent.total() == BACKLOG
-    views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
     most = 0
     with running("projector", variables=variables_of(settings)) as worker:
         process = psutil.Process(worker.pid)
@@ -61,13 +59,12 @@ async def test_a_backlog_of_half_a_million_events_fits_into_300_megabytes(
             nonlocal most
             most = max(most, process.memory_info().rss)
             assert worker.poll() is None
-            applied = await views.fetchval("SELECT sum(applied)::bigint FROM position")
-            return (applied or 0) >= ENOUGH
+            [applied] = await fetch(database_url, "SELECT sum(applied)::bigint FROM position")
+            return (applied[0] or 0) >= ENOUGH
 
         await until(read_enough, 300, f"{ENOUGH} events in the views")
         worker.terminate()
         await asyncio.to_thread(worker.wait, 30)
-    await views.close()
     assert most < BOUND_BYTES, f"{most / 1e6:.0f} MB resident"
 
 
@@ -107,15 +104,14 @@ async def test_no_poll_of_a_hot_incident_takes_long_and_every_run_is_right(
                 await worker.poll(records[start : start + poll])
                 slowest = max(slowest, time.monotonic() - began)
     assert slowest < 5
-    views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    assert await views.fetchval("SELECT count(*) FROM item") == OTHERS
-    counted = await views.fetch(
+    assert len(await fetch(database_url, "SELECT FROM item")) == OTHERS
+    counted = await fetch(
+        database_url,
         "SELECT status, sum(total)::int FROM run_counter WHERE level = 0"
-        " GROUP BY status HAVING sum(total) <> 0"
+        " GROUP BY status HAVING sum(total) <> 0",
     )
     assert [tuple(row) for row in counted] == [("observed", RUNS)]
-    rows = await views.fetch("SELECT status, summary FROM run")
-    await views.close()
+    rows = await fetch(database_url, "SELECT status, summary FROM run")
     assert len(rows) == RUNS
     summaries = [orjson.loads(row["summary"]) for row in rows]
     assert {

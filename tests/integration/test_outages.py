@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from projector.migrate import migrate
 from tests.api_rows import Client, bearer, problem_of, serving
 from tests.deciding import Case, Outbox, Told, key_file
 from tests.scraping import Scrape
-from tests.stack.goodbye import Goodbyes, goodbyes
+from tests.stack.goodbye import goodbyes
 from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 from tests.stack.waiting import until
 from tests.streams import listening
@@ -78,6 +78,8 @@ async def test_a_broker_that_is_away_is_waited_for_and_keeps_nobody_waiting(
             path = f"/v1/approvals/commands/{command['command_id']}"
             assert (await client.get(path))["status"] == command["status"] == "pending"
             assert time.monotonic() - began < 3
+        # what was decided outlives the API
+        async with outbox.api() as client:
             await until(lambda: up(client, "broker", False), 30, "the outage to be told")
             await asyncio.to_thread(broker.start)
             await outbox.leaves()
@@ -112,22 +114,17 @@ async def test_an_outage_that_no_follower_outlasts_is_over_when_the_database_is_
 
 async def test_without_a_database_there_are_metrics() -> None:
     async with serving("postgresql://127.0.0.1:1/nowhere") as client:
-        assert (await client.ask("/v1/runs")).status_code == 503
+        await client.fails("/v1/runs", 503, "database_unavailable")
         seen = Scrape((await client.http.get("/metrics")).text)
     assert seen.total("runfold_api_server_problems_total", code="database_unavailable") == 1
     assert not seen.each("runfold_outbox_pending")
 
 
-@pytest.fixture
-async def way(database_url: str) -> AsyncIterator[Goodbyes]:
-    async with goodbyes(database_url) as way:
-        yield way
-
-
 async def test_a_database_that_says_goodbye_fails_one_request_and_not_the_next(
-    way: Goodbyes, database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path
 ) -> None:
-    async with serving(way.url, approval_key=key_file(tmp_path)) as client:
+    key = key_file(tmp_path)
+    async with goodbyes(database_url) as way, serving(way.url, approval_key=key) as client:
         await client.get("/v1/projects")
         await way.said()
         await client.fails("/v1/projects", 503, "database_unavailable")

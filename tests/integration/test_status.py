@@ -52,10 +52,6 @@ async def test_lag_is_what_is_known_to_wait(
     assert found.lag == (lag or 0)
 
 
-async def test_partitions_come_in_order_and_files_are_none(owner: asyncpg.Connection) -> None:
-    for topic, partition in [("b", 0), ("a", 10), ("a", -1)]:
-        await owner.execute(POSITION, topic, partition, 1)
-    found = await status(owner, {("a", 2): 4})
-    await owner.execute("DELETE FROM position")
-    places = [(row["topic"], row["partition"]) for row in found.partitions]
-    assert places == [("a", 2), ("a", 10), ("b", 0)]
+async def test_a_file_is_no_partition(owner: asyncpg.Connection) -> None:
+    await owner.execute(POSITION, TOPIC, -1, 1)
+    assert (await status(owner, {})).partitions == []

@@ -3,11 +3,9 @@
 import asyncio
 import signal
 
-import asyncpg
 import httpx
 import pytest
 
-from api.stream import feed
 from projector.demo.process import free_port, is_free
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
 from tests.command import running
@@ -25,12 +23,8 @@ async def test_a_change_is_told_with_what_the_row_says(served: Served, platform:
         told = await client.next()
         assert told.event == "run"
         assert told.data.pop("as_of").endswith("Z")
-        assert told.data == {
-            "run_id": platform.id(1),
-            "project_id": "p0",
-            "state": WAITS,
-            "remediation_status": "no_evidence",
-        }
+        run = {"run_id": platform.id(1), "project_id": "p0", "state": WAITS}
+        assert told.data == {**run, "remediation_status": "no_evidence"}
         # a step says nothing that a run's row shows
         await platform.poll("step-journal", {"run_id": platform.id(1)})
         await nothing_but(client, platform, 1)
@@ -92,29 +86,10 @@ async def test_a_stream_ends_with_its_token(served: Served) -> None:
             await client.next()
 
 
-async def test_nothing_is_connected_while_nobody_follows(
-    served: Served, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feed, "UNTOLD_S", 0.1)
-
-    async def nobody_listens() -> bool:
-        return not await owner.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'"
-            " AND datname = current_database()"
-        )
-
-    async with following(served):
-        assert not await nobody_listens()
-    await until(nobody_listens, 10, "the end of the connection that listens")
-
-
 async def test_a_server_that_is_asked_to_end_ends_its_streams(shared_url: str) -> None:
     port = free_port()
-    variables = {
-        "RUNFOLD_DATABASE_URL": shared_url,
-        "RUNFOLD_AUTH_HS256_SECRET": SECRET,
-        "RUNFOLD_API_PORT": str(port),
-    }
+    variables = {"RUNFOLD_DATABASE_URL": shared_url, "RUNFOLD_API_PORT": str(port)}
+    variables["RUNFOLD_AUTH_HS256_SECRET"] = SECRET
     with running("api", variables=variables) as process:
         await until(lambda: not is_free(port), 30, "the API to listen")
         served = Served(f"http://127.0.0.1:{port}", settings_for(shared_url))
