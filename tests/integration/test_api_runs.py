@@ -88,15 +88,9 @@ async def test_every_combination_of_filters(client: Client, projects: list[str] 
     )
     found = 0
     for states, statuses, incident, (after, before) in choices:
-        expected = reference.run_list(
-            PLATFORM,
-            projects,
-            states=states,
-            remediation_statuses=statuses,
-            incident_id=incident,
-            created_after=moment(after),
-            created_before=moment(before),
-        )
+        chosen: dict[str, Any] = {"states": states, "remediation_statuses": statuses}
+        chosen |= {"created_after": moment(after), "created_before": moment(before)}
+        expected = reference.run_list(PLATFORM, projects, incident_id=incident, **chosen)
         query: dict[str, Any] = {"project_id": projects, "state": states}
         query |= {"remediation_status": statuses, "incident_id": incident}
         query |= {"created_after": after, "created_before": before}

@@ -68,9 +68,8 @@ def publish(variables: dict[str, str], path: Path) -> None:
     done("generate", "--runs", str(RUNS), "--out", str(path))
     published = done("publish", str(path), variables=variables)
     assert published.endswith(f"{len(HISTORY)} records published\n")
-    more = called(
-        "publish", "-", variables=variables, stdin=inbound_with_long_incident() + TOMBSTONE
-    )
+    lines = inbound_with_long_incident() + TOMBSTONE
+    more = called("publish", "-", variables=variables, stdin=lines)
     assert more.out.endswith("2 records published\n")
     asyncio.run(send(variables["RUNFOLD_KAFKA_BOOTSTRAP"], BAD))
 
@@ -136,11 +135,8 @@ DAMAGES = {
         f"{PREFIX}project[0]: 2 dead letters counted, 1 kept",
     ),
     "a dead letter out of nowhere": (
-        """
-        INSERT INTO runfold.dead_letter
-            (topic, partition, "offset", headers, value, reason, message, generations)
-        VALUES ('elsewhere', 7, 1, '[]', '', 'malformed', '', '{main}')
-        """,
+        'INSERT INTO runfold.dead_letter (topic, partition, "offset", headers, value, reason,'
+        " message, generations) VALUES ('elsewhere', 7, 1, '[]', '', 'malformed', '', '{main}')",
         "elsewhere[7]: 1 dead letters outside what was read",
     ),
     **{

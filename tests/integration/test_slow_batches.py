@@ -48,25 +48,17 @@ class Slow:
             await transaction.write(connection, batch, target, slot)
 
 
-@pytest.mark.parametrize(
-    ("limited", "silently"), [("LONGEST_TRANSACTION", False), ("LONGEST_SILENCE", True)]
-)
+@pytest.mark.parametrize("limited", ["LONGEST_TRANSACTION", "LONGEST_SILENCE"])
 @pytest.mark.parametrize(
     ("each_s", "sizes"),
     [(0.3, [4, 2, 2]), (1.2, [2, 1, 1, 1, 1])],
     ids=["a batch", "one record"],
 )
 async def test_what_takes_too_long_is_done_in_smaller_parts(
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    limited: str,
-    each_s: float,
-    sizes: list[int],
-    *,
-    silently: bool,
+    database_url: str, monkeypatch: pytest.MonkeyPatch, limited: str, each_s: float, sizes: Any
 ) -> None:
     """Of one record, which has no parts, the second attempt may take as long as it does."""
-    given = records(sizes[0])
+    given, silently = records(sizes[0]), limited == "LONGEST_SILENCE"
     async with workers(database_url, 1) as (live,):
         await live.own(given)
     monkeypatch.setattr(worker, limited, "1s")
@@ -74,9 +66,8 @@ async def test_what_takes_too_long_is_done_in_smaller_parts(
         monkeypatch.setattr(faults, "SILENCE_S", 1.0)
     slow = Slow(each_s, silently=silently)
     async with writer_pool(database_url, 1) as pool:
-        applier = Applier(
-            Dependencies(pool, asyncio.Event()), MAIN, PREFIX, 0, Committed(), write=slow
-        )
+        needs = Dependencies(pool, asyncio.Event())
+        applier = Applier(needs, MAIN, PREFIX, 0, Committed(), write=slow)
         applier.positions = {HERE: 0}
         async with asyncio.timeout(60):
             await applier.apply(given)
