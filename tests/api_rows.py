@@ -49,9 +49,10 @@ class Client:
         headers: dict[str, str] | None = None,
         **query: Any,
     ) -> httpx.Response:
-        """The answer, whatever it is; a list in the query is a repeated parameter."""
+        """The answer; a list in the query is a repeated parameter, None is none."""
         said = bearer(self.settings, projects, roles) | (headers or {})
-        return await self.http.get(path, params=query or None, headers=said)
+        given = {name: value for name, value in query.items() if value is not None}
+        return await self.http.get(path, params=given or None, headers=said)
 
     async def get(self, path: str, **asked: Any) -> Any:
         """The body of an answer that is no error, numbers with all their digits."""
@@ -70,13 +71,12 @@ class Client:
             if page["next_cursor"] is None:
                 assert totals <= {None, len(found)}
                 return found
-            assert len(page[name]) == asked.get("limit", len(page[name]))
+            assert len(page[name]) == asked.get("limit", asked.get("per_page", len(page[name])))
             asked["cursor"] = page["next_cursor"]
 
     async def fails(self, path: str, status: int, code: str, /, **asked: Any) -> dict[str, Any]:
         """The problem that the answer is."""
-        answer = await self.ask(path, **asked)
-        return problem_of(answer, status, code)
+        return problem_of(await self.ask(path, **asked), status, code)
 
 
 def problem_of(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 
@@ -50,6 +51,15 @@ class Worker:
     async def poll(self, records: Sequence[Record]) -> None:
         """Apply one poll."""
         await self._applier.apply(slices(records, SLICE_BYTES))
+
+
+async def fetch(database_url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
+    """What the owner of a database gets for a statement."""
+    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    try:
+        return list(await owner.fetch(statement, *arguments))
+    finally:
+        await owner.close()
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,10 +13,6 @@ from projector import cli
 
 COMMAND = (sys.executable, "-m", "projector.cli")
 NONE: Mapping[str, str] = {}
-
-# A suite that a shell has put into the background ignores SIGINT, and a command would inherit that.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final, cast
 from uuid import uuid4
 
-import asyncpg
 import httpx
 from aiokafka import ConsumerRecord
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -18,6 +17,7 @@ from contracts.envelope import Event
 from contracts.events import ApprovalDecided
 from projector.tokens import make_token
 from tests.api_rows import Client, numbered, project, serving
+from tests.applying import fetch
 from tests.approvals import ARGUMENTS, KEY
 from tests.stack import topics
 from tests.stack.waiting import until
@@ -43,6 +43,12 @@ DECIDED: Final = """
         '2026-05-18T06:01:48Z', '{}')
 """
 """Somebody who takes no lock decides on a run of a project."""
+
+
+DECISIONS_THAT_WAIT: Final = """
+    SELECT FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'runfold-api-commands' AND wait_event_type = 'Lock'
+"""
 
 
 def waiting(version: int = 7, **fields: Any) -> dict[str, Any]:
@@ -130,11 +136,7 @@ class Case:
 async def events(database_url: str, run: str | None = None) -> list[Event[ApprovalDecided]]:
     """The events of all decisions, or of those on one run, in the order of their making."""
     statement = "SELECT event FROM runfold.command WHERE $1::uuid IS NULL OR run_id = $1"
-    owner = await asyncpg.connect(database_url)
-    try:
-        rows = await owner.fetch(f"{statement} ORDER BY seq", run)
-    finally:
-        await owner.close()
+    rows = await fetch(database_url, f"{statement} ORDER BY seq", run)
     return [event_of(row["event"]) for row in rows]
 
 
@@ -178,12 +180,8 @@ class Outbox:
 
     async def left(self) -> int:
         """How many decisions wait in the outbox."""
-        owner = await asyncpg.connect(self.url)
-        try:
-            statement = "SELECT count(*)::int FROM runfold.command WHERE published_at IS NULL"
-            return int(await owner.fetchval(statement))
-        finally:
-            await owner.close()
+        statement = "SELECT count(*) FROM runfold.command WHERE published_at IS NULL"
+        return int((await fetch(self.url, statement))[0][0])
 
     async def leaves(self, count: int = 0) -> None:
         """Wait until so many are left."""

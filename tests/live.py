@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from contracts.topics import MAX_MESSAGE_BYTES, topic_name
+from contracts.topics import topic_name
 from projector.kafka.publishing import HEADERS
 from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
@@ -33,6 +33,18 @@ def settings_of(database_url: str, bootstrap: str, prefix: str) -> ProjectorSett
     )
 
 
+def variables_of(settings: ProjectorSettings) -> dict[str, str]:
+    """The settings as a command reads them."""
+    return {
+        "RUNFOLD_DATABASE_URL": settings.database_url,
+        "RUNFOLD_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "RUNFOLD_TOPIC_PREFIX": settings.topic_prefix,
+        "RUNFOLD_GROUP_ID": settings.group_id,
+        "RUNFOLD_PARTITIONS": str(settings.partitions),
+        "RUNFOLD_LOG_FORMAT": "json",
+    }
+
+
 @asynccontextmanager
 async def running_worker(settings: ProjectorSettings) -> AsyncIterator[None]:
     """A worker for as long as the block runs; what ended it early is raised."""
@@ -46,7 +58,9 @@ async def running_worker(settings: ProjectorSettings) -> AsyncIterator[None]:
         await worker
 
 
-async def produce(settings: ProjectorSettings, records: Iterable[Record]) -> int:
+async def produce(
+    settings: ProjectorSettings, records: Iterable[Record], codec: str | None = None
+) -> int:
     """Send records to their topics by key; return how many."""
     sent = [
         topics.Record(
@@ -57,7 +71,7 @@ async def produce(settings: ProjectorSettings, records: Iterable[Record]) -> int
         )
         for record in records
     ]
-    await topics.send(settings.kafka_bootstrap, sent)
+    await topics.send(settings.kafka_bootstrap, sent, codec)
     return len(sent)
 
 
@@ -84,22 +98,7 @@ class Line:
 
     async def send(self, records: Sequence[Record], codec: str | None = None) -> None:
         """Send records by key, and wait until the views account for them and all before them."""
-        async with AIOKafkaProducer(
-            bootstrap_servers=self.settings.kafka_bootstrap,
-            compression_type=codec,
-            max_request_size=MAX_MESSAGE_BYTES,
-        ) as kafka:
-            acknowledged = [
-                await kafka.send(
-                    topic_name(self.settings.topic_prefix, record.topic),
-                    record.value,
-                    key=None if record.key is None else record.key.encode(),
-                    headers=HEADERS,
-                )
-                for record in records
-            ]
-            for each in acknowledged:
-                await each
+        await produce(self.settings, records, codec)
         self.sent += records
         await applied(self.views, len(self.sent))
 

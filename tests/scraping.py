@@ -30,10 +30,9 @@ def catalogue(metrics: ApiMetrics | ProjectorMetrics) -> list[Given]:
         if isinstance(each, (MetricWrapperBase, Dependencies)):
             for family in each.collect():
                 series = tuple(f"{family.name}{suffix}" for suffix in SERIES[family.type])
+                labels = {label for sample in family.samples for label in sample.labels}
                 if isinstance(each, MetricWrapperBase):
                     labels = {*each._labelnames}
-                else:
-                    labels = {label for sample in family.samples for label in sample.labels}
                 found.append(Given(family.name, series, labels))
     return found
 
@@ -64,11 +63,8 @@ class Scrape:
 
     def by(self, name: str, label: str) -> dict[str, float]:
         """The values of a metric, by one of its labels."""
-        totals: dict[str, float] = {}
-        for found, given, value in self._samples():
-            if found == name:
-                totals[given[label]] = totals.get(given[label], 0) + value
-        return totals
+        values = {given[label] for found, given, _ in self._samples() if found == name}
+        return {value: self.total(name, **{label: value}) for value in values}
 
     def _samples(self) -> Iterator[tuple[str, dict[str, str], float]]:
         for family in self._families:

@@ -48,12 +48,8 @@ async def listening(database_url: str, **others: Any) -> AsyncIterator[Served]:
     settings = settings_for(database_url, **others)
     socket_ = socket.create_server(("127.0.0.1", 0))
     # what uvicorn would do to the standard loggers stays with the process
-    config = uvicorn.Config(
-        create_app(settings),
-        http="api.http:BoundedHttp",
-        log_config=None,
-        timeout_graceful_shutdown=5,
-    )
+    how: dict[str, Any] = {"log_config": None, "timeout_graceful_shutdown": 5}
+    config = uvicorn.Config(create_app(settings), http="api.http:BoundedHttp", **how)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([socket_],))
     thread.start()
@@ -77,7 +73,9 @@ class Client:
         """The next event. Raises `EOFError` at the end, AssertionError when none comes."""
         try:
             async with asyncio.timeout(DEADLINE_S):
-                return await self._next()
+                while (found := await self._block()) is None:
+                    pass
+                return found
         except TimeoutError:
             raise AssertionError("waited for an event") from None
 
@@ -94,12 +92,6 @@ class Client:
             while len(self.comments) == known:
                 assert await self._block() is None
         return self.comments[-1]
-
-    async def _next(self) -> Told:
-        while True:
-            found = await self._block()
-            if found is not None:
-                return found
 
     async def _block(self) -> Told | None:
         event, data = "message", ""
@@ -152,10 +144,8 @@ class Platform:
 
     async def runs(self, *numbers: int, state: str = "running", project: str = "p0") -> None:
         """One poll with one event for each of these runs."""
-        await self.poll(
-            "run-state",
-            *({"run_id": self.id(n), "state": state, "project_id": project} for n in numbers),
-        )
+        about = {"state": state, "project_id": project}
+        await self.poll("run-state", *({"run_id": self.id(n), **about} for n in numbers))
 
     async def poll(self, suffix: str, *events: dict[str, Any]) -> None:
         """One poll with these events, newer than all before them."""

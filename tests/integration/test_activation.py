@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -20,25 +18,15 @@ QUEUED = """
 """
 
 
-@pytest.fixture
-async def connections(database_url: str) -> AsyncIterator[list[asyncpg.Connection]]:
-    async with AsyncExitStack() as stack:
-        opened = []
-        for _ in range(3):
-            opened.append(await asyncpg.connect(database_url))
-            stack.push_async_callback(opened[-1].close)
-        yield opened
-
-
 async def swap(connection: asyncpg.Connection) -> None:
     async with workers_waiting(connection):
         pass
 
 
-async def test_workers_go_on_while_one_transaction_lasts(
-    connections: list[asyncpg.Connection],
+async def test_workers_go_on_while_a_long_transaction_delays_a_swap_until_it_is_given_up(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long, short, swapping = connections
+    long, short, swapping = [await asyncpg.connect(database_url) for _ in range(3)]
     async with long.transaction():
         await enter(long, Target("main"))
         asked = asyncio.create_task(swap(swapping))
@@ -55,14 +43,11 @@ async def test_workers_go_on_while_one_transaction_lasts(
     async with asyncio.timeout(20):
         await asked
 
-
-async def test_it_is_given_up_when_the_transaction_does_not_end(
-    connections: list[asyncpg.Connection], monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr(activation, "ATTEMPTS", 2)
     monkeypatch.setattr(activation, "PAUSE_SECONDS", 0.1)
-    long, _, swapping = connections
     async with long.transaction():
         await enter(long, Target("main"))
         with pytest.raises(OperationError, match="in use by a long transaction at each of 2"):
             await swap(swapping)
+    for connection in (long, short, swapping):
+        await connection.close()

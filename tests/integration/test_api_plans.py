@@ -99,7 +99,6 @@ class Explained(Snapshot):
     nodes: list[dict[str, Any]] = field(default_factory=list)
 
     async def row(self, question: str, *arguments: object) -> asyncpg.Record | None:
-        """Remember the plan, then answer."""
         statement = AS_OF.replace("{question}", question)
         given = await self._literals(statement, arguments)
         name = f"q{blake2b(statement.encode(), digest_size=8).hexdigest()}"
@@ -133,13 +132,12 @@ def within(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def read(nodes: list[dict[str, Any]], table: str) -> int:
     """How many rows were read of a table, all of them through an index."""
-    found = [node for node in nodes if node.get("Relation Name") == table]
-    for node in found:
+    total = 0
+    for node in (node for node in nodes if node.get("Relation Name") == table):
         assert node["Node Type"] in {"Index Scan", "Index Only Scan"}, node
-    return sum(
-        round((node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"])
-        for node in found
-    )
+        rows = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        total += round(rows * node["Actual Loops"])
+    return total
 
 
 def fed(nodes: list[dict[str, Any]], kind: str) -> int:
@@ -149,21 +147,16 @@ def fed(nodes: list[dict[str, Any]], kind: str) -> int:
 
 
 IS_PREPARED: Final = "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE name = $1)"
-
 MOST_COUNTERS: Final = 300
 """Stored counts of one incident in a range of time, of which a thousand of its runs are."""
 
+TIMES = [(datetime(2026, 5, 20, 3, 4, 5, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))]
 WHERE = [
-    RunFilter(None, states, statuses, incident, after, before)
-    for states, statuses, incident, (after, before) in itertools.product(
-        [None, ["failed"]],
-        [None, ["blocked", "observed"]],
-        [None, HOT, "INC-20260518-NONE"],
-        [
-            (None, None),
-            (datetime(2026, 5, 20, 3, 4, 5, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)),
-        ],
-    )
+    RunFilter(None, states, statuses, incident, *times)
+    for states in (None, ["failed"])
+    for statuses in (None, ["blocked", "observed"])
+    for incident in (None, HOT, "INC-20260518-NONE")
+    for times in ((None, None), *TIMES)
 ]
 MIDDLE = RunKey(datetime(2026, 5, 28, tzinfo=UTC), UUID(int=0))
 

@@ -36,20 +36,14 @@ def run(number: int) -> dict[str, Any]:
     )
 
 
-def evidence(number: int) -> dict[str, Any]:
-    return least(
-        "remediation-evidence",
-        id=number,
-        incident_id=INCIDENTS[1],
-        project_id=f"p{number}",
-        success=bool(number),
-    )
-
-
+EVIDENCE: list[dict[str, Any]] = [
+    {"id": n, "incident_id": INCIDENTS[1], "project_id": f"p{n}", "success": bool(n)}
+    for n in range(2)
+]
 GIVEN = [
     *(("run-state", run(number)) for number in range(RUNS)),
     ("mcp-legacy-audit", least("mcp-legacy-audit", incident_id=INCIDENTS[0])),
-    *(("remediation-evidence", evidence(number)) for number in range(2)),
+    *(("remediation-evidence", least("remediation-evidence", **EVIDENCE[n])) for n in (0, 1)),
 ]
 PLATFORM = load(Record(suffix, None, as_bytes(event)) for suffix, event in GIVEN)
 
@@ -94,26 +88,14 @@ async def test_every_combination_of_filters(client: Client, projects: list[str] 
     )
     found = 0
     for states, statuses, incident, (after, before) in choices:
-        expected = reference.run_list(
-            PLATFORM,
-            projects,
-            states=states,
-            remediation_statuses=statuses,
-            incident_id=incident,
-            created_after=moment(after),
-            created_before=moment(before),
-        )
-        query = {
-            "project_id": projects,
-            "state": states,
-            "remediation_status": statuses,
-            "incident_id": incident,
-            "created_after": after,
-            "created_before": before,
-        }
-        given = {name: value for name, value in query.items() if value is not None}
-        told = await client.get("/v1/runs", per_page=7, **given)
-        assert (told["total"], told["runs"]) == (len(expected), expected[:7]), given
+        chosen: dict[str, Any] = {"states": states, "remediation_statuses": statuses}
+        chosen |= {"created_after": moment(after), "created_before": moment(before)}
+        expected = reference.run_list(PLATFORM, projects, incident_id=incident, **chosen)
+        query: dict[str, Any] = {"project_id": projects, "state": states}
+        query |= {"remediation_status": statuses, "incident_id": incident}
+        query |= {"created_after": after, "created_before": before}
+        told = await client.get("/v1/runs", per_page=7, **query)
+        assert (told["total"], told["runs"]) == (len(expected), expected[:7]), query
         found += bool(expected)
     assert found > 30 or projects == ["nowhere"]
 
@@ -147,21 +129,14 @@ async def test_pages_and_cursors_tell_the_same_list(
     client: Client, per_page: int, where: dict[str, str]
 ) -> None:
     whole = (await client.get("/v1/runs", per_page=200, **where))["runs"]
-    by_page, by_cursor = [], []
+    by_page = []
     for number in range(1, len(whole) // per_page + 2):
         page = await client.get("/v1/runs", page=number, per_page=per_page, **where)
         assert (page["page"], page["per_page"]) == (number, per_page)
         by_page += page["runs"]
-    cursor: dict[str, str] = {}
-    while True:
-        page = await client.get("/v1/runs", per_page=per_page, **where, **cursor)
-        by_cursor += page["runs"]
-        assert page["page"] == (None if cursor else 1)
-        if page["next_cursor"] is None:
-            break
-        assert len(page["runs"]) == per_page
-        cursor = {"cursor": page["next_cursor"]}
-    assert by_page == by_cursor == whole
+    assert by_page == whole
+    asked = {"per_page": per_page, **where}
+    assert await client.pages("/v1/runs", "runs", **asked) == whole
 
 
 async def test_what_nobody_asks_for_and_what_is_not_there(client: Client) -> None:

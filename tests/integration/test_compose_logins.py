@@ -1,7 +1,8 @@
 """The logins that the compose file creates can do what their services need, and nothing else."""
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -18,7 +19,7 @@ from projector.operations.status import status
 
 COMPOSE: Final = Path(__file__).parents[2] / "docker-compose.yml"
 WRITE: Final = "DELETE FROM g_main.run"
-PASSWORDS: Final = {"runfold_projector": "it's", "runfold_api": '"one"'}
+PASSWORDS: Final = {"PROJECTOR": "it's", "API": '"one"'}
 
 
 @pytest.fixture(scope="module")
@@ -31,75 +32,50 @@ def server() -> Iterator[EmbeddedPostgres]:
             check=True,
             input=script,
             text=True,
-            env={
-                "PROJECTOR_PASSWORD": PASSWORDS["runfold_projector"],
-                "API_PASSWORD": PASSWORDS["runfold_api"],
-            },
+            env={f"{who}_PASSWORD": password for who, password in PASSWORDS.items()},
         )
         migrate(postgres.url)
         yield postgres
 
 
-def _url(server: EmbeddedPostgres, login: str) -> str:
-    return f"postgresql://{login}:{quote(PASSWORDS[login])}@{server.address}/postgres"
+@asynccontextmanager
+async def logged_in(server: EmbeddedPostgres, who: str) -> AsyncIterator[asyncpg.Connection]:
+    url = f"postgresql://runfold_{who.lower()}:{quote(PASSWORDS[who])}@{server.address}/postgres"
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def is_forbidden(connection: asyncpg.Connection, *statements: str) -> None:
+    for statement in statements:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
 
 
 async def test_the_projector_writes_the_views_and_no_schema(server: EmbeddedPostgres) -> None:
-    projector = await asyncpg.connect(
-        _url(server, "runfold_projector"), server_settings={"role": WRITER_ROLE}
-    )
-    try:
-        await projector.execute(WRITE)
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await projector.execute("CREATE TABLE g_main.other ()")
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await projector.execute(f"SET ROLE {READER_ROLE}")
-    finally:
-        await projector.close()
-
-
-async def test_status_and_audit_work_where_the_worker_runs(server: EmbeddedPostgres) -> None:
-    projector = await asyncpg.connect(_url(server, "runfold_projector"))
-    try:
+    async with logged_in(server, "PROJECTOR") as projector:
         assert (await status(projector, {})).generation == "main"
         assert (await audit(projector)).faults == ()
-    finally:
-        await projector.close()
+        await projector.execute(f"SET ROLE {WRITER_ROLE}")
+        await projector.execute(WRITE)
+        await is_forbidden(projector, "CREATE TABLE g_main.other ()", f"SET ROLE {READER_ROLE}")
 
 
-@pytest.mark.parametrize("role", [READER_ROLE, COMMANDER_ROLE, "none"])
-async def test_the_api_never_writes_a_view(server: EmbeddedPostgres, role: str) -> None:
-    api = await asyncpg.connect(_url(server, "runfold_api"), server_settings={"role": role})
-    try:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await api.execute(WRITE)
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await api.execute(f"SET ROLE {WRITER_ROLE}")
-    finally:
-        await api.close()
-
-
-async def test_the_api_reads_as_the_reader_only(server: EmbeddedPostgres) -> None:
-    api = await asyncpg.connect(_url(server, "runfold_api"))
-    try:
-        with pytest.raises(asyncpg.InsufficientPrivilegeError):
-            await api.fetch("SELECT * FROM g_main.run")
-        await api.execute(f"SET ROLE {READER_ROLE}")
-        assert await api.fetch("SELECT * FROM g_main.run") == []
-    finally:
-        await api.close()
-
-
-async def test_the_api_decides_as_the_commander_only(server: EmbeddedPostgres) -> None:
+async def test_the_api_reads_as_the_reader_decides_as_the_commander_and_writes_no_view(
+    server: EmbeddedPostgres,
+) -> None:
     publish = "UPDATE runfold.command SET published_at = published_at"
-    api = await asyncpg.connect(_url(server, "runfold_api"))
-    try:
-        for role in ("none", READER_ROLE):
+    read = "SELECT * FROM g_main.run"
+    async with logged_in(server, "API") as api:
+        await is_forbidden(api, read)
+        for role in (READER_ROLE, COMMANDER_ROLE, "none"):
             await api.execute(f"SET ROLE {role}")
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await api.execute(publish)
-        await api.execute(f"SET ROLE {COMMANDER_ROLE}")
-        assert await api.execute(publish) == "UPDATE 0"
-        assert await api.fetch("SELECT * FROM g_main.run") == []
-    finally:
-        await api.close()
+            await is_forbidden(api, WRITE, f"SET ROLE {WRITER_ROLE}")
+            if role == COMMANDER_ROLE:
+                assert await api.execute(publish) == "UPDATE 0"
+            else:
+                await is_forbidden(api, publish)
+            if role != "none":
+                assert await api.fetch(read) == []

@@ -11,56 +11,34 @@ import pytest
 from api import database
 from api.database import MAX_COMMAND_CONNECTIONS
 from contracts.locks import Kind, lock
-from tests.api_rows import Client, problem_of, serving
-from tests.deciding import ACTION, APPROVE, REJECT, Case
+from tests.api_rows import problem_of, serving
+from tests.applying import fetch
+from tests.deciding import ACTION, APPROVE, DECISIONS_THAT_WAIT, REJECT, Case
 from tests.scraping import Scrape
 from tests.stack.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAST = "2026-05-18T06:02:00Z"
-WAITING_FOR_A_LOCK = """
-    SELECT count(*) FROM pg_locks
-    WHERE locktype = 'advisory' AND NOT granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-"""
-
-
+UNKNOWN = "d653e980-071c-4bc9-a792-0c6d8d86970e"
+LONE = b'{"decision": "approve", "reason": "\\ud800"}'
 WRONG_BODIES: list[tuple[Any, str]] = [
     ({"decision": "postpone"}, "decision"),
     ({"reason": "none"}, "decision"),
     ({"decision": "reject"}, "reason"),
-    ({"decision": "reject", "reason": None}, "reason"),
-    ({"decision": "reject", "reason": " \n"}, "reason"),
-    ({"decision": "approve", "reason": 5}, "reason"),
-    ({"decision": "approve", "reason": "x" * 8193}, "reason"),
-    ({"decision": "approve", "reason": "\0"}, "reason"),
-    ({"decision": "approve", "run_version": "7"}, "run_version"),
-    ({"decision": "approve", "run_version": -1}, "run_version"),
-    ({"decision": "approve", "run_version": 2**63}, "run_version"),
-    ({"decision": "approve", "run_version": 10**4000}, "run_version"),
-    ({"decision": "approve", "run_version": True}, "run_version"),
-    ({"decision": "approve", "run_versoin": 7}, "run_versoin"),
-    ([APPROVE], "body"),
-    ("approve", "body"),
-    (b"", "body"),
-    (b"{", "body"),
-    (b"\xff\xfe", "body"),
-    (b'{"decision": "approve", "reason": "\\ud800"}', "body"),
-    (b"[" * 60_000, "body"),
+    *(({**REJECT, "reason": reason}, "reason") for reason in (None, " \n")),
+    *(({**APPROVE, "reason": reason}, "reason") for reason in (5, "x" * 8193, "\0")),
+    *(({**APPROVE, "run_version": it}, "run_version") for it in ("7", -1, 2**63, 10**4000, True)),
+    ({**APPROVE, "run_versoin": 7}, "run_versoin"),
+    *((it, "body") for it in ([APPROVE], "approve", b"", b"{", b"\xff\xfe", LONE, b"[" * 60_000)),
 ]
+WRONG_HEADERS = [*(("Idempotency-Key", it) for it in ("", "k" * 201, b"\xe9"))]
+WRONG_HEADERS += [("If-Match", it) for it in ("", " ")]
 WRONG_PARAMETERS: list[tuple[dict[str, Any], str]] = [
     ({"project": "p0"}, "project"),
-    ({"project_id": ""}, "project_id"),
-    ({"project_id": "\0"}, "project_id"),
-    ({"headers": {"Idempotency-Key": ""}}, "Idempotency-Key"),
-    ({"headers": {"Idempotency-Key": "k" * 201}}, "Idempotency-Key"),
-    ({"headers": {"Idempotency-Key": b"\xe9"}}, "Idempotency-Key"),
-    ({"headers": {"If-Match": ""}}, "If-Match"),
-    ({"headers": {"If-Match": " "}}, "If-Match"),
-    ({"run": "1"}, "run_id"),
-    ({"run": "d653e980-071c-4bc9-a792-0c6d8d86970g"}, "run_id"),
-    ({"run": "' OR 1=1 --"}, "run_id"),
+    *(({"project_id": it}, "project_id") for it in ("", "\0")),
+    *(({"headers": {name: it}}, name) for name, it in WRONG_HEADERS),
+    *(({"run": it}, "run_id") for it in ("1", f"{UNKNOWN[:-1]}g", "' OR 1=1 --")),
 ]
 
 
@@ -106,13 +84,6 @@ async def test_an_unknown_run_and_another_projects_are_the_same(case: Case) -> N
     assert (await case.decide(project_id="p0")).status_code == 202
 
 
-async def test_a_run_that_does_not_wait(case: Case) -> None:
-    for state in ("running", "completed", "pending", "waiting_tool"):
-        await case.waits(state=state)
-        problem = problem_of(await case.decide(), 409, "not_waiting")
-        assert state in problem["detail"]
-
-
 async def test_a_version_is_decided_on_once_and_the_next_anew(case: Case) -> None:
     made = (await case.decide()).json()
     [event] = await case.events()
@@ -148,21 +119,19 @@ VERSIONS: list[tuple[dict[str, Any], str | bytes | None, bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "match", "right"), VERSIONS)
-async def test_the_version_that_was_looked_at(
-    case: Case, body: dict[str, int], match: str | bytes | None, *, right: bool
-) -> None:
+async def test_the_version_that_was_looked_at(case: Case) -> None:
     """A body's version is said as what it is more or less than the present one."""
-    now = case.version
-    said = {name: now + more for name, more in body.items()}
-    if isinstance(match, str):
-        match = match.format(before=now - 1, now=now)
-    headers: Any = {} if match is None else {"If-Match": match}
-    answer = await case.decide(APPROVE | said, headers=headers)
-    if right:
-        assert answer.status_code == 202, answer.text
-    else:
-        assert f"version {now}" in problem_of(answer, 412, "other_version")["detail"]
+    for body, match, right in VERSIONS:
+        now = case.version
+        said = {name: now + more for name, more in body.items()}
+        named = match.format(before=now - 1, now=now) if isinstance(match, str) else match
+        headers: Any = {} if named is None else {"If-Match": named}
+        answer = await case.decide(APPROVE | said, headers=headers)
+        if right:
+            assert answer.status_code == 202, (said, match, answer.text)
+            await case.waits()
+        else:
+            assert f"version {now}" in problem_of(answer, 412, "other_version")["detail"]
 
 
 async def test_a_run_that_changes_its_project_is_decided_on_once(case: Case) -> None:
@@ -171,9 +140,8 @@ async def test_a_run_that_changes_its_project_is_decided_on_once(case: Case) -> 
     case.version -= 1
     moved = {"id": "moved", "time": "2999-01-01T00:00:00Z"}
     await case.waits(project_id="p2", attributes=moved)
-    refused = problem_of(
-        await case.approver("bob", projects=["p2"]).decide(), 409, "already_decided"
-    )
+    answer = await case.approver("bob", projects=["p2"]).decide()
+    refused = problem_of(answer, 409, "already_decided")
     assert "decision" not in refused
     assert "ann" not in refused["detail"]
     answer = await case.approver("eve", projects=["p1", "p2"]).decide()
@@ -185,8 +153,9 @@ async def test_the_cases_are_tried_in_order(case: Case) -> None:
     """One run that each case in turn applies to, and all that come after it."""
     mallory = case.approver("mallory", roles=["operator"])
     everything = APPROVE | {"run_version": 1}
-    await case.waits(state="running", timeout_at=PAST)
-    problem_of(await mallory.decide(everything), 409, "not_waiting")
+    for state in ("completed", "pending", "waiting_tool", "running"):
+        await case.waits(state=state, timeout_at=PAST)
+        assert state in problem_of(await mallory.decide(everything), 409, "not_waiting")["detail"]
     await case.waits()
     assert (await case.decide()).status_code == 202
     problem_of(await mallory.decide(everything), 409, "already_decided")
@@ -201,13 +170,11 @@ async def test_the_cases_are_tried_in_order(case: Case) -> None:
     assert (await case.decide()).status_code == 202
 
 
-async def test_names_that_fit_into_no_token(case: Case) -> None:
+async def test_what_cannot_be_signed_can_only_be_rejected(case: Case, shared_url: str) -> None:
     await case.waits(pending_action=ACTION | {"tool_name": "t" * 8192})
     problem_of(await case.decide(), 409, "not_signable")
     assert (await case.decide(REJECT)).status_code == 202
-
-
-async def test_without_a_key_one_can_only_reject(case: Case, shared_url: str) -> None:
+    await case.waits()
     async with serving(shared_url) as client:
         alice = Case(client, case.told).approver()
         problem_of(await alice.decide(run=case.run), 503, "no_approval_key")
@@ -224,42 +191,28 @@ async def test_decisions_that_wait_for_one_run_are_no_outage_for_another(
     held = owner.transaction()
     await held.start()
     await lock(owner, Kind.RUN, [case.run])
-    before = await failures(case.client)
-    waiting_for_it = [
-        asyncio.create_task(case.decide(REJECT)) for _ in range(MAX_COMMAND_CONNECTIONS)
-    ]
+    metrics = Scrape((await case.client.http.get("/metrics")).text)
+    before = metrics.total("runfold_api_dependency_failures_total", dependency="database")
+    people = range(MAX_COMMAND_CONNECTIONS)
+    waiting_for_it = [asyncio.create_task(case.decide(REJECT)) for _ in people]
 
     async def all_wait() -> bool:
-        return bool(await owner.fetchval(WAITING_FOR_A_LOCK) == MAX_COMMAND_CONNECTIONS)
+        return len(await fetch(shared_url, DECISIONS_THAT_WAIT)) == MAX_COMMAND_CONNECTIONS
 
     await until(all_wait, 10, "all connections to wait")
     answer = await other.decide(REJECT)
     problem_of(answer, 503, "database_busy")
     assert answer.headers["Retry-After"]
-    assert await failures(case.client) == before
+    metrics = Scrape((await case.client.http.get("/metrics")).text)
+    assert metrics.total("runfold_api_dependency_failures_total", dependency="database") == before
     await held.rollback()
     await owner.close()
     answers = await asyncio.gather(*waiting_for_it)
     assert sorted(each.status_code for each in answers) == [202, 409, 409, 409, 409]
 
 
-async def failures(client: Client) -> float:
-    """Attempts to reach the database that have failed."""
-    told = Scrape((await client.http.get("/metrics")).text)
-    return told.total("runfold_api_dependency_failures_total", dependency="database")
-
-
-HOSTILE = [
-    "'; DROP TABLE runfold.command; --",
-    "$1",
-    "\\",
-    "%s%n{0}",
-    "\u202e",
-    "\U0001f4a9" * 8192,
-    "ﷺ" * 8192,
-    "\x7f\x1b[31m",
-    "\ufeff\ufffe",
-]
+HOSTILE = ["'; DROP TABLE runfold.command; --", "$1", "\\", "%s%n{0}", "\u202e"]
+HOSTILE += ["\U0001f4a9" * 8192, "ﷺ" * 8192, "\x7f\x1b[31m", "\ufeff\ufffe"]
 
 
 async def test_texts_are_texts(case: Case) -> None:
@@ -268,10 +221,8 @@ async def test_texts_are_texts(case: Case) -> None:
         assert answer.status_code == 202, answer.text
         assert (await case.events())[-1].data.reason == text
         await case.waits()
-    for text in (*HOSTILE[:6], "p" * 9000):
-        somebody = case.approver(text[:200])
-        problem_of(await somebody.decide(project_id=text[:100]), 404, "run_not_found")
+    for text in HOSTILE[:6]:
+        problem_of(await case.approver(text[:200]).decide(project_id="p1"), 404, "run_not_found")
         for name in ("Idempotency-Key", "If-Match", "traceparent"):
             said: dict[str, Any] = {name: text.encode()}
-            answer = await somebody.decide(headers=said)
-            assert answer.status_code in {202, 409, 412, 422}, answer.text
+            assert (await case.decide(headers=said)).status_code in {202, 409, 412, 422}, text

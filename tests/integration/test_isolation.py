@@ -42,16 +42,9 @@ OF_PROJECTS = [table for table in TABLES if "project_id" in table.c]
 
 def events_of(owner: str, run_id: str, command_id: str, text: str) -> list[tuple[str, Any]]:
     """One event of each kind, every field filled, all free text replaced by `text`."""
-    ids = {
-        "run_id": run_id,
-        "command_id": command_id,
-        "event_id": command_id,
-        "project_id": owner,
-        "incident_id": INCIDENT,
-        "trigger_ref": INCIDENT,
-        "provider_event_id": "shared",
-        "state": "waiting_approval",
-    }
+    ids = {"run_id": run_id, "command_id": command_id, "event_id": command_id, "project_id": owner}
+    ids |= {"incident_id": INCIDENT, "trigger_ref": INCIDENT}
+    ids |= {"provider_event_id": "shared", "state": "waiting_approval"}
     given = []
     for suffix in REQUIRED:
         data = REQUIRED[suffix] | OPTIONAL[suffix]
@@ -74,11 +67,8 @@ def is_free(value: Any) -> bool:
 def intruders() -> list[tuple[str, Any]]:
     """Their events that name my run."""
     texts = {"tool_name": SECRET, "content_preview": SECRET, "reason": SECRET}
-    named = {
-        "step-journal": "step_id",
-        "outbound-message": "message_id",
-        "mcp-gateway-audit": "call_id",
-    }
+    named = {"step-journal": "step_id", "outbound-message": "message_id"}
+    named |= {"mcp-gateway-audit": "call_id"}
     mine = texts | {"run_id": MY_RUN, "project_id": THEIRS}
     return [
         (suffix, envelope(suffix, REQUIRED[suffix] | mine | {name: "intruder"}))
@@ -142,11 +132,7 @@ async def test_no_setting_of_a_request_shows_another_projects_row(
         for table in OF_PROJECTS:
             nobodys = {None} if table.name == "evidence" else set()
             assert await see(reader, table, settings) <= {*(projects or []), *nobodys}, table.name
-
-
-async def test_all_is_seen_by_who_may_see_all_until_the_transaction_ends(
-    reader: asyncpg.Connection,
-) -> None:
+    # all is seen by who may see all, until the transaction ends
     everything = {ALL_PROJECTS_SETTING: "on", OPERATOR_SETTING: "on", PROJECTS_SETTING: "{theirs}"}
     for table in OF_PROJECTS:
         assert await see(reader, table, {ALL_PROJECTS_SETTING: "on"}) >= {MINE, THEIRS}, table.name
@@ -154,25 +140,24 @@ async def test_all_is_seen_by_who_may_see_all_until_the_transaction_ends(
         assert await see(reader, table, {}) <= {None}
 
 
-@pytest.mark.parametrize("operator", [None, "off", "", "true"])
-async def test_dead_letters_are_for_operators(
-    reader: asyncpg.Connection, operator: str | None
-) -> None:
-    async with reader.transaction():
-        await reader.execute("SELECT set_config($1, 'on', true)", ALL_PROJECTS_SETTING)
-        if operator is not None:
-            await reader.execute("SELECT set_config($1, $2, true)", OPERATOR_SETTING, operator)
-        assert await reader.fetch("SELECT * FROM runfold.dead_letter") == []
-        await reader.execute("SELECT set_config($1, 'on', true)", OPERATOR_SETTING)
-        assert await reader.fetchval("SELECT count(*) FROM runfold.dead_letter") == 1
-        # a record that is no event is of no project: one who may not see all must not see it
-        await reader.execute("SELECT set_config($1, $2, true)", PROJECTS_SETTING, f"{{{MINE}}}")
-        for not_all in ("off", "", "true"):
-            await reader.execute("SELECT set_config($1, $2, true)", ALL_PROJECTS_SETTING, not_all)
-            assert await reader.fetch("SELECT * FROM runfold.dead_letter") == []
+async def test_dead_letters_are_for_operators_of_all_projects(reader: asyncpg.Connection) -> None:
+    """A record that is no event is of no project: one who may not see all must not see it."""
+    chosen = "SELECT set_config($1, $2, true), set_config($3, $4, true), set_config($5, $6, true)"
+    everything, operator = (ALL_PROJECTS_SETTING, "on"), (OPERATOR_SETTING, "on")
+    mine = (PROJECTS_SETTING, f"{{{MINE}}}")
+    for no in (None, "off", "", "true"):
+        for settings, seen in (
+            ((*mine, *everything, OPERATOR_SETTING, no), 0),
+            ((*mine, ALL_PROJECTS_SETTING, no, *operator), 0),
+            ((*mine, *everything, *operator), 1),
+        ):
+            async with reader.transaction():
+                await reader.execute(chosen, *settings)
+                found = await reader.fetchval("SELECT count(*) FROM runfold.dead_letter")
+                assert found == seen, settings
 
 
-OF_A_TABLE = [
+FORBIDDEN = [
     "INSERT INTO {table} DEFAULT VALUES",
     "UPDATE {table} SET {column} = {column}",
     "DELETE FROM {table}",
@@ -180,8 +165,6 @@ OF_A_TABLE = [
     "DROP TABLE {table}",
     "ALTER TABLE {table} DISABLE ROW LEVEL SECURITY",
     "CREATE POLICY open ON {table} USING (true)",
-]
-OF_THE_REST = [
     "CREATE TABLE g_main.other ()",
     "CREATE TABLE runfold.other ()",
     "CREATE SCHEMA other",
@@ -192,13 +175,10 @@ OF_THE_REST = [
 ]
 
 
-@pytest.mark.parametrize("statement", [*OF_A_TABLE, *OF_THE_REST])
-async def test_the_reader_writes_nothing_and_gets_round_nothing(
-    reader: asyncpg.Connection, statement: str
-) -> None:
+async def test_the_reader_writes_nothing_and_gets_round_nothing(reader: asyncpg.Connection) -> None:
     columns = {table.name: next(iter(table.c)).name for table in TABLES}
     columns["runfold.dead_letter"] = "requested"
-    for table, column in columns.items():
+    for statement, (table, column) in itertools.product(FORBIDDEN, columns.items()):
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await reader.execute(statement.format(table=table, column=column))
 
@@ -208,9 +188,7 @@ async def test_row_level_security_is_not_to_be_turned_off(reader: asyncpg.Connec
     for table in [*metadata.tables, "runfold.dead_letter"]:
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await reader.fetch(f"SELECT * FROM {table}")
-
-
-async def test_a_reset_role_stays_the_reader(reader: asyncpg.Connection) -> None:
+    # a role that is reset stays the reader
     for statement in ("RESET ROLE", "RESET ALL", "DISCARD ALL"):
         await reader.execute(statement)
     assert await reader.fetchval("SELECT current_user") == READER_ROLE
@@ -267,25 +245,19 @@ async def test_my_answers_are_not_empty(client: Client) -> None:
     assert (await client.get("/v1/runs"))["total"] == 2
 
 
-@pytest.mark.parametrize(
-    ("path", "theirs"),
-    [
-        ("/v1/runs/{}", THEIR_RUN),
-        ("/v1/runs/{}?project_id=theirs", THEIR_RUN),
-        ("/v1/runs/{}?project_id=mine", THEIR_RUN),
-        ("/v1/runs/{}/timeline", THEIR_RUN),
-        ("/v1/runs/{}/timeline?kind=run", THEIR_RUN),
-        ("/v1/approvals?run_id={}", THEIR_RUN),
-        ("/v1/approvals/commands/{}", THEIR_COMMAND),
-    ],
-)
-async def test_what_is_theirs_is_what_does_not_exist(
-    client: Client, path: str, theirs: str
-) -> None:
+HIDDEN = f"""
+    runs/{{}} runs/{{}}?project_id={THEIRS} runs/{{}}?project_id={MINE} runs/{{}}/timeline
+    runs/{{}}/timeline?kind=run approvals?run_id={{}} approvals/commands/{{}}
+""".split()
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+async def test_what_is_theirs_is_what_does_not_exist(client: Client, hidden: str) -> None:
+    path, theirs = f"/v1/{hidden}", THEIR_COMMAND if "commands" in hidden else THEIR_RUN
     absent = await client.ask(path.format(UNKNOWN), projects=[MINE])
-    hidden = await client.ask(path.format(theirs), projects=[MINE])
-    assert (hidden.status_code, hidden.content) == (absent.status_code, absent.content)
-    assert hidden.headers.raw == absent.headers.raw
+    answer = await client.ask(path.format(theirs), projects=[MINE])
+    assert (answer.status_code, answer.content) == (absent.status_code, absent.content)
+    assert answer.headers.raw == absent.headers.raw
     assert (await client.ask(path.format(theirs), projects=[MINE, THEIRS])).status_code == (
         404 if "=mine" in path else 200
     )

@@ -1,23 +1,19 @@
 """What is asked of a broker besides polls: topics, their ends, and records on their way to them."""
 
 import asyncio
-import gc
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from contracts.envelope import CONTENT_TYPE
 from contracts.errors import OperationError
 from contracts.settings import KafkaSettings
 from contracts.topics import MAX_MESSAGE_BYTES, TOPICS, topic_name
 from projector.jsonl import Record
-from projector.kafka import publishing
-from projector.kafka.log_reader import log_reader, topic_by_topic
-from projector.kafka.publishing import paced, producer, publish
+from projector.kafka.log_reader import log_reader
+from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import TopicState, create_topics, partition_counts
 from projector.operations.status import broker_ends
 from tests.stack.servers import EmbeddedBroker
@@ -76,36 +72,7 @@ async def test_a_broker_that_stays_away_is_named() -> None:
             pass
 
 
-async def test_a_reader_that_is_asked_for_nothing_ends_without_a_fault(ours: KafkaSettings) -> None:
-    async with log_reader(ours, "test") as kafka:
-        assert not kafka.assignment()
-
-
-async def test_all_topics_are_asked_at_once_and_nothing_goes_on_when_one_fails() -> None:
-    wanted = [TopicPartition(name, number) for name in ("one", "two") for number in range(3)]
-    asked: list[set[str]] = []
-    ended = asyncio.Event()
-
-    async def ask(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        asked.append({each.topic for each in partitions})
-        return {each: each.partition for each in partitions}
-
-    async def ask_in_vain(partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        if partitions[0].topic == "two":
-            raise TopicAuthorizationFailedError("refused")
-        try:
-            return await asyncio.Future()
-        finally:
-            ended.set()
-
-    assert await topic_by_topic(ask, wanted) == {each: each.partition for each in wanted}
-    assert asked == [{"one"}, {"two"}]
-    with pytest.raises(TopicAuthorizationFailedError):
-        await topic_by_topic(ask_in_vain, wanted)
-    assert ended.is_set()
-
-
-async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked(
+async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked_or_are_named(
     ours: KafkaSettings,
 ) -> None:
     await create_topics(ours, PARTITIONS)
@@ -131,51 +98,6 @@ async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked(
     assert places.keys() == {b"key-0", b"key-1", b"key-2", b"key-3"}
     assert all(len(partitions) == 1 for partitions in places.values())
 
-
-async def test_a_record_that_is_too_large_is_named(ours: KafkaSettings) -> None:
-    await create_topics(ours, 1)
     large = b'{"x":"' + b"x" * MAX_MESSAGE_BYTES + b'"}'
     with pytest.raises(OperationError, match=r"history\.jsonl, line 7: "):
         await publish(ours, paced([some(1), some(7, large)], None), "history.jsonl, line")
-
-
-async def test_a_broker_that_dies_meanwhile_is_a_named_failure(
-    topic_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(publishing._OPTIONS, "request_timeout_ms", 1_000)
-    with EmbeddedBroker() as broker:
-        settings = KafkaSettings(kafka_bootstrap=broker.bootstrap, topic_prefix=topic_prefix)
-        await create_topics(settings, 1)
-
-        async def records() -> AsyncIterator[Record]:
-            yield some(1)
-            broker.kill()
-            for number in range(2, 10):
-                yield some(number)
-
-        with pytest.raises(OperationError, match=r"line [12]: "):
-            await publish(settings, records(), "line")
-
-
-async def test_a_producer_that_is_given_up_while_it_starts_is_stopped() -> None:
-    complaints: list[dict[str, Any]] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, of: complaints.append(of))
-    asked = asyncio.Event()
-
-    async def says_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(1)
-        asked.set()
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(says_nothing, "127.0.0.1") as server:
-        port = server.sockets[0].getsockname()[1]
-        settings = KafkaSettings(kafka_bootstrap=f"127.0.0.1:{port}")
-        starting = asyncio.create_task(producer(settings).__aenter__())
-        await asked.wait()
-        starting.cancel()
-        await asyncio.wait({starting})
-    assert starting.cancelled()
-    del starting
-    gc.collect()
-    assert complaints == []

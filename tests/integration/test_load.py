@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import count, islice
 from random import Random
+from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 import psutil
 import pytest
@@ -18,10 +18,11 @@ from projector.jsonl import Record
 from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
-from tests.applying import workers
+from tests.api_rows import numbered
+from tests.applying import fetch, workers
 from tests.command import running
-from tests.live import settings_of
-from tests.records import FakeRecord, record
+from tests.live import settings_of, variables_of
+from tests.records import FakeRecord
 from tests.stack.servers import EmbeddedBroker
 from tests.stack.waiting import until
 from tests.unit.event_samples import least
@@ -33,7 +34,6 @@ BOUND_BYTES = 300 * 1_000_000
 
 RUNS, EVIDENCE, OTHERS = 5_000, 100, 10_000
 INCIDENT = "INC-20260518-HOT1"
-LONGEST_POLL_S = 5.0
 
 
 def backlog() -> Iterator[Record]:
@@ -51,65 +51,43 @@ async def test_a_backlog_of_half_a_million_events_fits_into_300_megabytes(
     await create_topics(settings, settings.partitions)
     sent = await publish(settings, paced(backlog(), None), "event")
     assert sent.total() == BACKLOG
-    views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    variables = {
-        "RUNFOLD_DATABASE_URL": database_url,
-        "RUNFOLD_KAFKA_BOOTSTRAP": broker.bootstrap,
-        "RUNFOLD_TOPIC_PREFIX": topic_prefix,
-        "RUNFOLD_GROUP_ID": settings.group_id,
-    }
     most = 0
-    with running("projector", variables=variables) as worker:
+    with running("projector", variables=variables_of(settings)) as worker:
         process = psutil.Process(worker.pid)
 
         async def read_enough() -> bool:
             nonlocal most
             most = max(most, process.memory_info().rss)
             assert worker.poll() is None
-            applied = await views.fetchval("SELECT sum(applied)::bigint FROM position")
-            return (applied or 0) >= ENOUGH
+            [applied] = await fetch(database_url, "SELECT sum(applied)::bigint FROM position")
+            return (applied[0] or 0) >= ENOUGH
 
         await until(read_enough, 300, f"{ENOUGH} events in the views")
         worker.terminate()
         await asyncio.to_thread(worker.wait, 30)
-    await views.close()
     assert most < BOUND_BYTES, f"{most / 1e6:.0f} MB resident"
 
 
-def run_id(number: int) -> str:
-    return str(UUID(int=number))
+def run(number: int) -> dict[str, Any]:
+    """A run that mentions the incident."""
+    about = {"trigger_ref": INCIDENT, "project_id": f"p{number % 3}"}
+    return least("run-state", run_id=str(UUID(int=number)), **about)
 
 
-def mentions() -> Iterator[FakeRecord]:
-    """Runs that mention the incident."""
-    for n in range(RUNS):
-        fields = {"run_id": run_id(n), "trigger_ref": INCIDENT, "project_id": f"p{n % 3}"}
-        yield record("run-state", n, least("run-state", **fields))
+def evidence(number: int) -> dict[str, Any]:
+    at = f"2026-05-18T07:{number // 60:02}:{number % 60:02}Z"
+    about = {"incident_id": INCIDENT, "verification_result_preview": f"look {number}"}
+    return least("remediation-evidence", id=number, created_at=at, **about)
 
 
-def evidence(number: int) -> FakeRecord:
-    event = least(
-        "remediation-evidence",
-        id=number,
-        incident_id=INCIDENT,
-        created_at=f"2026-05-18T07:{number // 60:02}:{number % 60:02}Z",
-        verification_result_preview=f"look {number}",
-    )
-    return record("remediation-evidence", number, event)
-
-
-def step(number: int) -> FakeRecord:
-    event = least("step-journal", run_id=run_id(number % RUNS), step_id=f"s{number}")
-    return record("step-journal", number, event)
-
-
-def mixed() -> Iterator[FakeRecord]:
+def mixed() -> list[FakeRecord]:
     """Evidence of the incident strewn among steps."""
-    kinds = [evidence] * EVIDENCE + [step] * OTHERS
-    Random(5).shuffle(kinds)
-    numbers = {evidence: count(), step: count()}
-    for kind in kinds:
-        yield kind(next(numbers[kind]))
+    given = [("remediation-evidence", evidence(number)) for number in range(EVIDENCE)]
+    for number in range(OTHERS):
+        where = {"run_id": str(UUID(int=number % RUNS)), "step_id": f"s{number}"}
+        given.append(("step-journal", least("step-journal", **where)))
+    Random(5).shuffle(given)
+    return numbered(given)
 
 
 @pytest.mark.crash
@@ -119,22 +97,21 @@ async def test_no_poll_of_a_hot_incident_takes_long_and_every_run_is_right(
 ) -> None:
     slowest = 0.0
     async with workers(database_url, 1) as (worker,):
-        for records in ([*mentions()], [*mixed()]):
+        for records in (numbered(("run-state", run(n)) for n in range(RUNS)), mixed()):
             await worker.own(records)
             for start in range(0, len(records), poll):
                 began = time.monotonic()
                 await worker.poll(records[start : start + poll])
                 slowest = max(slowest, time.monotonic() - began)
-    assert slowest < LONGEST_POLL_S
-    views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    assert await views.fetchval("SELECT count(*) FROM item") == OTHERS
-    counted = await views.fetch(
+    assert slowest < 5
+    assert len(await fetch(database_url, "SELECT FROM item")) == OTHERS
+    counted = await fetch(
+        database_url,
         "SELECT status, sum(total)::int FROM run_counter WHERE level = 0"
-        " GROUP BY status HAVING sum(total) <> 0"
+        " GROUP BY status HAVING sum(total) <> 0",
     )
     assert [tuple(row) for row in counted] == [("observed", RUNS)]
-    rows = await views.fetch("SELECT status, summary FROM run")
-    await views.close()
+    rows = await fetch(database_url, "SELECT status, summary FROM run")
     assert len(rows) == RUNS
     summaries = [orjson.loads(row["summary"]) for row in rows]
     assert {

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +11,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from api.decisions.relay import Relay
-from api.stream import changes, feed
-from contracts.errors import OperationError
-from projector.database import connected
+from api.stream import feed
 from projector.migrate import migrate
 from tests.api_rows import Client, bearer, problem_of, serving
 from tests.deciding import Case, Outbox, Told, key_file
 from tests.scraping import Scrape
-from tests.stack.goodbye import Goodbyes, goodbyes
+from tests.stack.goodbye import goodbyes
 from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 from tests.stack.waiting import until
-from tests.streams import Served, following, listening
+from tests.streams import listening
 
 
 @pytest.fixture
@@ -80,6 +78,8 @@ async def test_a_broker_that_is_away_is_waited_for_and_keeps_nobody_waiting(
             path = f"/v1/approvals/commands/{command['command_id']}"
             assert (await client.get(path))["status"] == command["status"] == "pending"
             assert time.monotonic() - began < 3
+        # what was decided outlives the API
+        async with outbox.api() as client:
             await until(lambda: up(client, "broker", False), 30, "the outage to be told")
             await asyncio.to_thread(broker.start)
             await outbox.leaves()
@@ -114,22 +114,17 @@ async def test_an_outage_that_no_follower_outlasts_is_over_when_the_database_is_
 
 async def test_without_a_database_there_are_metrics() -> None:
     async with serving("postgresql://127.0.0.1:1/nowhere") as client:
-        assert (await client.ask("/v1/runs")).status_code == 503
+        await client.fails("/v1/runs", 503, "database_unavailable")
         seen = Scrape((await client.http.get("/metrics")).text)
     assert seen.total("runfold_api_server_problems_total", code="database_unavailable") == 1
     assert not seen.each("runfold_outbox_pending")
 
 
-@pytest.fixture
-async def way(database_url: str) -> AsyncIterator[Goodbyes]:
-    async with goodbyes(database_url) as way:
-        yield way
-
-
 async def test_a_database_that_says_goodbye_fails_one_request_and_not_the_next(
-    way: Goodbyes, database_url: str, tmp_path: Path
+    database_url: str, tmp_path: Path
 ) -> None:
-    async with serving(way.url, approval_key=key_file(tmp_path)) as client:
+    key = key_file(tmp_path)
+    async with goodbyes(database_url) as way, serving(way.url, approval_key=key) as client:
         await client.get("/v1/projects")
         await way.said()
         await client.fails("/v1/projects", 503, "database_unavailable")
@@ -144,30 +139,6 @@ async def test_a_database_that_says_goodbye_fails_one_request_and_not_the_next(
         assert (await case.decide()).status_code == 202
 
 
-async def test_a_command_says_where_it_was(way: Goodbyes) -> None:
-    async def command() -> None:
-        async with connected(way.url) as connection:
-            await connection.execute("SELECT 1")
-            await way.said()
-            await connection.execute("SELECT 1")
-
-    with pytest.raises(OperationError, match=r"127\.0\.0\.1:\d+/"):
-        await command()
-
-
-class Faulty:
-    """Fails as long as it is told to; then it is what it stands for."""
-
-    def __init__(self, genuine: Any) -> None:
-        self.genuine, self.is_broken, self.failures = genuine, True, 0
-
-    async def __call__(self, *arguments: Any) -> Any:
-        if self.is_broken:
-            self.failures += 1
-            raise LookupError("nobody foresaw it")
-        return await self.genuine(*arguments)
-
-
 async def test_the_relay_outlives_a_fault(
     database_url: str,
     broker: EmbeddedBroker,
@@ -175,39 +146,19 @@ async def test_the_relay_outlives_a_fault(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    faulty = Faulty(Relay._publish)
+    async def broken(*_: Any) -> Any:
+        raise LookupError("nobody foresaw it")
 
-    async def publish(*arguments: Any) -> Any:
-        return await faulty(*arguments)
-
-    monkeypatch.setattr(Relay, "_publish", publish)
     outbox = Outbox(database_url, broker.bootstrap, topic_prefix, key_file(tmp_path))
     await outbox.open()
     database = "database of the outbox"
-    with capture_logs() as lines:
-        async with outbox.api() as client:
-            case = Case(client, outbox.told)
-            await case.waits()
+    async with outbox.api() as client:
+        case = Case(client, outbox.told)
+        await case.waits()
+        with monkeypatch.context() as patched, capture_logs() as lines:
+            patched.setattr(Relay, "_publish", broken)
             assert (await case.decide()).status_code == 202
             await until(lambda: up(client, database, False), 20, "the fault to be seen")
-            assert any(line["log_level"] == "error" and line["exc_info"] for line in lines)
-            faulty.is_broken = False
-            await outbox.leaves()
-            await until(lambda: up(client, database), 20, "the end of it to be seen")
-
-
-async def test_the_feed_outlives_a_fault(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    faulty = Faulty(changes.here)
-    monkeypatch.setattr(changes, "here", faulty)
-    async with listening(database_url) as served:
-        followed = asyncio.create_task(follow(served))
-        await until(lambda: faulty.failures, 20, "the feed to fail")
-        faulty.is_broken = False
-        await followed
-
-
-async def follow(served: Served) -> None:
-    async with following(served):
-        pass
+        assert any(line["log_level"] == "error" and line["exc_info"] for line in lines)
+        await outbox.leaves()
+        await until(lambda: up(client, database), 20, "the end of it to be seen")

@@ -67,13 +67,18 @@ RACES: dict[str, tuple[list[Fact], Fact, Fact]] = {
 }
 
 
+WAITING_FOR_A_LOCK = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
 class Gate:
     """Holds the first transaction that comes by at one instant until it is opened."""
 
     def __init__(self, instant: Instant) -> None:
-        self.reached = asyncio.Event()
+        self.reached, self.open = asyncio.Event(), asyncio.Event()
         self._instant = instant
-        self._open = asyncio.Event()
 
     async def recompute(self, *arguments: Any) -> dict[str, str]:
         first = not self.reached.is_set()
@@ -86,10 +91,7 @@ class Gate:
 
     async def _hold(self) -> None:
         self.reached.set()
-        await self._open.wait()
-
-    def open(self) -> None:
-        self._open.set()
+        await self.open.wait()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -106,16 +108,6 @@ async def emptied(owner: asyncpg.Connection) -> None:
 def numbered(facts: list[Fact]) -> list[FakeRecord]:
     """Records of these facts, each in a partition of its own."""
     return [record(suffix, 0, event, partition=n) for n, (suffix, event) in enumerate(facts)]
-
-
-async def is_waiting(owner: asyncpg.Connection) -> bool:
-    """Whether some backend of this database waits for a lock."""
-    return bool(
-        await owner.fetchval(
-            "SELECT count(*) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
-    )
 
 
 @pytest.mark.parametrize("instant", ["before it computes", "before it commits"])
@@ -145,10 +137,10 @@ async def test_whoever_is_second_sees_the_first(
     passing = asyncio.create_task(crew[1].poll([second]))
 
     async def past_or_waiting() -> bool:
-        return passing.done() or await is_waiting(owner)
+        return passing.done() or bool(await owner.fetchval(WAITING_FOR_A_LOCK))
 
     await until(past_or_waiting, 10, "the second transaction to end or to wait")
-    gate.open()
+    gate.open.set()
     await asyncio.gather(held, passing)
 
     platform = load(Record(suffix, None, as_bytes(event)) for suffix, event in facts)

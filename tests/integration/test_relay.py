@@ -9,12 +9,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from api.app import create_app
 from api.decisions import relay
 from api.decisions.outbox import MOST
 from contracts.envelope import CONTENT_TYPE
-from contracts.errors import SettingError
-from tests.api_rows import problem_of, serving, settings_for
+from tests.api_rows import problem_of, serving
+from tests.applying import fetch
 from tests.deciding import APPROVE, REJECT, Approver, Outbox, events, key_file, waiting
 from tests.stack.servers import EmbeddedBroker
 from tests.stack.waiting import until
@@ -52,22 +51,18 @@ async def test_a_decision_is_published_at_once_as_it_was_made(
         await alice.decide(REJECT)
         await outbox.leaves()
         assert time.monotonic() - began < 5
-    made = await events(outbox.url)
-    assert await outbox.published() == made
-    assert [event.traceparent for event in made] == [TRACE, None]
-    for record in await outbox.records():
-        assert record.key == RUN.encode()
-        assert record.headers == (("content-type", CONTENT_TYPE.encode()),)
-
-
-async def test_a_notification_that_was_lost_is_made_up_for(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    # a notification that was lost is made up for
     monkeypatch.setattr(relay, "POLL_S", 0.1)
     monkeypatch.setattr(relay, "CHANNEL", "another_channel")
     async with outbox.api():
-        await outbox.decide([RUN])
+        await outbox.decide([RUN], 9)
         await outbox.leaves()
+    made = await events(outbox.url)
+    assert await outbox.published() == made
+    assert [event.traceparent for event in made] == [TRACE, None, None]
+    for record in await outbox.records():
+        assert record.key == RUN.encode()
+        assert record.headers == (("content-type", CONTENT_TYPE.encode()),)
 
 
 class TestOnBothBrokers:
@@ -142,16 +137,13 @@ async def test_of_sixteen_at_once_one_wins_and_its_event_alone_comes(
     async with outbox.api() as one, outbox.api() as other:
         people = [Approver(each, f"approver-{n}") for n, each in enumerate([one, other] * 8)]
         for run in runs:
-            answers = await asyncio.gather(
-                *(each.decide((APPROVE, REJECT)[n % 2], run=run) for n, each in enumerate(people))
-            )
-            [won] = [answer.json() for answer in answers if answer.status_code == 202]
-            lost = [answer for answer in answers if answer.status_code != 202]
-            assert len(lost) == 15
-            for answer in lost:
-                problem = problem_of(answer, 409, "already_decided")
-                assert problem["decision"]["command_id"] == won["command_id"]
-            winners.append(won["command_id"])
+            asked = zip(people, [APPROVE, REJECT] * 8, strict=True)
+            answers = await asyncio.gather(*(each.decide(what, run=run) for each, what in asked))
+            [won] = [it.json()["command_id"] for it in answers if it.status_code == 202]
+            for lost in (answer for answer in answers if answer.status_code != 202):
+                problem = problem_of(lost, 409, "already_decided")
+                assert problem["decision"]["command_id"] == won
+            winners.append(won)
         await outbox.leaves()
     sent = await outbox.published()
     assert sorted(event.id for event in sent) == sorted(winners)
@@ -166,32 +158,16 @@ async def test_as_many_refused_as_are_published_at_once_hold_up_no_other_run(
     await outbox.decide(refused)
     await outbox.decide(refused[:1], 8)
     await outbox.decide([other])
-    owner = await asyncpg.connect(outbox.url)
-    await owner.execute(
-        "UPDATE runfold.command SET event = event || $2"
-        " WHERE run_id = ANY ($1) AND run_version = 7",
-        refused,
-        b" " * 10_000,
-    )
+    enlarge = "UPDATE runfold.command SET event = event || $2 WHERE run_id = ANY ($1)"
+    await fetch(outbox.url, f"{enlarge} AND run_version = 7", refused, b" " * 10_000)
     async with outbox.api():
         await outbox.leaves(MOST + 2)
         # those that were refused are tried again, each run's in order
-        await owner.execute(
-            "UPDATE runfold.command SET event = rtrim(event, ' ') WHERE run_id = $1", refused[0]
-        )
+        trim = "UPDATE runfold.command SET event = rtrim(event, ' ') WHERE run_id = $1"
+        await fetch(outbox.url, trim, refused[0])
         await outbox.leaves(MOST)
-    await owner.close()
     sent = [(each.data.run_id, each.data.run_version) for each in await outbox.published()]
     assert sent == [(other, 7), (refused[0], 7), (refused[0], 8)]
-
-
-def test_a_broker_that_cannot_be_asked_rightly_is_a_setting(tmp_path: Path) -> None:
-    nonsense = tmp_path / "ca.pem"
-    nonsense.write_text("no certificate")
-    broker = {"kafka_bootstrap": "127.0.0.1:1", "kafka_security_protocol": "SSL"}
-    settings = settings_for("postgresql://127.0.0.1/x", **broker, kafka_ssl_cafile=nonsense)
-    with pytest.raises(SettingError, match="RUNFOLD_KAFKA_SSL_CAFILE"):
-        create_app(settings)
 
 
 async def test_a_relay_is_not_waited_for_long_when_the_api_ends(outbox: Outbox) -> None:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import asyncpg
 import pytest
 import pytest_asyncio
 import schemathesis
@@ -23,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api.app import create_app
 from tests.api_rows import bearer, numbered, of_history, project, settings_for
+from tests.applying import fetch
 from tests.deciding import ACTION, key_file, waiting
 from tests.histories import history
 from tests.streams import listening
@@ -47,15 +47,12 @@ KINDS: tuple[dict[str, Any], ...] = (
 WAITING = [str(uuid4()) for _ in range(400)]
 
 
+# A worker says that it is there, with all partitions: without one the API is not ready.
 REPORT = """
     INSERT INTO runfold.worker (worker_id, host, pid, generation, partitions, seen_at)
     SELECT 'w1', 'h1', 1, 'main', json_agg(assigned), 'infinity'
-    FROM (
-        SELECT topic, partition, next_offset + 5 AS "end", 1.5 AS events_per_second
-        FROM g_main.position
-    ) AS assigned
+    FROM (SELECT topic, partition, next_offset AS "end" FROM g_main.position) AS assigned
 """
-"""A worker says that it is there, with all partitions, once for the whole of the test."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -65,9 +62,7 @@ async def server(shared_url: str, tmp_path_factory: pytest.TempPathFactory) -> A
     runs = zip(WAITING, itertools.cycle(KINDS), strict=False)
     events = [("run-state", waiting(run_id=run, **kind)) for run, kind in runs]
     await project(shared_url, numbered(events, partition=1))
-    owner = await asyncpg.connect(shared_url)
-    await owner.execute(REPORT)
-    await owner.close()
+    await fetch(shared_url, REPORT)
     key = key_file(tmp_path_factory.mktemp("key"))
     async with listening(shared_url, approval_key=key) as served:
         yield served.url

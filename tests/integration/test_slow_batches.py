@@ -21,8 +21,6 @@ from tests.unit.event_samples import least
 pytestmark = pytest.mark.crash
 
 HERE = Partition(f"{PREFIX}project", 0)
-LIMIT_S = 1.0
-LIMIT = f"{LIMIT_S:g}s"
 
 
 def records(count: int) -> list[FakeRecord]:
@@ -34,8 +32,7 @@ class Slow:
 
     def __init__(self, each_s: float, *, silently: bool) -> None:
         self.sizes: list[int] = []
-        self._each_s = each_s
-        self._silently = silently
+        self._each_s, self._silently = each_s, silently
 
     async def __call__(
         self, connection: Connection, batch: Batch, target: Target, slot: int
@@ -51,32 +48,22 @@ class Slow:
             await transaction.write(connection, batch, target, slot)
 
 
-@pytest.mark.parametrize(
-    ("limited", "silently"), [("LONGEST_TRANSACTION", False), ("LONGEST_SILENCE", True)]
-)
+@pytest.mark.parametrize("limited", ["LONGEST_TRANSACTION", "LONGEST_SILENCE"])
 @pytest.mark.parametrize(
     ("each_s", "sizes"),
-    [
-        pytest.param(0.3, [4, 2, 2], id="a batch"),
-        pytest.param(1.2, [2, 1, 1, 1, 1], id="one record"),
-    ],
+    [(0.3, [4, 2, 2]), (1.2, [2, 1, 1, 1, 1])],
+    ids=["a batch", "one record"],
 )
 async def test_what_takes_too_long_is_done_in_smaller_parts(
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    limited: str,
-    each_s: float,
-    sizes: list[int],
-    *,
-    silently: bool,
+    database_url: str, monkeypatch: pytest.MonkeyPatch, limited: str, each_s: float, sizes: Any
 ) -> None:
     """Of one record, which has no parts, the second attempt may take as long as it does."""
-    given = records(sizes[0])
+    given, silently = records(sizes[0]), limited == "LONGEST_SILENCE"
     async with workers(database_url, 1) as (live,):
         await live.own(given)
-    monkeypatch.setattr(worker, limited, LIMIT)
+    monkeypatch.setattr(worker, limited, "1s")
     if silently:
-        monkeypatch.setattr(faults, "SILENCE_S", LIMIT_S)
+        monkeypatch.setattr(faults, "SILENCE_S", 1.0)
     slow = Slow(each_s, silently=silently)
     async with writer_pool(database_url, 1) as pool:
         applier = Applier(Dependencies(pool, asyncio.Event()), MAIN, PREFIX, 0, write=slow)

@@ -3,12 +3,9 @@
 import asyncio
 import signal
 
-import asyncpg
 import httpx
 import pytest
 
-from api.database import MAX_CONNECTIONS
-from api.stream import feed
 from contracts.tokens import LEEWAY_S
 from projector.demo.process import free_port, is_free
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
@@ -19,7 +16,6 @@ from tests.streams import Platform, Served, following, listening, next_of, nothi
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WAITS = "waiting_approval"
-LOGINS = 50
 
 
 async def test_a_change_is_told_with_what_the_row_says(served: Served, platform: Platform) -> None:
@@ -28,12 +24,8 @@ async def test_a_change_is_told_with_what_the_row_says(served: Served, platform:
         told = await client.next()
         assert told.event == "run"
         assert told.data.pop("as_of").endswith("Z")
-        assert told.data == {
-            "run_id": platform.id(1),
-            "project_id": "p0",
-            "state": WAITS,
-            "remediation_status": "no_evidence",
-        }
+        run = {"run_id": platform.id(1), "project_id": "p0", "state": WAITS}
+        assert told.data == {**run, "remediation_status": "no_evidence"}
         # a step says nothing that a run's row shows
         await platform.poll("step-journal", {"run_id": platform.id(1)})
         await nothing_but(client, platform, 1)
@@ -95,59 +87,14 @@ async def test_a_stream_ends_with_its_token(served: Served) -> None:
             await client.next()
 
 
-async def test_nothing_is_connected_while_nobody_follows(
-    served: Served, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(feed, "UNTOLD_S", 0.1)
-
-    async def nobody_listens() -> bool:
-        return not await owner.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'"
-            " AND datname = current_database()"
-        )
-
-    async with following(served):
-        assert not await nobody_listens()
-    await until(nobody_listens, 10, "the end of the connection that listens")
-    before = await logins(owner)
-    # time enough to log in about as often
-    for _ in range(LOGINS):
-        await (await asyncpg.connect(served.settings.database_url)).close()
-
-    async def counted() -> bool:
-        return await logins(owner) >= before + LOGINS
-
-    await until(counted, 10, "what the database counts")
-    # those of requests may be counted later than they were made
-    assert await logins(owner) <= before + LOGINS + MAX_CONNECTIONS
-
-
-async def logins(owner: asyncpg.Connection) -> int:
-    """How often the database was logged in to, but for what has not been counted yet."""
-    statement = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
-    return int(await owner.fetchval(statement))
-
-
-async def test_what_cannot_be_followed(served: Served) -> None:
-    said = bearer(served.settings, roles=("operator",))
-    async with asyncio.timeout(20), httpx.AsyncClient(base_url=served.url) as http:
-        problem_of(await http.get("/v1/stream"), 401, "missing_token")
-        for query in ({"project": "p0"}, {"project_id": ""}, {"generation": "main"}):
-            answer = await http.get("/v1/stream", params=query, headers=said)
-            problem_of(answer, 422, "invalid_parameter")
-
-
 async def test_a_server_that_is_asked_to_end_ends_its_streams(shared_url: str) -> None:
-    settings = settings_for(shared_url)
     port = free_port()
-    variables = {
-        "RUNFOLD_DATABASE_URL": shared_url,
-        "RUNFOLD_AUTH_HS256_SECRET": SECRET,
-        "RUNFOLD_API_PORT": str(port),
-    }
+    variables = {"RUNFOLD_DATABASE_URL": shared_url, "RUNFOLD_API_PORT": str(port)}
+    variables["RUNFOLD_AUTH_HS256_SECRET"] = SECRET
     with running("api", variables=variables) as process:
         await until(lambda: not is_free(port), 30, "the API to listen")
-        async with following(Served(f"http://127.0.0.1:{port}", settings)) as client:
+        served = Served(f"http://127.0.0.1:{port}", settings_for(shared_url))
+        async with following(served) as client:
             process.send_signal(signal.SIGTERM)
             with pytest.raises(EOFError):
                 await client.next()

@@ -2,8 +2,10 @@
 
 import asyncpg
 
+from projector.generations.diff import diff
 from projector.generations.plan import Options
 from projector.generations.rebuild import activate, rebuild
+from projector.operations.audit import audit
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of
 from tests.reference import Record
@@ -21,10 +23,12 @@ async def test_a_rebuild_is_not_told_and_its_swap_is_a_reset(
     connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
     event = least("run-state", run_id=OTHER_RUN, state="succeeded")
     async with running_worker(settings), listening(database_url) as served:
-        await applied(connection, await produce(settings, history(23, size=200)))
+        await applied(connection, await produce(settings, history(23, size=400, bad=True)))
         async with following(served) as client:
             options = Options(name="second", workers=1, activate=False)
             await rebuild(settings, options, lambda _: None)
+            async with connection.transaction(isolation="repeatable_read"):
+                assert (await diff(connection, "main", "second")).total == 0
             await produce(settings, [Record("run-state", OTHER_RUN, as_bytes(event))])
             told = await client.next()
             assert (told.event, told.data["run_id"]) == ("run", OTHER_RUN)
@@ -32,6 +36,7 @@ async def test_a_rebuild_is_not_told_and_its_swap_is_a_reset(
             active = await connection.fetchval("SELECT name FROM runfold.active_generation")
             assert active == "second"
             assert (await client.next()).event == "reset"
+            assert (await audit(connection)).faults == ()
             logged = await connection.fetchval(
                 "SELECT count(*) FROM runfold.run_change WHERE run_id = $1", OTHER_RUN
             )

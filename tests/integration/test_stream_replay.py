@@ -73,9 +73,8 @@ async def test_a_transaction_that_commits_late_is_not_passed_over(
 async def under_way(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection in a transaction that has a number; what it does is undone."""
     connection = await asyncpg.connect(database_url)
+    await connection.execute("BEGIN; SELECT pg_current_xact_id()")
     try:
-        await connection.execute("BEGIN")
-        await connection.execute("SELECT pg_current_xact_id()")
         yield connection
     finally:
         await connection.close()

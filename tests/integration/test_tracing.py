@@ -4,48 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from contracts.errors import SettingError
-from projector.operations.tracing import MOST_LINKS, Tracing
 from projector.worker import run_worker
 from tests.live import settings_of
-from tests.records import FakeRecord, record
-from tests.unit.event_samples import least
-
-
-def polled(number: int) -> FakeRecord:
-    context = f"00-{number + 1:032x}-{number + 1:016x}-01"
-    return record("step-journal", number, least("step-journal") | {"traceparent": context})
-
-
-@pytest.fixture
-def spans() -> InMemorySpanExporter:
-    return InMemorySpanExporter()
-
-
-@pytest.fixture
-def traced(spans: InMemorySpanExporter) -> Tracing:
-    provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(spans))
-    return Tracing(provider, "group")
-
-
-def test_a_poll_has_a_bounded_number_of_links(traced: Tracing, spans: InMemorySpanExporter) -> None:
-    with traced.poll([polled(number) for number in range(500)]):
-        pass
-    (poll,) = (span for span in spans.get_finished_spans() if span.name == "poll")
-    assert len(poll.links) == MOST_LINKS
-    assert (poll.attributes or {})["messaging.batch.message_count"] == 500
-
-
-def test_a_poll_that_failed_tells_no_producer(traced: Tracing, spans: InMemorySpanExporter) -> None:
-    with pytest.raises(ValueError, match="no luck"), traced.poll([polled(1)]):
-        raise ValueError("no luck")
-    (poll,) = spans.get_finished_spans()
-    assert (poll.name, poll.status.is_ok) == ("poll", False)
 
 
 async def test_without_the_extra_the_setting_says_so(

@@ -25,13 +25,10 @@ async def produce(bootstrap: str, topic: str, runs: Sequence[str]) -> None:
     try:
         for run_id in runs:
             await producer.begin_transaction()
-            await producer.send_and_wait(
-                topic, as_bytes(least("run-state", run_id=run_id)), partition=0
-            )
-            if run_id == TAKEN_BACK:
-                await producer.abort_transaction()
-            else:
-                await producer.commit_transaction()
+            event = as_bytes(least("run-state", run_id=run_id))
+            await producer.send_and_wait(topic, event, partition=0)
+            is_kept = run_id != TAKEN_BACK
+            await (producer.commit_transaction() if is_kept else producer.abort_transaction())
     finally:
         await producer.stop()
 

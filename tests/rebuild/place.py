@@ -20,7 +20,7 @@ from projector.operations.audit import audit
 from projector.operations.export import export
 from projector.settings import ProjectorSettings
 from tests.command import Finished, environment
-from tests.live import applied, produce
+from tests.live import applied, produce, variables_of
 from tests.reference import Record
 from tests.stack.waiting import until
 
@@ -53,14 +53,7 @@ class Place:
     @property
     def variables(self) -> dict[str, str]:
         """The settings as a command reads them."""
-        return {
-            "RUNFOLD_DATABASE_URL": self.settings.database_url,
-            "RUNFOLD_KAFKA_BOOTSTRAP": self.settings.kafka_bootstrap,
-            "RUNFOLD_TOPIC_PREFIX": self.settings.topic_prefix,
-            "RUNFOLD_GROUP_ID": self.settings.group_id,
-            "RUNFOLD_PARTITIONS": str(self.settings.partitions),
-            "RUNFOLD_LOG_FORMAT": "json",
-        }
+        return variables_of(self.settings)
 
     async def rebuild(self, name: str, work: Work = in_process, **given: object) -> Diff | None:
         """Make a generation."""

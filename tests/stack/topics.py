@@ -53,10 +53,13 @@ async def delete_topic(bootstrap: str, name: str) -> None:
         await admin.close()
 
 
-async def send(bootstrap: str, records: Iterable[Record]) -> list[int]:
+async def send(bootstrap: str, records: Iterable[Record], codec: str | None = None) -> list[int]:
     """Send the records, as few batches as the producer likes; their offsets, in order."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, linger_ms=5, max_request_size=_MAX_REQUEST_BYTES
+        bootstrap_servers=bootstrap,
+        linger_ms=5,
+        max_request_size=_MAX_REQUEST_BYTES,
+        compression_type=codec,
     )
     await producer.start()
     try:
