@@ -8,8 +8,7 @@ from contracts.errors import OperationError
 from projector.kafka.topics import create_topics
 from tests.histories import history
 from tests.live import running_worker, settings_of
-from tests.rebuild.brokers import on_both
-from tests.rebuild.place import place_of
+from tests.rebuild.place import on_both, place_of
 from tests.stack.topics import delete_topic
 from tests.stack.waiting import until
 
@@ -24,8 +23,7 @@ async def test_a_lost_topic_is_made_up_for_by_a_file_or_done_without(
     topic, file = f"{topic_prefix}run-state", tmp_path / "history.jsonl"
     async with place_of(settings) as place:
         async with running_worker(settings):
-            await place.send(history(21, size=400))
-            await place.caught_up()
+            await place.is_sound(*history(21, size=400))
         await place.export(file)
         await delete_topic(bootstrap, topic)
         await create_topics(settings, settings.partitions)

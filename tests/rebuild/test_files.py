@@ -11,32 +11,17 @@ from projector.generations import load
 from projector.generations.diff import COMPARED
 from projector.generations.processes import Job
 from tests.histories import history
-from tests.rebuild.place import Place, in_process
+from tests.rebuild.place import FULL_DISK, ROOM_AGAIN, Place, in_process
 from tests.unit.event_samples import least
 
-FULL_AFTER_SOME = """
-    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
-    END $$;
-    CREATE TRIGGER full_disk BEFORE INSERT ON g_g.project
-    FOR EACH ROW WHEN (NEW.project_id = 'p1000') EXECUTE FUNCTION full_disk()
-"""
 LOADED = "SELECT max(next_offset) FROM g_g.position WHERE partition < 0"
+ROWS = "SELECT array_agg(row::text ORDER BY row::text) FROM g_{}.{} AS row"
 
 
 async def told(place: Place) -> dict[str, list[str]]:
     """All that the active generation says, by table."""
-    schema = f"g_{await place.active()}"
-    return {
-        table: [
-            str(row[0])
-            for row in await place.connection.fetch(
-                f"SELECT row::text FROM {schema}.{table} AS row ORDER BY 1"
-            )
-        ]
-        for table in COMPARED
-    }
+    fetch, active = place.connection.fetchval, await place.active()
+    return {table: await fetch(ROWS.format(active, table)) for table in COMPARED}
 
 
 async def test_a_rebuild_from_a_file_says_what_one_from_topics_says(
@@ -74,10 +59,9 @@ async def test_a_wrong_file_is_named_and_the_rebuild_can_be_dropped(
 
 def projects(numbers: Iterable[int]) -> bytes:
     """Lines of events, each of a project of its own."""
-    return b"".join(
-        orjson.dumps({"topic": "project", "key": None, "value": event}) + b"\n"
-        for event in (least("project", project_id=f"p{n}") for n in numbers)
-    )
+    events = (least("project", project_id=f"p{n}") for n in numbers)
+    lines = ({"topic": "project", "key": None, "value": event} for event in events)
+    return b"".join(orjson.dumps(line) + b"\n" for line in lines)
 
 
 async def test_a_file_that_was_replaced_is_not_gone_on_with(
@@ -88,13 +72,14 @@ async def test_a_file_that_was_replaced_is_not_gone_on_with(
     file.write_bytes(projects(range(2_000)))
 
     async def until_full(jobs: Sequence[Job]) -> None:
-        await bare.connection.execute(FULL_AFTER_SOME)
+        full = FULL_DISK.format(table="g_g.project", condition="NEW.project_id = 'p1000'")
+        await bare.connection.execute(full)
         await in_process(jobs)
 
     with pytest.raises(OperationError, match="the database cannot hold the new generation"):
         await bare.rebuild("g", until_full, files=(file,))
     assert await bare.connection.fetchval(LOADED) == 1_000
-    await bare.connection.execute("DROP FUNCTION full_disk CASCADE")
+    await bare.connection.execute(ROOM_AGAIN)
 
     for others in (projects(reversed(range(2_000))), projects(range(1_000))):
         file.write_bytes(others)
