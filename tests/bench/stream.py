@@ -23,8 +23,7 @@ class Stream:
     """One history, sent at its rate; who samples takes the next event out of turn."""
 
     def __init__(self, producer: AIOKafkaProducer, prefix: str, seed: int) -> None:
-        self._producer = producer
-        self._prefix = prefix
+        self._producer, self._prefix = producer, prefix
         self._events = events(None, seed)
 
     async def visible(self, client: Client, ask: Ask) -> None:
@@ -42,12 +41,9 @@ class Stream:
 
     async def _send(self) -> asyncio.Future[Any]:
         event = next(self._events)
-        sent: asyncio.Future[Any] = await self._producer.send(
-            topic_name(self._prefix, event.topic),
-            event.value,
-            key=event.key.encode(),
-            headers=HEADERS,
-        )
+        topic, key = topic_name(self._prefix, event.topic), event.key.encode()
+        sent: asyncio.Future[Any]
+        sent = await self._producer.send(topic, event.value, key=key, headers=HEADERS)
         return sent
 
 
