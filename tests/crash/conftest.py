@@ -6,12 +6,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from projector.migrate import migrate
 from tests.crash.site import Site
 from tests.kafka.server import KafkaServer
 from tests.stack import databases
-from tests.stack.group import member
 from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 
 
@@ -52,5 +52,6 @@ async def kafka_site(
     site = Site(database_url, kafka.bootstrap, topic_prefix, tmp_path, is_apache=True)
     await site.create_topics()
     # A broker's first group waits until there is a topic for offsets: no outage, but logged as one.
-    async with member(kafka.bootstrap, site.topic("project"), f"{topic_prefix}first"):
+    group = {"group_id": f"{topic_prefix}first", "enable_auto_commit": False}
+    async with AIOKafkaConsumer(site.topic("project"), bootstrap_servers=kafka.bootstrap, **group):
         return site

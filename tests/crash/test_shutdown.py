@@ -70,9 +70,7 @@ async def test_it_ends_while_the_database_is_away(
 
 
 @pytest.mark.crash
-async def test_it_ends_within_the_time_it_has_when_the_database_hangs(
-    embedded_site: Site,
-) -> None:
+async def test_it_ends_in_its_time_while_the_database_hangs(embedded_site: Site) -> None:
     async with at_work(embedded_site, 5) as (producer, fleet):
         [hanging] = fleet.members
         await producer.send(300)

@@ -44,9 +44,7 @@ class Traffic:
     def __init__(self, site: Site, producer: AIOKafkaProducer, records: Iterator[Record]) -> None:
         self.sent: Counter[Record] = Counter()
         """Every record handed to the producer, and how often."""
-        self._site = site
-        self._producer = producer
-        self._records = records
+        self._site, self._producer, self._records = site, producer, records
         self._waiting: list[asyncio.Future[Any]] = []
         self._ends: dict[Partition, int] = {}
 

@@ -30,14 +30,14 @@ class Worker:
         self._watchdog = Watchdog(scratch)
         self.asked = False
         """Whether it was told to end."""
+        command, env, none = (
+            [str(RUNFOLD), "projector"],
+            environment(site.variables),
+            subprocess.DEVNULL,
+        )
         with self.log.open("wb") as log:
             self.process = psutil.Popen(
-                [RUNFOLD, "projector"],
-                env=environment(site.variables),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
+                command, env=env, stdin=none, stdout=none, stderr=log, start_new_session=True
             )
         self._watchdog.guard(self.process.pid)
 
