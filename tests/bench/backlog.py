@@ -41,7 +41,6 @@ class Backlog:
     """Keys and values of all records."""
 
     def variables(self, database_url: str, group: str) -> dict[str, str]:
-        """What a worker that reads it into this database is told."""
         return {
             "RUNFOLD_DATABASE_URL": database_url,
             "RUNFOLD_KAFKA_BOOTSTRAP": self.bootstrap,
@@ -66,7 +65,6 @@ class Site:
     prefix: str
 
     async def fill(self, many: int = 0, seed: int = SEED) -> Backlog:
-        """Create the topics and send so many events to them."""
         settings = ProjectorSettings(
             database_url="postgresql://none",
             kafka_bootstrap=self.bootstrap,

@@ -28,7 +28,6 @@ ASSIGNED = "SELECT count(*) FROM runfold.worker WHERE json_array_length(partitio
 
 @asynccontextmanager
 async def worker(backlog: Backlog, database_url: str) -> AsyncIterator[subprocess.Popen[bytes]]:
-    """A worker in a process of its own while the block runs."""
     with running("projector", variables=backlog.variables(database_url, "group")) as process:
         yield process
         assert process.poll() is None, "the worker has ended"
@@ -71,7 +70,6 @@ async def drain(backlog: Backlog, database_url: str, workers: int = 1) -> tuple[
 
 
 def copy_raw(backlog: Backlog, database_url: str) -> float:
-    """Events per second of the floor."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.floor", str(backlog.events)],
         env=environment(backlog.variables(database_url, "floor")),

@@ -34,8 +34,6 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value."""
-
     name: str
     value: float
     unit: str
@@ -81,7 +79,6 @@ class Figures:
         reference: Reference | None = None,
         samples: int | None = None,
     ) -> None:
-        """Take a figure in and show its line."""
         ratio = round(value / reference.value, 4) if reference else None
         load = round(os.getloadavg()[0], 1)
         figure = Figure(name, value, unit, reference, samples, load, ratio)
@@ -89,7 +86,6 @@ class Figures:
         self._show(" | ".join(figure.cells))
 
     def write(self, file: Path) -> None:
-        """Write them as JSON, with the date and the machine."""
         figures = [asdict(each) for each in self._all]
         run = {"date": f"{self._began:%Y-%m-%d}", "machine": machine(), "figures": figures}
         file.parent.mkdir(exist_ok=True)
@@ -97,7 +93,6 @@ class Figures:
 
 
 def machine() -> str:
-    """What the figures were measured on, in one line."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.machine()

@@ -20,7 +20,6 @@ BARE = 'CREATE TABLE bare (topic text, partition int, "offset" bigint, key bytea
 
 
 async def floor(settings: ProjectorSettings, events: int) -> float:
-    """Events per second from the first commit to the last."""
     connection = await asyncpg.connect(settings.database_url)
     await connection.execute(BARE)
     consumer = AIOKafkaConsumer(

@@ -204,7 +204,6 @@ async def create(connection: asyncpg.Connection) -> None:
 
 
 async def index_texts(connection: asyncpg.Connection) -> None:
-    """Index the incident ids that texts name."""
     for table, text in TEXTS.items():
         await connection.execute(f"CREATE INDEX ON {table} USING gin (incident_ids({text}))")
         await connection.execute(f"ANALYZE {table}")

@@ -26,13 +26,11 @@ class Client:
         self._headers += "Content-Type: application/json\r\n"
 
     async def get(self, path: str) -> bytes:
-        """The body of an answer that is no error."""
         status, body = await self.ask("GET", path)
         assert status == 200, (path, body)
         return body
 
     async def ask(self, method: str, path: str, content: bytes = b"") -> tuple[int, bytes]:
-        """Status and body of an answer, whatever it is."""
         head = f"{method} {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(content)}\r\n\r\n"
         self._writer.write(head.encode() + content)
         answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
@@ -42,8 +40,6 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A running API."""
-
     port: int
     token: str
     process: psutil.Process
@@ -59,7 +55,6 @@ class Api:
 
 @asynccontextmanager
 async def serving(database_url: str, **variables: str) -> AsyncIterator[Api]:
-    """`runfold api` while the block runs."""
     port = free_port()
     token = make_token(settings_for(database_url), "bench", ["*"], ["operator"], 3600)
     given = {"RUNFOLD_DATABASE_URL": database_url, "RUNFOLD_AUTH_HS256_SECRET": SECRET}

@@ -27,12 +27,10 @@ class Stream:
         self._events = events(None, seed)
 
     async def visible(self, client: Client, ask: Ask) -> None:
-        """Send an event and return once the API shows it."""
         place = await (await self._send())
         await ask(client, f"{place.topic}:{place.partition}:{place.offset}")
 
     async def flow(self) -> None:
-        """Send events at the rate until cancelled."""
         began, sent = time.monotonic(), 0
         while True:
             await self._send()
@@ -49,7 +47,6 @@ class Stream:
 
 @asynccontextmanager
 async def flowing(backlog: Backlog, seed: int) -> AsyncIterator[Stream]:
-    """A steady stream of events to these topics while the block runs."""
     async with AIOKafkaProducer(bootstrap_servers=backlog.bootstrap, acks="all") as producer:
         stream = Stream(producer, backlog.prefix, seed)
         flow = asyncio.create_task(stream.flow())

@@ -60,8 +60,6 @@ FILTERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured."""
-
     runs_a_day: int
     days: int
     few_days: int
@@ -75,8 +73,6 @@ class Size:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """One request for a page of the list."""
-
     filters: tuple[str, ...]
     where: RunFilter
     url: str
@@ -85,7 +81,6 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """The filters that are set."""
         return " + ".join(self.filters) or "no filter"
 
 
@@ -166,7 +161,6 @@ class _Lists:
     client: Client
 
     async def through(self, which: str, asked: Sequence[Asked]) -> dict[Asked, Times]:
-        """Times of the requests through the API."""
         times = self.size.times
         taken = {each: await timed(partial(self.client.get, each.url), times) for each in asked}
         worst = max(asked, key=lambda each: taken[each].p99)

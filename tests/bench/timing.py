@@ -25,7 +25,6 @@ class Times:
         return sorted(self.all)[min(len(self.all) - 1, int(share * len(self.all)))]
 
     async def take(self, call: Call) -> None:
-        """Do it once more."""
         began = time.perf_counter()
         await call()
         self.all.append(1000 * (time.perf_counter() - began))

@@ -67,7 +67,6 @@ class Mishaps:
             self._fleet.start()
 
     async def _leave(self) -> None:
-        """A worker is asked to go; another comes."""
         leaving = await self._at_work()
         leaving.terminate()
         assert await leaving.ended(30) == 0
@@ -99,8 +98,6 @@ class Mishaps:
             await self._some_instant()
 
     async def _at_work(self) -> Worker:
-        """A worker that has got partitions since it started."""
-
         def at_work() -> list[Worker]:
             return [each for each in self._fleet.running if each.lines("partitions assigned")]
 
@@ -127,7 +124,6 @@ class Mishaps:
 
 @asynccontextmanager
 async def away(server: MortalServer, stop: Callable[[], None]) -> AsyncIterator[None]:
-    """The server is away while the block runs."""
     await asyncio.to_thread(stop)
     try:
         yield

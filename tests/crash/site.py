@@ -41,7 +41,6 @@ class Site:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a worker is told."""
         return {
             "RUNFOLD_DATABASE_URL": self.database_url,
             "RUNFOLD_KAFKA_BOOTSTRAP": self.bootstrap,
@@ -53,23 +52,19 @@ class Site:
         }
 
     def topic(self, suffix: str) -> str:
-        """The topic's full name."""
         return topic_name(self.prefix, suffix)
 
     async def create_topics(self) -> None:
-        """All topics of the contract."""
         settings = KafkaSettings(kafka_bootstrap=self.bootstrap, topic_prefix=self.prefix)
         await create_topics(settings, PARTITIONS)
 
     @asynccontextmanager
     async def views(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection to the views."""
         async with connected(self.database_url) as connection:
             await connection.execute("SET search_path = g_main; SET application_name = tests")
             yield connection
 
     async def positions(self) -> dict[Partition, int]:
-        """The stored positions."""
         async with self.views() as connection:
             rows = await connection.fetch(POSITIONS)
         return {Partition(topic, number): offset for topic, number, offset in rows}

@@ -87,6 +87,5 @@ def everything(worker: Worker) -> int:
 
 
 def talks_to(worker: Worker, address: str) -> bool:
-    """Whether it has a connection to this `host:port`."""
     connections = worker.process.net_connections(kind="tcp")
     return address in {f"{each.raddr.ip}:{each.raddr.port}" for each in connections if each.raddr}

@@ -49,7 +49,6 @@ class Traffic:
         self._ends: dict[Partition, int] = {}
 
     async def send(self, number: int) -> None:
-        """Hand over the next records of the history."""
         for _ in range(number):
             record = next(self._records)
             self.sent[record] += 1
@@ -96,7 +95,6 @@ class Traffic:
 
 @asynccontextmanager
 async def traffic(site: Site, seed: int) -> AsyncIterator[Traffic]:
-    """A producer of a seed's story while the block runs."""
     producer = AIOKafkaProducer(
         bootstrap_servers=site.bootstrap,
         acks="all",

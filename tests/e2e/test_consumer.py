@@ -26,8 +26,6 @@ DEADLINE_S = 60
 
 
 class Demo:
-    """A demo, and who may decide there."""
-
     def __init__(self, said: dict[str, str]) -> None:
         self.bootstrap = said["RUNFOLD_KAFKA_BOOTSTRAP"]
         self.variables = {"RUNFOLD_URL": said["URL"], "RUNFOLD_KAFKA_BOOTSTRAP": self.bootstrap}
@@ -38,7 +36,6 @@ class Demo:
         return (await self.http.get(path)).json()
 
     async def waiting(self) -> Any:
-        """The consumer's runs that wait."""
         return (await self.get("/v1/approvals?project_id=readme"))["items"]
 
 
@@ -67,7 +64,6 @@ def consumer(demo: Demo, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 async def decision(bootstrap: str, command_id: str) -> ConsumerRecord:
-    """The record of a decision."""
     reading = AIOKafkaConsumer(TOPIC, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     async with reading, asyncio.timeout(DEADLINE_S):
         async for each in reading:
@@ -77,13 +73,11 @@ async def decision(bootstrap: str, command_id: str) -> ConsumerRecord:
 
 
 def record(run_id: str, event: dict[str, Any], partition: int | None = None) -> Record:
-    """An event of a decision, as anybody could send it."""
     headers = [("content-type", CONTENT_TYPE.encode())]
     return Record(TOPIC, run_id.encode(), json.dumps(event).encode(), partition, headers)
 
 
 async def handled(bootstrap: str, partition: int, offset: int) -> bool:
-    """Whether the consumer is done with a record."""
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id="engine") as reading:
         return (await reading.committed(TopicPartition(TOPIC, partition)) or 0) > offset
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 
 
 def engine_answers() -> bool:
-    """Whether there is a docker command and an engine behind it."""
     if shutil.which("docker") is None:
         return False
     command = ["docker", "version", "--format", "{{.Server.Version}}"]

@@ -54,7 +54,6 @@ async def in_process(jobs: Sequence[Job]) -> None:
 
 
 async def ended(jobs: Sequence[Job]) -> None:
-    """Do nothing, as a rebuild that is ended at once."""
     raise OperationError(ENDED)
 
 
@@ -68,7 +67,6 @@ class Place:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The settings as a command reads them."""
         names = ("database_url", "kafka_bootstrap", "topic_prefix", "group_id", "partitions")
         given = {f"RUNFOLD_{name.upper()}": str(getattr(self.settings, name)) for name in names}
         return {**given, "RUNFOLD_LOG_FORMAT": "json"}
@@ -106,7 +104,6 @@ class Place:
             go_on.set()
 
     async def states(self) -> dict[str, str]:
-        """The state of each generation."""
         return {each.name: each.state for each in await schema.generations(self.connection)}
 
     async def known(self, name: str) -> schema.Generation:
@@ -114,12 +111,10 @@ class Place:
         return next(each for each in every if each.name == name)
 
     async def export(self, path: Path) -> None:
-        """Write all that the topics hold to a file."""
         with jsonl.writing(str(path)) as file:
             await export(self.settings, file)
 
     async def call(self, *arguments: str) -> Finished:
-        """Run a command to its end."""
         process = await self.begun(*arguments)
         out, err = await process.communicate()
         assert process.returncode is not None
@@ -139,19 +134,16 @@ class Place:
         return finished.err.splitlines()[-1]
 
     async def begun(self, *arguments: str) -> asyncio.subprocess.Process:
-        """A command that goes on, its output in pipes."""
         pipe, variables = asyncio.subprocess.PIPE, environment(self.variables)
         return await asyncio.create_subprocess_exec(
             *COMMAND, *arguments, env=variables, stdout=pipe, stderr=pipe
         )
 
     async def active(self) -> str:
-        """The active generation."""
         found = await self.connection.fetchval("SELECT name FROM runfold.active_generation")
         return str(found)
 
     async def send(self, records: Sequence[Record]) -> None:
-        """Put records into the topics."""
         self.sent += await produce(self.settings, records)
 
     async def caught_up(self) -> None:
@@ -167,7 +159,6 @@ class Place:
         assert (await audit(self.connection)).faults == ()
 
     async def differences(self, one: str, other: str) -> list[str]:
-        """In what two generations differ."""
         async with self.connection.transaction(isolation="repeatable_read"):
             return [str(each) for each in (await diff(self.connection, one, other)).named]
 

@@ -19,7 +19,6 @@ ROWS = "SELECT array_agg(row::text ORDER BY row::text) FROM g_{}.{} AS row"
 
 
 async def told(place: Place) -> dict[str, list[str]]:
-    """All that the active generation says, by table."""
     fetch, active = place.connection.fetchval, await place.active()
     return {table: await fetch(ROWS.format(active, table)) for table in COMPARED}
 
@@ -58,7 +57,6 @@ async def test_a_wrong_file_is_named_and_the_rebuild_can_be_dropped(
 
 
 def projects(numbers: Iterable[int]) -> bytes:
-    """Lines of events, each of a project of its own."""
     events = (least("project", project_id=f"p{n}") for n in numbers)
     lines = ({"topic": "project", "key": None, "value": event} for event in events)
     return b"".join(orjson.dumps(line) + b"\n" for line in lines)

@@ -30,13 +30,10 @@ END_HOLDER = """
 
 
 def children_of(process: asyncio.subprocess.Process) -> list[psutil.Process]:
-    """The processes a command has begun, and theirs."""
     return psutil.Process(process.pid).children(recursive=True)
 
 
 async def are_ended(children: list[psutil.Process]) -> None:
-    """Return once processes have ended."""
-
     def ended() -> bool:
         return all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in children)
 

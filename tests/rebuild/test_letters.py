@@ -34,7 +34,6 @@ async def letters(place: Place, generation: str) -> list[tuple[object, ...]]:
 
 
 async def discarded(place: Place) -> None:
-    """Three letters of files are discarded."""
     some = await place.connection.fetch(OF_FILE)
     assert len(some) == 3
     async with as_writer(place.settings.database_url) as writer:

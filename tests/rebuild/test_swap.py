@@ -45,7 +45,6 @@ async def letters(place: Place, generation: str) -> list[dict[str, Any]]:
 
 
 async def decided(place: Place, decide: Callable[..., Awaitable[None]], *what: object) -> None:
-    """Decide about a dead letter of the active generation."""
     async with as_writer(place.settings.database_url) as writer:
         await decide(writer, *what)
 

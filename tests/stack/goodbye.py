@@ -32,7 +32,6 @@ class Goodbyes:
         await asyncio.sleep(0)
 
     async def connected(self, fro: StreamReader, client: StreamWriter) -> None:
-        """Somebody comes this way."""
         there, server = await asyncio.open_connection(self._to.hostname, self._to.port)
         self._clients.add(client)
         try:
@@ -53,7 +52,6 @@ class Goodbyes:
 
 @asynccontextmanager
 async def goodbyes(database_url: str) -> AsyncIterator[Goodbyes]:
-    """A way to this database, for as long as the block runs."""
     way = Goodbyes(database_url)
     async with await asyncio.start_server(way.connected, "127.0.0.1", 0) as server:
         address = "127.0.0.1:{1}".format(*server.sockets[0].getsockname())
