@@ -104,8 +104,8 @@ def test_the_demo_shows_runs_and_leaves_nothing_behind(taken_port: int) -> None:
 
 
 @pytest.mark.parametrize("killed", ["demo", "projector"])
-def test_a_demo_that_is_killed_or_has_lost_a_part_takes_everything_with_it(killed: str) -> None:
-    with running("demo") as demo:
+def test_a_demo_killed_or_without_a_part_takes_all_with_it(killed: str, taken_port: int) -> None:
+    with running("demo", variables={"RUNFOLD_API_PORT": str(taken_port)}) as demo:
         assert demo.stdout is not None
         words(demo.stdout, "URL")
         children = descendants(demo)
