@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count, islice
 
+import pytest
+
 from projector.demo.history import Generated, history
 from projector.jsonl import Record
 from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics
 from projector.settings import ProjectorSettings
+from tests.bench.figures import Figures
 
 SEED = 1
 START = datetime(2026, 5, 18, 6, tzinfo=UTC)
@@ -19,6 +22,12 @@ EMBEDDED, APACHE = "the embedded broker", "Apache Kafka"
 
 Fresh = Callable[[], AbstractAsyncContextManager[str]]
 """Gives the URL of a migrated database while a block runs."""
+
+
+def on_brokers(name: str, quick: float, full: float) -> pytest.MarkDecorator:
+    """A little measured on the embedded broker, and much on Apache Kafka; `name` says how much."""
+    sizes = pytest.param(EMBEDDED, quick, id="quick"), pytest.param(APACHE, full, id="apache")
+    return pytest.mark.parametrize(("site", name), sizes, indirect=["site"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,6 @@ class Backlog:
     """Keys and values of all records."""
 
     def variables(self, database_url: str, group: str) -> dict[str, str]:
-        """What a worker that reads it into this database is told."""
         return {
             "RUNFOLD_DATABASE_URL": database_url,
             "RUNFOLD_KAFKA_BOOTSTRAP": self.bootstrap,
@@ -46,20 +54,31 @@ def events(many: int | None, seed: int = SEED) -> Iterator[Generated]:
     return islice(history(seed, None, START), many)
 
 
-async def fill(bootstrap: str, prefix: str, many: int = 0, seed: int = SEED) -> Backlog:
-    """Create the topics and send so many events to them."""
-    settings = ProjectorSettings(
-        database_url="postgresql://none", kafka_bootstrap=bootstrap, topic_prefix=prefix
-    )
-    await create_topics(settings, settings.partitions)
-    size = 0
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a measurement with a broker runs; `name` is what its figures call the broker."""
 
-    def records() -> Iterator[Record]:
-        nonlocal size
-        for number, event in zip(count(1), events(many, seed), strict=False):
-            key = event.key.encode()
-            size += len(key) + len(event.value)
-            yield Record(number, event.topic, key, event.value)
+    figures: Figures
+    fresh: Fresh
+    name: str
+    bootstrap: str
+    prefix: str
 
-    sent = await publish(settings, paced(records(), None), "event")
-    return Backlog(bootstrap, prefix, sent.total(), size)
+    async def fill(self, many: int = 0, seed: int = SEED) -> Backlog:
+        settings = ProjectorSettings(
+            database_url="postgresql://none",
+            kafka_bootstrap=self.bootstrap,
+            topic_prefix=self.prefix,
+        )
+        await create_topics(settings, settings.partitions)
+        size = 0
+
+        def records() -> Iterator[Record]:
+            nonlocal size
+            for number, event in zip(count(1), events(many, seed), strict=False):
+                key = event.key.encode()
+                size += len(key) + len(event.value)
+                yield Record(number, event.topic, key, event.value)
+
+        sent = await publish(settings, paced(records(), None), "event")
+        return Backlog(self.bootstrap, self.prefix, sent.total(), size)

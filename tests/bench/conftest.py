@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.bench.backlog import Fresh
+from tests.bench.backlog import APACHE, Fresh, Site
 from tests.bench.figures import Figures
 from tests.stack import databases
 from tests.stack.servers import EmbeddedPostgres
@@ -55,8 +55,10 @@ def fresh(postgres: EmbeddedPostgres, database_template: str) -> Fresh:
 
 
 @pytest.fixture
-def bootstrap(request: pytest.FixtureRequest, broker_name: str) -> str:
-    """The broker that the test names."""
-    if broker_name == "Apache Kafka":
-        return str(request.getfixturevalue("kafka_bootstrap"))
-    return str(request.getfixturevalue("broker").bootstrap)
+def site(request: pytest.FixtureRequest, figures: Figures, fresh: Fresh, topic_prefix: str) -> Site:
+    """Topics of a test's own on the broker that it names."""
+    if request.param == APACHE:
+        bootstrap = request.getfixturevalue("kafka_bootstrap")
+    else:
+        bootstrap = request.getfixturevalue("broker").bootstrap
+    return Site(figures, fresh, request.param, bootstrap, topic_prefix)

@@ -10,6 +10,7 @@ import asyncpg
 import psutil
 
 from contracts.locks import ACTIVATION
+from projector.database import connected
 from tests.bench.backlog import Backlog
 from tests.command import environment, running
 from tests.stack.waiting import until
@@ -27,7 +28,6 @@ ASSIGNED = "SELECT count(*) FROM runfold.worker WHERE json_array_length(partitio
 
 @asynccontextmanager
 async def worker(backlog: Backlog, database_url: str) -> AsyncIterator[subprocess.Popen[bytes]]:
-    """A worker in a process of its own while the block runs."""
     with running("projector", variables=backlog.variables(database_url, "group")) as process:
         yield process
         assert process.poll() is None, "the worker has ended"
@@ -41,15 +41,13 @@ async def drain(backlog: Backlog, database_url: str, workers: int = 1) -> tuple[
     Returns events per second from the first commit to the last, so that no start-up is in it, and
     the most bytes of memory that one of them held.
     """
-    connection = await asyncpg.connect(database_url)
     first: asyncpg.Record | None = None
     most = 0
-    async with AsyncExitStack() as stack:
+    async with connected(database_url) as connection, AsyncExitStack() as stack:
         # none may commit until all have partitions, so that all begin at once
         await connection.execute("SELECT pg_advisory_lock($1)", ACTIVATION)
-        started = [
-            await stack.enter_async_context(worker(backlog, database_url)) for _ in range(workers)
-        ]
+        working = [worker(backlog, database_url) for _ in range(workers)]
+        started = [await stack.enter_async_context(each) for each in working]
 
         async def assigned() -> bool:
             return bool(await connection.fetchval(ASSIGNED) == workers)
@@ -65,7 +63,6 @@ async def drain(backlog: Backlog, database_url: str, workers: int = 1) -> tuple[
             return now if now and now["events"] >= backlog.events else None
 
         last = await until(drained, DEADLINE_S, f"{backlog.events} events in the views")
-    await connection.close()
     assert first is not None
     assert last is not None
     seconds = (last["at"] - first["at"]).total_seconds()
@@ -73,12 +70,10 @@ async def drain(backlog: Backlog, database_url: str, workers: int = 1) -> tuple[
 
 
 def copy_raw(backlog: Backlog, database_url: str) -> float:
-    """Events per second of the floor."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.floor", str(backlog.events)],
         env=environment(backlog.variables(database_url, "floor")),
-        capture_output=True,
-        text=True,
+        stdout=subprocess.PIPE,
         timeout=DEADLINE_S,
         check=True,
     )

@@ -34,34 +34,26 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measured value."""
-
     name: str
     value: float
     unit: str
-    reference: Reference | None = None
-    samples: int | None = None
+    reference: Reference | None
+    samples: int | None
     """How many measurements it comes from, where it comes from several."""
-    load: float = 0.0
+    load: float
     """Processes that wanted to run on the machine meanwhile, ours and others', on average."""
+    ratio: float | None
+    """The value as a multiple of its reference."""
 
     @property
-    def ratio(self) -> float | None:
-        """The value as a multiple of its reference."""
-        return self.value / self.reference.value if self.reference else None
-
-    @property
-    def line(self) -> str:
-        """`name value unit | reference value | ratio`."""
-        return " | ".join([f"{self.name} {number(self.value)} {self.unit}", *self.compared])
-
-    @property
-    def compared(self) -> tuple[str, str]:
-        """The reference and the ratio, as text; dashes where there is none."""
-        if self.reference is None or self.ratio is None:
-            return "–", "–"
-        ratio = f"{self.ratio:.2f}" if self.ratio >= 0.1 else f"1/{1 / self.ratio:.0f}"
-        return f"{self.reference.name} {number(self.reference.value)}", ratio
+    def cells(self) -> tuple[str, str, str, str]:
+        """Name, value, reference and ratio, as text; dashes where there is no reference."""
+        measured = self.name, f"{number(self.value)} {self.unit}"
+        if self.reference is None:
+            return *measured, "–", "–"
+        ratio = self.value / self.reference.value
+        compared = f"{ratio:.2f}" if ratio >= 0.1 else f"1/{1 / ratio:.0f}"
+        return *measured, f"{self.reference.name} {number(self.reference.value)}", compared
 
 
 def number(value: float) -> str:
@@ -77,7 +69,7 @@ class Figures:
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
         self._began = datetime.now(UTC)
-        self.all: list[Figure] = []
+        self._all: list[Figure] = []
 
     def add(
         self,
@@ -87,32 +79,20 @@ class Figures:
         reference: Reference | None = None,
         samples: int | None = None,
     ) -> None:
-        """Take a figure in and show its line."""
-        figure = Figure(name, value, unit, reference, samples, round(os.getloadavg()[0], 1))
-        self.all.append(figure)
-        self._show(figure.line)
+        ratio = round(value / reference.value, 4) if reference else None
+        load = round(os.getloadavg()[0], 1)
+        figure = Figure(name, value, unit, reference, samples, load, ratio)
+        self._all.append(figure)
+        self._show(" | ".join(figure.cells))
 
     def write(self, file: Path) -> None:
-        """Write them as JSON, with the date and the machine."""
-        figures = [
-            asdict(each) | {"ratio": each.ratio and round(each.ratio, 4)} for each in self.all
-        ]
+        figures = [asdict(each) for each in self._all]
         run = {"date": f"{self._began:%Y-%m-%d}", "machine": machine(), "figures": figures}
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps(run, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
-def read(file: Path) -> tuple[str, str, list[Figure]]:
-    """The date, the machine and the figures of a run."""
-    run = json.loads(file.read_text("utf-8"))
-    for each in run["figures"]:
-        del each["ratio"]
-        each["reference"] = each["reference"] and Reference(**each["reference"])
-    return run["date"], run["machine"], [Figure(**each) for each in run["figures"]]
-
-
 def machine() -> str:
-    """What the figures were measured on, in one line."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     processor = names[0] if names else platform.machine()
@@ -123,17 +103,15 @@ def machine() -> str:
 
 def with_figures(text: str) -> str:
     """The README's text with the date, the machine, and a row for each figure made anew."""
-    date, machine, figures = read(COMMITTED)
-    table = f"Measured on {date} on {machine}.\n\n{HEAD}{''.join(map(_row, figures))}"
+    run = json.loads(COMMITTED.read_text("utf-8"))
+    table = f"Measured on {run['date']} on {run['machine']}.\n\n{HEAD}"
+    for each in run["figures"]:
+        reference = each["reference"] and Reference(**each["reference"])
+        table += f"| {' | '.join(Figure(**{**each, 'reference': reference}).cells)} |\n"
     text, found = TABLE.subn(lambda _: table, text)
     if found != 1:
         raise ValueError("the README has no place, or two, for the table of figures")
     return text
-
-
-def _row(figure: Figure) -> str:
-    reference, ratio = figure.compared
-    return f"| {figure.name} | {number(figure.value)} {figure.unit} | {reference} | {ratio} |\n"
 
 
 if __name__ == "__main__":

@@ -16,13 +16,10 @@ from contracts.topics import TOPICS, topic_name
 from projector.kafka.subscription import POLL_TIMEOUT_MS
 from projector.settings import ProjectorSettings
 
-BARE = """
-    CREATE TABLE bare (topic text, partition int, "offset" bigint, key bytea, value bytea)
-"""
+BARE = 'CREATE TABLE bare (topic text, partition int, "offset" bigint, key bytea, value bytea)'
 
 
 async def floor(settings: ProjectorSettings, events: int) -> float:
-    """Events per second from the first commit to the last."""
     connection = await asyncpg.connect(settings.database_url)
     await connection.execute(BARE)
     consumer = AIOKafkaConsumer(
@@ -36,13 +33,11 @@ async def floor(settings: ProjectorSettings, events: int) -> float:
         max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
         fetch_max_wait_ms=100,
     )
-    first = done = 0
+    most, first, done = settings.poll_max_records, 0, 0
     began = 0.0
     async with consumer:
         while done < events:
-            polled = await consumer.getmany(
-                timeout_ms=POLL_TIMEOUT_MS, max_records=settings.poll_max_records
-            )
+            polled = await consumer.getmany(timeout_ms=POLL_TIMEOUT_MS, max_records=most)
             rows = [
                 (record.topic, record.partition, record.offset, record.key, record.value)
                 for records in polled.values()

@@ -6,13 +6,16 @@ in the JSON alike, so that the rows are what the projector would have written fo
 this holds is checked: the audit recounts every counter, and runs computed anew do not change.
 """
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import count
 from typing import Final
 
 import asyncpg
 
 from contracts import buckets
 from contracts.read_model import metadata
+from projector.database import connected
 from projector.demo.history import history
 from projector.operations.audit import audit
 from projector.writing.affected import Affected
@@ -76,20 +79,13 @@ INDEXES: Final = """
     JOIN pg_index ON indexrelid = format('g_main.%I', indexname)::regclass
     WHERE schemaname = 'g_main' AND tablename = $1
 """
-COUNT_RUNS: Final = f"""
-    INSERT INTO run_counter (level, bucket, project_id, state, status, slot, total)
-    SELECT level, bucket, project_id, state, status, abs(hashtext(run_id::text)) % 8, count(*)
-    FROM run CROSS JOIN LATERAL {moments(buckets.OF_RUNS)}
-    GROUP BY 1, 2, 3, 4, 5, 6
+COUNT: Final = """
+    INSERT INTO {counter} ({key}, slot, total)
+    SELECT {key}, abs(hashtext(run_id::text)) % 8, count(*)
+    FROM {table} CROSS JOIN LATERAL {moments}
+    GROUP BY {key}, abs(hashtext(run_id::text)) % 8
 """
-COUNT_INCIDENTS: Final = f"""
-    INSERT INTO incident_counter (incident, level, bucket, project_id, state, status, slot, total)
-    SELECT
-        incident, level, bucket, project_id, state, status, abs(hashtext(run_id::text)) % 8,
-        count(*)
-    FROM run_incident CROSS JOIN LATERAL {moments(buckets.OF_INCIDENTS)}
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
-"""
+COUNTED: Final = "level, bucket, project_id, state, status"
 SAMPLE: Final = "SELECT run_id::text FROM run ORDER BY md5(run_id::text) LIMIT 500"
 
 
@@ -103,44 +99,40 @@ async def multiply(database_url: str, days: int, runs_a_day: int, *, whole: bool
         await worker.own(records)
         for start in range(0, len(records), POLL):
             await worker.poll(records[start : start + POLL])
-    connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    try:
-        await connection.execute("SET maintenance_work_mem = '512MB'")
+    async with connected(database_url) as connection:
+        await connection.execute("SET search_path = g_main; SET maintenance_work_mem = '512MB'")
         await connection.execute(RENAMED)
         for table, ids in IDS.items():
             chosen = "true" if whole else LISTED.get(table, "true")
             statement = COPY.format(table=table, ids=ids, chosen=chosen, days=days)
             await _copy(connection, table, statement)
         await connection.execute("TRUNCATE run_counter, incident_counter")
-        await connection.execute(COUNT_RUNS)
-        await connection.execute(COUNT_INCIDENTS)
+        for counter, table, key, of in (
+            ("run_counter", "run", COUNTED, buckets.OF_RUNS),
+            ("incident_counter", "run_incident", f"incident, {COUNTED}", buckets.OF_INCIDENTS),
+        ):
+            given = {"counter": counter, "table": table, "key": key, "moments": moments(of)}
+            await connection.execute(COUNT.format(**given))
         await connection.execute("VACUUM ANALYZE")
         await _check(connection)
-    finally:
-        await connection.close()
 
 
 def _day(runs: int) -> list[FakeRecord]:
     """The whole history of so many runs, one every 20 s, in hand instead of on a broker."""
-    offsets: Counter[str] = Counter()
-    records = []
-    for event in history(SEED, runs, START):
-        place = offsets[event.topic]
-        offsets[event.topic] += 1
-        key = event.key.encode()
-        records.append(FakeRecord(PREFIX + event.topic, 0, place, key, event.value))
-    return records
+    offsets: defaultdict[str, Iterator[int]] = defaultdict(count)
+    return [
+        FakeRecord(PREFIX + it.topic, 0, next(offsets[it.topic]), it.key.encode(), it.value)
+        for it in history(SEED, runs, START)
+    ]
 
 
 async def _check(connection: asyncpg.Connection) -> None:
     """Hold the copies to what the projector says of their facts."""
     assert (await audit(connection)).faults == ()
     await connection.execute("SET search_path = g_main")
-    transaction = connection.transaction()
-    await transaction.start()
     sample = {row["run_id"] for row in await connection.fetch(SAMPLE)}
-    assert not await recompute(connection, Affected(runs=sample), slot=0)
-    await transaction.rollback()
+    async with connection.transaction():
+        assert not await recompute(connection, Affected(runs=sample), slot=0)
 
 
 async def _copy(connection: asyncpg.Connection, table: str, statement: str) -> None:

@@ -90,7 +90,20 @@ TEXTS: Final = {
 }
 """What of each table may name an incident."""
 
-MENTIONS: Final = r"""
+HEARD_BY: Final = (
+    "i.run_id = r.run_id",
+    "i.event_uuid = r.trigger_event",
+    "i.provider_event_id = r.trigger_ref",
+)
+OF_INBOUND: Final = "".join(
+    f"""
+            UNION ALL
+            SELECT r.run_id, r.project_id, 2, i.received_at, i.event_uuid::text, i.content_preview
+            FROM wanted w JOIN run r USING (run_id)
+            JOIN inbound i ON {on} AND i.project_id = r.project_id"""
+    for on in HEARD_BY
+)
+MENTIONS: Final = rf"""
     mention AS (
         SELECT said.run_id, said.project_id, found.id[1] AS incident_id,
             said.source, said.at, said.tie, found.place
@@ -98,44 +111,28 @@ MENTIONS: Final = r"""
             SELECT r.run_id, r.project_id, 1 AS source, NULL::timestamptz AS at, '' AS tie,
                 coalesce(r.trigger_ref, '') || ' ' || coalesce(r.error_detail, '') AS text
             FROM wanted w JOIN run r USING (run_id)
-            UNION ALL
-            SELECT r.run_id, r.project_id, 2, i.received_at, i.event_uuid::text, i.content_preview
-            FROM wanted w JOIN run r USING (run_id)
-            JOIN inbound i ON i.run_id = r.run_id AND i.project_id = r.project_id
-            UNION ALL
-            SELECT r.run_id, r.project_id, 2, i.received_at, i.event_uuid::text, i.content_preview
-            FROM wanted w JOIN run r USING (run_id)
-            JOIN inbound i ON i.event_uuid = r.trigger_event AND i.project_id = r.project_id
-            UNION ALL
-            SELECT r.run_id, r.project_id, 2, i.received_at, i.event_uuid::text, i.content_preview
-            FROM wanted w JOIN run r USING (run_id)
-            JOIN inbound i ON i.provider_event_id = r.trigger_ref AND i.project_id = r.project_id
+            {OF_INBOUND}
             UNION ALL
             SELECT r.run_id, r.project_id, 3, m.queued_at, m.message_id,
                 coalesce(m.content_preview, '') || ' ' || coalesce(m.send_error, '')
             FROM wanted w JOIN run r USING (run_id)
             JOIN message m ON m.run_id = r.run_id AND m.project_id = r.project_id
         ) AS said
-        CROSS JOIN LATERAL regexp_matches(said.text, '\m(INC-\d{8}-[A-Z0-9]{4,})\M', 'g')
+        CROSS JOIN LATERAL regexp_matches(said.text, '\m(INC-\d{{8}}-[A-Z0-9]{{4,}})\M', 'g')
             WITH ORDINALITY AS found (id, place)
         WHERE said.text LIKE '%INC-%'
     )
 """
-STATUSES: Final = """
-    named AS (SELECT DISTINCT run_id, project_id, incident_id FROM mention),
+NAMED: Final = "(SELECT DISTINCT run_id, project_id, incident_id FROM mention) AS n"
+BEARS: Final = """ON e.incident_id = n.incident_id
+            AND (e.project_id IS NULL OR e.project_id = n.project_id)"""
+STATUSES: Final = f"""
     latest AS (
         SELECT DISTINCT ON (n.run_id) n.run_id, e.*
-        FROM named n
-        JOIN remediation e ON e.incident_id = n.incident_id
-            AND (e.project_id IS NULL OR e.project_id = n.project_id)
+        FROM {NAMED} JOIN remediation e {BEARS}
         ORDER BY n.run_id, e.created_at DESC, e.id DESC
     ),
-    observed AS (
-        SELECT DISTINCT n.run_id
-        FROM named n
-        JOIN record e ON e.incident_id = n.incident_id
-            AND (e.project_id IS NULL OR e.project_id = n.project_id)
-    ),
+    observed AS (SELECT DISTINCT n.run_id FROM {NAMED} JOIN record e {BEARS}),
     judged AS (
         SELECT w.run_id, w.created_at,
             CASE
@@ -161,21 +158,17 @@ HEARD: Final = """
 """
 SUMMARIES: Final = f"""
     WITH wanted AS (SELECT unnest($1::uuid[]) AS run_id), {MENTIONS},
-    named AS (
-        SELECT run_id, project_id, incident_id,
+    ordered AS (
+        SELECT run_id, incident_id,
             row_number() OVER (PARTITION BY run_id ORDER BY source, at, tie, place) AS nth
         FROM mention
     ),
     bearing AS (
         SELECT n.run_id, 7 AS rank, e.created_at, e.id, e.success, e.detail
-        FROM (SELECT DISTINCT run_id, project_id, incident_id FROM named) AS n
-        JOIN remediation e ON e.incident_id = n.incident_id
-            AND (e.project_id IS NULL OR e.project_id = n.project_id)
+        FROM {NAMED} JOIN remediation e {BEARS}
         UNION ALL
         SELECT n.run_id, 6, e.created_at, e.id, e.success, e.detail
-        FROM (SELECT DISTINCT run_id, project_id, incident_id FROM named) AS n
-        JOIN record e ON e.incident_id = n.incident_id
-            AND (e.project_id IS NULL OR e.project_id = n.project_id)
+        FROM {NAMED} JOIN record e {BEARS}
     ),
     found AS (
         SELECT run_id, rank, count(*) AS total, count(*) FILTER (WHERE success) AS success,
@@ -189,7 +182,7 @@ SUMMARIES: Final = f"""
         ORDER BY run_id, rank, created_at DESC, id DESC
     )
     SELECT r.run_id, r.state, r.listing,
-        (SELECT array_agg(incident_id ORDER BY nth) FROM named WHERE run_id = r.run_id)
+        (SELECT array_agg(incident_id ORDER BY nth) FROM ordered WHERE run_id = r.run_id)
             AS incidents,
         (SELECT json_agg(row_to_json(each)) FROM (
             SELECT rank, total, success, failed, created_at, id, detail
@@ -211,7 +204,6 @@ async def create(connection: asyncpg.Connection) -> None:
 
 
 async def index_texts(connection: asyncpg.Connection) -> None:
-    """Index the incident ids that texts name."""
     for table, text in TEXTS.items():
         await connection.execute(f"CREATE INDEX ON {table} USING gin (incident_ids({text}))")
         await connection.execute(f"ANALYZE {table}")

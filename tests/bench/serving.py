@@ -1,8 +1,10 @@
 """The API in a process of its own, and clients that cost little themselves."""
 
 import asyncio
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,23 +20,17 @@ from tests.stack.waiting import until
 class Client:
     """One connection that is kept, one request at a time."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str
-    ) -> None:
+    def __init__(self, reader: StreamReader, writer: StreamWriter, token: str) -> None:
         self._reader, self._writer = reader, writer
-        self._headers = (
-            f"Host: {LOOPBACK}\r\nAuthorization: Bearer {token}\r\n"
-            "Content-Type: application/json\r\n"
-        )
+        self._headers = f"Host: {LOOPBACK}\r\nAuthorization: Bearer {token}\r\n"
+        self._headers += "Content-Type: application/json\r\n"
 
     async def get(self, path: str) -> bytes:
-        """The body of an answer that is no error."""
         status, body = await self.ask("GET", path)
         assert status == 200, (path, body)
         return body
 
     async def ask(self, method: str, path: str, content: bytes = b"") -> tuple[int, bytes]:
-        """Status and body of an answer, whatever it is."""
         head = f"{method} {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(content)}\r\n\r\n"
         self._writer.write(head.encode() + content)
         answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
@@ -42,35 +38,28 @@ class Client:
         return int(answer[9:12]), await self._reader.readexactly(int(length))
 
 
+@dataclass(frozen=True, slots=True)
 class Api:
-    """A running API."""
-
-    def __init__(self, port: int, token: str, pid: int) -> None:
-        self._port, self._token = port, token
-        self._process = psutil.Process(pid)
+    port: int
+    token: str
+    process: psutil.Process
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         """A client that may see and do everything."""
-        reader, writer = await asyncio.open_connection(LOOPBACK, self._port)
-        yield Client(reader, writer, self._token)
+        reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+        yield Client(reader, writer, self.token)
         writer.close()
         await writer.wait_closed()
-
-    @property
-    def resident_bytes(self) -> int:
-        """Memory of the process, as it is now."""
-        return int(self._process.memory_info().rss)
 
 
 @asynccontextmanager
 async def serving(database_url: str, **variables: str) -> AsyncIterator[Api]:
-    """`runfold api` while the block runs."""
     port = free_port()
     token = make_token(settings_for(database_url), "bench", ["*"], ["operator"], 3600)
     given = {"RUNFOLD_DATABASE_URL": database_url, "RUNFOLD_AUTH_HS256_SECRET": SECRET}
     with running("api", "--port", str(port), variables=given | variables) as process:
-        api = Api(port, token, process.pid)
+        api = Api(port, token, psutil.Process(process.pid))
 
         async def answers() -> bool:
             assert process.poll() is None, "the API has ended"

@@ -23,17 +23,14 @@ class Stream:
     """One history, sent at its rate; who samples takes the next event out of turn."""
 
     def __init__(self, producer: AIOKafkaProducer, prefix: str, seed: int) -> None:
-        self._producer = producer
-        self._prefix = prefix
+        self._producer, self._prefix = producer, prefix
         self._events = events(None, seed)
 
     async def visible(self, client: Client, ask: Ask) -> None:
-        """Send an event and return once the API shows it."""
         place = await (await self._send())
         await ask(client, f"{place.topic}:{place.partition}:{place.offset}")
 
     async def flow(self) -> None:
-        """Send events at the rate until cancelled."""
         began, sent = time.monotonic(), 0
         while True:
             await self._send()
@@ -42,18 +39,14 @@ class Stream:
 
     async def _send(self) -> asyncio.Future[Any]:
         event = next(self._events)
-        sent: asyncio.Future[Any] = await self._producer.send(
-            topic_name(self._prefix, event.topic),
-            event.value,
-            key=event.key.encode(),
-            headers=HEADERS,
-        )
+        topic, key = topic_name(self._prefix, event.topic), event.key.encode()
+        sent: asyncio.Future[Any]
+        sent = await self._producer.send(topic, event.value, key=key, headers=HEADERS)
         return sent
 
 
 @asynccontextmanager
 async def flowing(backlog: Backlog, seed: int) -> AsyncIterator[Stream]:
-    """A steady stream of events to these topics while the block runs."""
     async with AIOKafkaProducer(bootstrap_servers=backlog.bootstrap, acks="all") as producer:
         stream = Stream(producer, backlog.prefix, seed)
         flow = asyncio.create_task(stream.flow())

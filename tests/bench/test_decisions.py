@@ -9,8 +9,7 @@ from uuid import UUID
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from tests.bench.backlog import APACHE, EMBEDDED, Backlog, Fresh
-from tests.bench.figures import Figures
+from tests.bench.backlog import Backlog, Site, on_brokers
 from tests.bench.serving import serving
 from tests.bench.timing import Times
 from tests.deciding import Told, key_file, waiting
@@ -23,32 +22,20 @@ CLIENTS = 8
 APPROVE = b'{"decision":"approve"}'
 
 
-@pytest.mark.parametrize(
-    ("broker_name", "decisions"),
-    [pytest.param(EMBEDDED, 200, id="quick"), pytest.param(APACHE, 2_000, id="apache")],
-)
-async def test_decisions(
-    figures: Figures,
-    fresh: Fresh,
-    tmp_path: Path,
-    *,
-    bootstrap: str,
-    broker_name: str,
-    topic_prefix: str,
-    decisions: int,
-) -> None:
-    topic = f"{topic_prefix}approval-command"
-    await create_topic(bootstrap, topic)
+@on_brokers("decisions", 200, 2_000)
+async def test_decisions(site: Site, tmp_path: Path, decisions: int) -> None:
+    topic = f"{site.prefix}approval-command"
+    await create_topic(site.bootstrap, topic)
     runs = [str(UUID(int=number + 1)) for number in range(decisions)]
     asked: dict[str, float] = {}
     seen: dict[str, float] = {}
     answered, published = Times(), Times()
-    async with fresh() as database_url:
+    async with site.fresh() as database_url:
         await Told(database_url)(*(waiting(run_id=run) for run in runs))
-        variables = Backlog(bootstrap, topic_prefix).variables(database_url, "group")
+        variables = Backlog(site.bootstrap, site.prefix).variables(database_url, "group")
         variables["RUNFOLD_APPROVAL_KEY"] = str(key_file(tmp_path))
         consumer = AIOKafkaConsumer(
-            topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest"
+            topic, bootstrap_servers=site.bootstrap, auto_offset_reset="earliest"
         )
         async with consumer, serving(database_url, **variables) as api:
 
@@ -70,7 +57,7 @@ async def test_decisions(
             await until(lambda: len(seen) == decisions, 60, "all events on the topic")
             watching.cancel()
     published.all = [1000 * (seen[run] - asked[run]) for run in runs]
-    name = f"decision, {CLIENTS} clients, {broker_name}"
-    figures.add(f"{name}, answered, p50", answered.p50, "ms", None, decisions)
-    figures.add(f"{name}, answered, p99", answered.p99, "ms", None, decisions)
-    figures.add(f"{name}, event on the topic, p99", published.p99, "ms", None, decisions)
+    name = f"decision, {CLIENTS} clients, {site.name}"
+    site.figures.add(f"{name}, answered, p50", answered.p50, "ms", None, decisions)
+    site.figures.add(f"{name}, answered, p99", answered.p99, "ms", None, decisions)
+    site.figures.add(f"{name}, event on the topic, p99", published.p99, "ms", None, decisions)

@@ -5,9 +5,8 @@ from functools import partial
 
 import pytest
 
-from tests.bench.backlog import APACHE, EMBEDDED, SEED, Fresh, fill
+from tests.bench.backlog import SEED, Site, on_brokers
 from tests.bench.draining import worker
-from tests.bench.figures import Figures
 from tests.bench.serving import serving
 from tests.bench.stream import EVENTS_PER_SECOND, asked_again, flowing, held
 from tests.bench.timing import Times
@@ -18,22 +17,11 @@ WARM_UP = 0.25
 """Part of the time that is measured for which everything may get going before."""
 
 
-@pytest.mark.parametrize(
-    ("broker_name", "seconds"),
-    [pytest.param(EMBEDDED, 2.0, id="quick"), pytest.param(APACHE, 15.0, id="apache")],
-)
-async def test_freshness(
-    figures: Figures,
-    fresh: Fresh,
-    *,
-    bootstrap: str,
-    broker_name: str,
-    topic_prefix: str,
-    seconds: float,
-) -> None:
-    topics = await fill(bootstrap, topic_prefix)
+@on_brokers("seconds", 2.0, 15.0)
+async def test_freshness(site: Site, seconds: float) -> None:
+    topics = await site.fill()
     async with (
-        fresh() as database_url,
+        site.fresh() as database_url,
         worker(topics, database_url),
         serving(database_url) as api,
         api.client() as client,
@@ -46,6 +34,6 @@ async def test_freshness(
                 began = time.monotonic()
                 while time.monotonic() < began + limit:
                     await measured.take(visible)
-            name = f"freshness at {EVENTS_PER_SECOND} events/s, {how}, {broker_name}"
-            figures.add(f"{name}, p50", times.p50, "ms", None, len(times.all))
-            figures.add(f"{name}, p99", times.p99, "ms", None, len(times.all))
+            name = f"freshness at {EVENTS_PER_SECOND} events/s, {how}, {site.name}"
+            site.figures.add(f"{name}, p50", times.p50, "ms", None, len(times.all))
+            site.figures.add(f"{name}, p99", times.p99, "ms", None, len(times.all))

@@ -1,7 +1,7 @@
 """The run list through the API, against joins over normalised tables and against fewer runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,8 +60,6 @@ FILTERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured."""
-
     runs_a_day: int
     days: int
     few_days: int
@@ -75,8 +73,6 @@ class Size:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
-    """One request for a page of the list."""
-
     filters: tuple[str, ...]
     where: RunFilter
     url: str
@@ -85,7 +81,6 @@ class Asked:
 
     @property
     def name(self) -> str:
-        """The filters that are set."""
         return " + ".join(self.filters) or "no filter"
 
 
@@ -98,36 +93,32 @@ SIZES = [
 @pytest.mark.parametrize("size", SIZES)
 async def test_lists(figures: Figures, fresh: Fresh, size: Size) -> None:
     async with fresh() as database_url:
-        few = await _p50_of_few(database_url, size)
+        await multiplied.multiply(database_url, size.few_days, size.runs_a_day)
+        async with serving(database_url) as api, api.client() as client:
+            get = partial(client.get, path("/v1/runs", {"per_page": PER_PAGE}))
+            few = (await timed(get, size.times)).p50
     async with fresh() as database_url, AsyncExitStack() as stack:
         await multiplied.multiply(database_url, size.days, size.runs_a_day)
         connection = await asyncpg.connect(database_url)
         await connection.execute("SET jit = off; SET search_path = g_main")
-        api = await stack.enter_async_context(serving(database_url))
-        client = await stack.enter_async_context(api.client())
-        lists = _Lists(figures, size, database_url, client)
+        apis = [await stack.enter_async_context(serving(database_url))]
+        client = await stack.enter_async_context(apis[0].client())
+        lists = _Lists(figures, size, client)
         first = await _first_pages(connection)
         taken = await lists.through("first page", first)
         few_runs = Reference(f"{size.few_days * size.runs_a_day:,} runs", few)
         many = f"{size.days * size.runs_a_day:,} runs"
-        deep = [each async for each in _deep_pages(client, first)]
-        taken |= await lists.through("deep page", deep)
+        taken |= await lists.through("deep page", await _deep_pages(client, first))
         figures.add(f"run list of {many}, p50", taken[first[0]].p50, "ms", few_runs, size.times)
-        await lists.alone(first)
-        apis = [api]
-        while len(apis) < size.processes:
-            apis.append(await stack.enter_async_context(serving(database_url)))
-        await lists.throughput(apis, next(each for each in first if each.filters == ("project",)))
-        figures.add("memory of the API", api.resident_bytes / 1e6, "MB")
+        async with asyncpg.create_pool(database_url, server_settings=SESSION) as pool:
+            await lists.alone(pool, first)
+            while len(apis) < size.processes:
+                apis.append(await stack.enter_async_context(serving(database_url)))
+            of_project = next(each for each in first if each.filters == ("project",))
+            await lists.throughput(pool, apis, of_project)
+        figures.add("memory of the API", apis[0].process.memory_info().rss / 1e6, "MB")
         await lists.against_joins(connection, taken)
         await connection.close()
-
-
-async def _p50_of_few(database_url: str, size: Size) -> float:
-    await multiplied.multiply(database_url, size.few_days, size.runs_a_day)
-    async with serving(database_url) as api, api.client() as client:
-        get = partial(client.get, path("/v1/runs", {"per_page": PER_PAGE}))
-        return (await timed(get, size.times)).p50
 
 
 async def _first_pages(connection: asyncpg.Connection) -> list[Asked]:
@@ -138,72 +129,66 @@ async def _first_pages(connection: asyncpg.Connection) -> list[Asked]:
     for many in range(len(FILTERS) + 1):
         for chosen in combinations(FILTERS, many):
             names = {field: name for each in chosen for field, name in FILTERS[each].items()}
-            query = {name: _text(example[field]) for field, name in names.items()}
-            query["per_page"] = PER_PAGE
+            query: dict[str, Any] = {"per_page": PER_PAGE}
+            for field, name in names.items():
+                value = example[field]
+                query[name] = value.isoformat() if isinstance(value, datetime) else value
             where = RunFilter(**{field: example[field] for field in names})
             found.append(Asked(chosen, where, path("/v1/runs", query)))
     return found
 
 
-def _text(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-async def _deep_pages(client: Client, asked: Sequence[Asked]) -> AsyncIterator[Asked]:
+async def _deep_pages(client: Client, asked: Sequence[Asked]) -> list[Asked]:
     """The same filters 1,000 pages on; those that find fewer have their last full page."""
+    found = []
     for each in asked:
         total = loads(await client.get(each.url))["total"]
         page = min(DEEP, total // PER_PAGE - 1)
         if page >= 1:
             before = loads(await client.get(f"{each.url}&page={page}"))
-            last = before["runs"][-1]
-            url = f"{each.url}&cursor={before['next_cursor']}"
+            last, cursor = before["runs"][-1], before["next_cursor"]
             after = RunKey(datetime.fromisoformat(last["created_at"]), UUID(last["run_id"]))
-            yield Asked(each.filters, each.where, url, after)
+            found.append(Asked(each.filters, each.where, f"{each.url}&cursor={cursor}", after))
+    return found
 
 
+@dataclass(frozen=True, slots=True)
 class _Lists:
     """What is measured of one database through one client."""
 
-    def __init__(self, figures: Figures, size: Size, database_url: str, client: Client) -> None:
-        self._figures, self._size = figures, size
-        self._database_url, self._client = database_url, client
+    figures: Figures
+    size: Size
+    client: Client
 
     async def through(self, which: str, asked: Sequence[Asked]) -> dict[Asked, Times]:
-        """Times of the requests through the API."""
-        times = self._size.times
-        taken = {each: await timed(partial(self._client.get, each.url), times) for each in asked}
+        times = self.size.times
+        taken = {each: await timed(partial(self.client.get, each.url), times) for each in asked}
         worst = max(asked, key=lambda each: taken[each].p99)
         name = f"run list, {which}, p99 of the slowest of {len(asked)} combinations of filters"
-        self._figures.add(f"{name} ({worst.name})", taken[worst].p99, "ms", None, times)
+        self.figures.add(f"{name} ({worst.name})", taken[worst].p99, "ms", None, times)
         return taken
 
-    async def alone(self, asked: Sequence[Asked]) -> None:
+    async def alone(self, pool: asyncpg.Pool, asked: Sequence[Asked]) -> None:
         """The slowest p99 of the statements alone, without HTTP."""
-        async with asyncpg.create_pool(self._database_url, server_settings=SESSION) as pool:
-            taken = [await timed(partial(_ask, pool, each), self._size.times) for each in asked]
+        taken = [await timed(partial(_ask, pool, each), self.size.times) for each in asked]
         name = "run list, first page, p99 of the slowest combination, SQL alone"
-        self._figures.add(name, max(each.p99 for each in taken), "ms", None, self._size.times)
+        self.figures.add(name, max(each.p99 for each in taken), "ms", None, self.size.times)
 
-    async def throughput(self, apis: Sequence[Api], asked: Asked) -> None:
+    async def throughput(self, pool: asyncpg.Pool, apis: Sequence[Api], asked: Asked) -> None:
         """Requests a second of one process of the API, and of all."""
-        async with asyncpg.create_pool(self._database_url, server_settings=SESSION) as pool:
-            asks = [partial(_ask, pool, asked)] * CLIENTS
-            reference = Reference("SQL alone", (await per_second(asks, self._size.seconds))[0])
+        asks = [partial(_ask, pool, asked)] * CLIENTS
+        reference = Reference("SQL alone", (await per_second(asks, self.size.seconds))[0])
         for many in sorted({1, len(apis)}):
             async with AsyncExitStack() as stack:
-                clients = [
-                    await stack.enter_async_context(apis[number % many].client())
-                    for number in range(CLIENTS)
-                ]
-                gets = [partial(each.get, asked.url) for each in clients]
-                await asyncio.gather(
-                    *(get() for get in gets)
-                )  # connections and plans are made once
-                rate, calls = await per_second(gets, self._size.seconds)
+                clients = [apis[number % many].client() for number in range(CLIENTS)]
+                opened = [await stack.enter_async_context(each) for each in clients]
+                gets = [partial(each.get, asked.url) for each in opened]
+                # connections and plans are made once
+                await asyncio.gather(*(get() for get in gets))
+                rate, calls = await per_second(gets, self.size.seconds)
             name = f"run list of a project, {CLIENTS} clients"
             name += f", {many} processes of the API" if many > 1 else ""
-            self._figures.add(name, rate, "requests/s", reference, calls)
+            self.figures.add(name, rate, "requests/s", reference, calls)
 
     async def against_joins(
         self, connection: asyncpg.Connection, taken: dict[Asked, Times]
@@ -221,18 +206,17 @@ class _Lists:
     async def _compare(
         self, connection: asyncpg.Connection, asked: Asked, taken: Times, *, is_indexed: bool
     ) -> None:
-        page = partial(
-            normalised.page, connection, asked.where, asked.after, PER_PAGE, is_indexed=is_indexed
-        )
-        answer = loads(await self._client.get(asked.url), parse_float=Decimal)
+        about = asked.where, asked.after, PER_PAGE
+        page = partial(normalised.page, connection, *about, is_indexed=is_indexed)
+        answer = loads(await self.client.get(asked.url), parse_float=Decimal)
         listed, total = await page()
         assert answer["total"] == total, asked.name
         assert [*map(_plain, answer["runs"])] == [*map(_plain, listed)], asked.name
-        times = await timed(page, self._size.times, at_most_s=self._size.seconds)
+        times = await timed(page, self.size.times, at_most_s=self.size.seconds)
         which = "first page" if asked.after is None else "deep page"
-        name = f"run list, {asked.name}, {which}, p50"
         reference = Reference("joins, texts indexed" if is_indexed else "joins", times.p50)
-        self._figures.add(name, taken.p50, "ms", reference, len(taken.all))
+        name = f"run list, {asked.name}, {which}, p50"
+        self.figures.add(name, taken.p50, "ms", reference, len(taken.all))
 
 
 async def _ask(pool: asyncpg.Pool, asked: Asked) -> None:

@@ -4,16 +4,17 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
-import asyncpg
 import psutil
 import pytest
 
-from tests.bench.backlog import APACHE, EMBEDDED, SEED, Fresh, fill
+from projector.database import connected
+from tests.bench.backlog import SEED, Site, on_brokers
 from tests.bench.draining import copy_raw, worker
-from tests.bench.figures import Figures, Reference
+from tests.bench.figures import Reference
 from tests.bench.serving import Client, serving
 from tests.bench.stream import EVENTS_PER_SECOND, flowing, held
 from tests.bench.timing import Times
@@ -36,34 +37,20 @@ SPENT: Final = """
 """
 
 
-@pytest.mark.parametrize(
-    ("broker_name", "many"),
-    [pytest.param(EMBEDDED, QUICK, id="quick"), pytest.param(APACHE, FULL, id="apache")],
-)
-async def test_rebuild(
-    figures: Figures,
-    fresh: Fresh,
-    *,
-    bootstrap: str,
-    broker_name: str,
-    topic_prefix: str,
-    many: int,
-) -> None:
-    backlog = await fill(bootstrap, topic_prefix, many)
-    async with fresh() as database_url:
+@on_brokers("many", QUICK, FULL)
+async def test_rebuild(site: Site, many: int) -> None:
+    backlog = await site.fill(many)
+    async with site.fresh() as database_url:
         floor = Reference("floor", copy_raw(backlog, database_url))
-    async with fresh() as database_url:
+    async with site.fresh() as database_url:
         variables = backlog.variables(database_url, "group")
         seconds, most = await _rebuild(variables, "alone", partial(asyncio.sleep, 0.1))
-        figures.add(f"rebuild, {broker_name}", many / seconds, "events/s", floor, many)
-        figures.add(f"memory of a process of it, {broker_name}", most / 1e6, "MB")
+        site.figures.add(f"rebuild, {site.name}", many / seconds, "events/s", floor, many)
+        site.figures.add(f"memory of a process of it, {site.name}", most / 1e6, "MB")
         if many == QUICK:
             return
-        async with (
-            worker(backlog, database_url),
-            serving(database_url) as api,
-            api.client() as client,
-        ):
+        api_of = serving(database_url)
+        async with worker(backlog, database_url), api_of as api, api.client() as client:
             await until(lambda: _is_ready(client), 60, "a worker that has caught up")
             async with flowing(backlog, SEED + 1) as stream:
                 visible = partial(stream.visible, client, held)
@@ -72,10 +59,10 @@ async def test_rebuild(
                 while time.monotonic() < warm:
                     await visible()
                 seconds, _ = await _rebuild(variables, "beside", partial(times.take, visible))
-        beside = f"beside {EVENTS_PER_SECOND} live events/s, {broker_name}"
-        figures.add(f"rebuild {beside}", many / seconds, "events/s", None, many)
-        figures.add(f"freshness during a rebuild {beside}, p50", times.p50, "ms", None)
-        figures.add(f"freshness during a rebuild {beside}, p99", times.p99, "ms", None)
+        beside = f"beside {EVENTS_PER_SECOND} live events/s, {site.name}"
+        site.figures.add(f"rebuild {beside}", many / seconds, "events/s", None, many)
+        site.figures.add(f"freshness during a rebuild {beside}, p50", times.p50, "ms", None)
+        site.figures.add(f"freshness during a rebuild {beside}, p99", times.p99, "ms", None)
         assert times.p99 < MOST_P99_MS
 
 
@@ -91,21 +78,16 @@ async def _rebuild(
         said = process.communicate()[1].decode()
     assert process.returncode == 0, said
     assert most < MOST_BYTES
-    connection = await asyncpg.connect(variables["RUNFOLD_DATABASE_URL"])
-    try:
+    async with connected(variables["RUNFOLD_DATABASE_URL"]) as connection:
         return float(await connection.fetchval(SPENT, name)), most
-    finally:
-        await connection.close()
 
 
 def _most_bytes(process: subprocess.Popen[bytes]) -> int:
     most = 0
-    try:
+    with suppress(psutil.NoSuchProcess):
         parent = psutil.Process(process.pid)
         for each in (parent, *parent.children(recursive=True)):
             most = max(most, each.memory_info().rss)
-    except psutil.NoSuchProcess:
-        return most
     return most
 
 

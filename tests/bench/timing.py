@@ -7,12 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 Call = Callable[[], Awaitable[object]]
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest of the values that this share of them does not exceed."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
-
 class Times:
     """Durations of one thing, in milliseconds."""
 
@@ -21,14 +15,16 @@ class Times:
 
     @property
     def p50(self) -> float:
-        return percentile(self.all, 0.5)
+        return self._percentile(0.5)
 
     @property
     def p99(self) -> float:
-        return percentile(self.all, 0.99)
+        return self._percentile(0.99)
+
+    def _percentile(self, share: float) -> float:
+        return sorted(self.all)[min(len(self.all) - 1, int(share * len(self.all)))]
 
     async def take(self, call: Call) -> None:
-        """Do it once more."""
         began = time.perf_counter()
         await call()
         self.all.append(1000 * (time.perf_counter() - began))

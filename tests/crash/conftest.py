@@ -6,12 +6,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from projector.migrate import migrate
 from tests.crash.site import Site
 from tests.kafka.server import KafkaServer
 from tests.stack import databases
-from tests.stack.group import member
 from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 
 
@@ -27,7 +27,6 @@ def mortal_postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 async def database_url(mortal_postgres: EmbeddedPostgres) -> AsyncIterator[str]:
-    """A fresh, migrated database on it."""
     name = f"crash_{uuid4().hex}"
     await databases.clone_database(mortal_postgres.url, databases.TEMPLATE, name)
     yield mortal_postgres.url_of(name)
@@ -38,7 +37,6 @@ async def database_url(mortal_postgres: EmbeddedPostgres) -> AsyncIterator[str]:
 async def embedded_site(
     database_url: str, broker: EmbeddedBroker, topic_prefix: str, tmp_path: Path
 ) -> Site:
-    """A site on the embedded broker."""
     site = Site(database_url, broker.bootstrap, topic_prefix, tmp_path, is_apache=False)
     await site.create_topics()
     return site
@@ -48,9 +46,9 @@ async def embedded_site(
 async def kafka_site(
     database_url: str, kafka: KafkaServer, topic_prefix: str, tmp_path: Path
 ) -> Site:
-    """A site on an Apache Kafka that can be stopped and killed."""
     site = Site(database_url, kafka.bootstrap, topic_prefix, tmp_path, is_apache=True)
     await site.create_topics()
     # A broker's first group waits until there is a topic for offsets: no outage, but logged as one.
-    async with member(kafka.bootstrap, site.topic("project"), f"{topic_prefix}first"):
+    group = {"group_id": f"{topic_prefix}first", "enable_auto_commit": False}
+    async with AIOKafkaConsumer(site.topic("project"), bootstrap_servers=kafka.bootstrap, **group):
         return site

@@ -23,8 +23,6 @@ TOTALS = "SELECT sum(applied), sum(dead), sum(tombstones), sum(gaps) FROM positi
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """A record and its place."""
-
     partition: Partition
     offset: int
     record: Record

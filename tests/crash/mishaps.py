@@ -28,32 +28,22 @@ class Mishaps:
 
     def __init__(self, site: Site, fleet: Fleet, rng: Random) -> None:
         self.kills = 0
-        self._site = site
-        self._fleet = fleet
-        self._rng = rng
+        self._site, self._fleet, self._rng = site, fleet, rng
 
     def all(self, postgres: EmbeddedPostgres, kafka: KafkaServer | None) -> list[Mishap]:
         """What happens to one site, each kind at least once, in an order of chance."""
-        found: list[Mishap] = [
-            partial(self._kill, 1),
-            partial(self._kill, SIZE),
-            self._zombie,
-            partial(self._outage, postgres, partial(postgres.stop, immediate=True)),
-            partial(self._outage, postgres, postgres.kill),
+        one, all_ = partial(self._kill, 1), partial(self._kill, SIZE)
+        away = partial(self._outage, postgres)
+        found: list[Mishap] = [one, all_, self._zombie]
+        found += [
+            partial(away, partial(postgres.stop, immediate=True)),
+            partial(away, postgres.kill),
         ]
         if kafka is not None:
-            found += [partial(self._kill, 1)] * 7 + [partial(self._kill, 2)] * 4
-            found += [
-                partial(self._kill, SIZE),
-                self._zombie,
-                *[self._leave] * 3,
-                *[self._join] * 2,
-            ]
-            found += [
-                partial(self._outage, postgres, postgres.stop),
-                partial(self._outage, kafka, kafka.stop),
-                *[partial(self._outage, kafka, kafka.kill)] * 2,
-            ]
+            found += [one] * 7 + [partial(self._kill, 2)] * 4 + [all_, self._zombie]
+            found += [self._leave] * 3 + [self._join] * 2 + [partial(away, postgres.stop)]
+            found += [partial(self._outage, kafka, kafka.stop)]
+            found += [partial(self._outage, kafka, kafka.kill)] * 2
         return self._rng.sample(found, len(found))
 
     async def happen(self, mishap: Mishap) -> None:
@@ -77,7 +67,6 @@ class Mishaps:
             self._fleet.start()
 
     async def _leave(self) -> None:
-        """A worker is asked to go; another comes."""
         leaving = await self._at_work()
         leaving.terminate()
         assert await leaving.ended(30) == 0
@@ -109,13 +98,10 @@ class Mishaps:
             await self._some_instant()
 
     async def _at_work(self) -> Worker:
-        """A worker that has got partitions since it started."""
-        found = await until(
-            lambda: [each for each in self._fleet.running if each.lines("partitions assigned")],
-            TAKEOVER_DEADLINE_S,
-            "a worker to be at work",
-        )
-        return self._rng.choice(found)
+        def at_work() -> list[Worker]:
+            return [each for each in self._fleet.running if each.lines("partitions assigned")]
+
+        return self._rng.choice(await until(at_work, TAKEOVER_DEADLINE_S, "a worker at work"))
 
     async def _moving(self, worker: Worker) -> set[Partition]:
         """The worker's partitions, once it has moved some of them."""
@@ -138,7 +124,6 @@ class Mishaps:
 
 @asynccontextmanager
 async def away(server: MortalServer, stop: Callable[[], None]) -> AsyncIterator[None]:
-    """The server is away while the block runs."""
     await asyncio.to_thread(stop)
     try:
         yield

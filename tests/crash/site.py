@@ -9,20 +9,18 @@ import asyncpg
 
 from contracts.settings import KafkaSettings
 from contracts.topics import topic_name
+from projector.database import connected
 from projector.kafka.topics import create_topics
 from projector.writing.batch import Partition
 from tests.stack.waiting import until
 
 PARTITIONS = 3
-
 POSITIONS = "SELECT topic, partition, next_offset FROM position"
-
 OWNED = """
     SELECT partition.topic, partition.partition
     FROM runfold.worker, json_to_recordset(partitions) AS partition (topic text, partition int)
     WHERE pid = ANY ($1)
 """
-
 BLOCKED = """
     SELECT pid
     FROM pg_stat_activity
@@ -43,7 +41,6 @@ class Site:
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a worker is told."""
         return {
             "RUNFOLD_DATABASE_URL": self.database_url,
             "RUNFOLD_KAFKA_BOOTSTRAP": self.bootstrap,
@@ -55,29 +52,22 @@ class Site:
         }
 
     def topic(self, suffix: str) -> str:
-        """The topic's full name."""
         return topic_name(self.prefix, suffix)
 
     async def create_topics(self) -> None:
-        """All topics of the contract."""
         settings = KafkaSettings(kafka_bootstrap=self.bootstrap, topic_prefix=self.prefix)
         await create_topics(settings, PARTITIONS)
 
     @asynccontextmanager
     async def views(self) -> AsyncIterator[asyncpg.Connection]:
-        """A connection to the views."""
-        settings = {"search_path": "g_main", "application_name": "tests"}
-        connection = await asyncpg.connect(self.database_url, server_settings=settings)
-        try:
+        async with connected(self.database_url) as connection:
+            await connection.execute("SET search_path = g_main; SET application_name = tests")
             yield connection
-        finally:
-            await connection.close()
 
     async def positions(self) -> dict[Partition, int]:
-        """The stored positions."""
         async with self.views() as connection:
             rows = await connection.fetch(POSITIONS)
-        return {Partition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
+        return {Partition(topic, number): offset for topic, number, offset in rows}
 
     async def owned_by(self, pids: Collection[int]) -> set[Partition]:
         """The partitions that the workers with these process ids last reported as theirs."""

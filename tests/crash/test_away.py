@@ -90,7 +90,6 @@ async def test_what_a_sleeper_holds_is_taken_from_it(embedded_site: Site) -> Non
 
 
 async def empty(site: Site) -> None:
-    """Make the views those of an empty history again."""
     tables = [table for table in metadata.tables if table != "position"]
     async with site.views() as connection, connection.transaction():
         await connection.execute(f"TRUNCATE {', '.join(tables)}")

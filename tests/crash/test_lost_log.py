@@ -1,5 +1,7 @@
 """Records that are gone from the broker: logged, counted, and never passed over in silence."""
 
+import re
+
 import pytest
 
 from projector.writing.batch import Partition
@@ -27,10 +29,8 @@ async def test_a_log_that_was_made_anew_ends_the_worker(kafka_site: Site) -> Non
         assert await worker.ended(60) == 1
     assert await kafka_site.positions() == before
     [said] = [line for line in worker.log.read_text().splitlines() if not line.startswith("{")]
-    assert said.startswith(f"runfold: {anew}[")
-    assert said.endswith(
-        "was made anew; restore it, or `runfold rebuild` with --allow-gap and --from-file"
-    )
+    advice = "restore it, or `runfold rebuild` with --allow-gap and --from-file"
+    assert re.fullmatch(rf"runfold: {re.escape(anew)}\[.*was made anew; {advice}", said)
 
 
 @pytest.mark.parametrize("is_there", [False, True], ids=["while no worker runs", "before one"])
@@ -43,10 +43,10 @@ async def test_dropped_records_are_logged_and_counted(kafka_site: Site, *, is_th
             worker = fleet.start()
             await worker.assigned()
             worker.process.suspend()
-            log, at, dropped = await drop_unread(kafka_site, producer)
+        log, at, dropped = await drop_unread(kafka_site, producer)
+        if is_there:
             worker.process.resume()
         else:
-            log, at, dropped = await drop_unread(kafka_site, producer)
             worker = fleet.start()
         ends = await producer.drained()
         [line] = [line for line in worker.lines() if line["level"] == "error"]

@@ -70,9 +70,7 @@ async def test_it_ends_while_the_database_is_away(
 
 
 @pytest.mark.crash
-async def test_it_ends_within_the_time_it_has_when_the_database_hangs(
-    embedded_site: Site,
-) -> None:
+async def test_it_ends_in_its_time_while_the_database_hangs(embedded_site: Site) -> None:
     async with at_work(embedded_site, 5) as (producer, fleet):
         [hanging] = fleet.members
         await producer.send(300)
@@ -89,6 +87,5 @@ def everything(worker: Worker) -> int:
 
 
 def talks_to(worker: Worker, address: str) -> bool:
-    """Whether it has a connection to this `host:port`."""
     connections = worker.process.net_connections(kind="tcp")
     return address in {f"{each.raddr.ip}:{each.raddr.port}" for each in connections if each.raddr}

@@ -44,14 +44,11 @@ class Traffic:
     def __init__(self, site: Site, producer: AIOKafkaProducer, records: Iterator[Record]) -> None:
         self.sent: Counter[Record] = Counter()
         """Every record handed to the producer, and how often."""
-        self._site = site
-        self._producer = producer
-        self._records = records
+        self._site, self._producer, self._records = site, producer, records
         self._waiting: list[asyncio.Future[Any]] = []
         self._ends: dict[Partition, int] = {}
 
     async def send(self, number: int) -> None:
-        """Hand over the next records of the history."""
         for _ in range(number):
             record = next(self._records)
             self.sent[record] += 1
@@ -98,7 +95,6 @@ class Traffic:
 
 @asynccontextmanager
 async def traffic(site: Site, seed: int) -> AsyncIterator[Traffic]:
-    """A producer of a seed's story while the block runs."""
     producer = AIOKafkaProducer(
         bootstrap_servers=site.bootstrap,
         acks="all",

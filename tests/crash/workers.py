@@ -30,20 +30,16 @@ class Worker:
         self._watchdog = Watchdog(scratch)
         self.asked = False
         """Whether it was told to end."""
+        command, env = [str(RUNFOLD), "projector"], environment(site.variables)
+        none = subprocess.DEVNULL
         with self.log.open("wb") as log:
             self.process = psutil.Popen(
-                [RUNFOLD, "projector"],
-                env=environment(site.variables),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=log,
-                start_new_session=True,
+                command, env=env, stdin=none, stdout=none, stderr=log, start_new_session=True
             )
         self._watchdog.guard(self.process.pid)
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended."""
         return self.process.poll() is None
 
     def lines(self, words: str = "") -> list[dict[str, Any]]:
@@ -53,11 +49,9 @@ class Worker:
         return [line for line in told if words in line["message"]]
 
     async def logged(self, words: str, times: int = 1) -> None:
-        """Return once it has logged this so often."""
         await until(lambda: len(self.lines(words)) >= times, 60, f"{self.name} to log {words!r}")
 
     async def assigned(self) -> None:
-        """Return once it has got partitions."""
         await self.logged("partitions assigned")
 
     def terminate(self) -> None:
@@ -66,7 +60,6 @@ class Worker:
         self.process.terminate()
 
     async def ended(self, deadline_s: float) -> int:
-        """Its exit status, once it has ended."""
         await until(lambda: not self.runs, deadline_s, f"{self.name} to end")
         return int(self.process.wait())
 
@@ -80,21 +73,17 @@ class Worker:
 
 
 class Fleet:
-    """The workers of one test."""
-
     def __init__(self, site: Site) -> None:
         self.members: list[Worker] = []
         self._site = site
 
     def start(self) -> Worker:
-        """Start another worker."""
         worker = Worker(self._site, f"worker-{len(self.members) + 1}")
         self.members.append(worker)
         return worker
 
     @property
     def running(self) -> list[Worker]:
-        """Those that have not ended."""
         return [worker for worker in self.members if worker.runs]
 
     def nobody_gave_up(self) -> None:
@@ -103,7 +92,6 @@ class Fleet:
         assert not given_up, [(each.name, each.lines()[-3:]) for each in given_up]
 
     async def logged(self, words: str, times: int = 1) -> None:
-        """Return once each of them has logged this so often."""
         for worker in self.members:
             await worker.logged(words, times)
 

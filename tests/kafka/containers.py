@@ -7,14 +7,10 @@ from contextlib import contextmanager
 
 
 def engine_answers() -> bool:
-    """Whether there is a docker command and an engine behind it."""
-    docker = shutil.which("docker")
-    if docker is None:
+    if shutil.which("docker") is None:
         return False
-    asked = subprocess.run(
-        [docker, "version", "--format", "{{.Server.Version}}"], check=False, capture_output=True
-    )
-    return asked.returncode == 0
+    command = ["docker", "version", "--format", "{{.Server.Version}}"]
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 # What the broker run from its jars is told as well, see `tests.kafka.server`.

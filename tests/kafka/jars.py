@@ -28,25 +28,17 @@ def kafka_jars() -> Path:
         _CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=_CACHE) as scratch:
             copied = Path(scratch) / "jars"
-            _copy(copied)
-            _publish(copied, jars)
+            command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"]
+            output = f"-DoutputDirectory={copied}"
+            done = subprocess.run([*command, output], check=False, capture_output=True, text=True)
+            if done.returncode != 0:
+                errors = [line for line in done.stdout.splitlines() if "ERROR" in line]
+                said = (errors or ["no message"])[0]
+                raise ServerError(f"mvn could not copy Kafka's jars: {said}")
+            try:
+                copied.rename(jars)
+            except OSError:
+                # A rename never replaces a directory with files in it: the other run was quicker.
+                if not jars.is_dir():
+                    raise
     return jars
-
-
-def _copy(to: Path) -> None:
-    command = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies"]
-    copied = subprocess.run(
-        [*command, f"-DoutputDirectory={to}"], check=False, capture_output=True, text=True
-    )
-    if copied.returncode != 0:
-        errors = [line for line in copied.stdout.splitlines() if "ERROR" in line]
-        raise ServerError(f"mvn could not copy Kafka's jars: {(errors or ['no message'])[0]}")
-
-
-def _publish(copied: Path, jars: Path) -> None:
-    try:
-        copied.rename(jars)
-    except OSError:
-        # A rename never replaces a directory with files in it: the other run was quicker.
-        if not jars.is_dir():
-            raise

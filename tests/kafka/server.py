@@ -13,7 +13,6 @@ from projector.demo.process import LOOPBACK, ServerError, free_port
 from tests.kafka.jars import kafka_jars
 from tests.stack.servers import MortalServer
 
-_REQUEST_TIMEOUT_MS = 5000
 _CLUSTER_ID = base64.urlsafe_b64encode(b"runfold-in-tests").decode().rstrip("=")
 # Small and quick to start, which matters more here than throughput.
 _JVM = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -46,13 +45,9 @@ class KafkaServer(MortalServer):
         self.wait_until(lambda: self.listens_on(port) and answers(f"{LOOPBACK}:{port}"))
 
     def _format(self) -> None:
-        command = self._java("kafka.tools.StorageTool", "format", "--ignore-formatted")
-        formatted = subprocess.run(
-            [*command, "--cluster-id", _CLUSTER_ID, "--config", self._settings],
-            check=False,
-            capture_output=True,
-            text=True,
-        )
+        tool = self._java("kafka.tools.StorageTool", "format", "--ignore-formatted")
+        command = [*tool, "--cluster-id", _CLUSTER_ID, "--config", str(self._settings)]
+        formatted = subprocess.run(command, check=False, capture_output=True, text=True)
         if formatted.returncode != 0:
             said = formatted.stderr.strip().splitlines() or ["no message"]
             raise ServerError(f"Kafka's storage could not be formatted: {said[-1]}")
@@ -63,20 +58,20 @@ class KafkaServer(MortalServer):
 
 def answers(bootstrap: str) -> bool:
     """Whether a broker answers a metadata request within 5 s; callable from any thread."""
+
+    async def answered() -> bool:
+        client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=5000)
+        try:
+            await client.bootstrap()
+        except KafkaError:
+            return False
+        finally:
+            await client.close()
+        return True
+
     with ThreadPoolExecutor(1) as thread:
         # A thread of its own: the caller's may be running an event loop.
-        return thread.submit(lambda: asyncio.run(_answers(bootstrap))).result()
-
-
-async def _answers(bootstrap: str) -> bool:
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=_REQUEST_TIMEOUT_MS)
-    try:
-        await client.bootstrap()
-    except KafkaError:
-        return False
-    finally:
-        await client.close()
-    return True
+        return thread.submit(lambda: asyncio.run(answered())).result()
 
 
 def _properties(port: int, controller_port: int, directory: Path) -> str:

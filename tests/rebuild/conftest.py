@@ -33,6 +33,17 @@ async def place(database_url: str, bootstrap: str, topic_prefix: str) -> AsyncIt
         yield made
 
 
+@asynccontextmanager
+async def new_place(server: EmbeddedPostgres, template: str, broker: str) -> AsyncIterator[Place]:
+    name = f"test_{uuid4().hex}"
+    await databases.clone_database(server.url, template, name)
+    settings = settings_of(server.url_of(name), broker, f"{name}.")
+    await create_topics(settings, settings.partitions)
+    async with place_of(settings) as made:
+        yield made
+    await databases.drop_database(server.url, name)
+
+
 @pytest.fixture
 async def bare(
     postgres: EmbeddedPostgres, database_template: str, bootstrap: str
@@ -51,16 +62,3 @@ async def filled(
         await made.send(history(21, size=400, bad=True))
         await made.rebuild("first")
         yield made
-
-
-@asynccontextmanager
-async def new_place(
-    postgres: EmbeddedPostgres, database_template: str, bootstrap: str
-) -> AsyncIterator[Place]:
-    name = f"test_{uuid4().hex}"
-    await databases.clone_database(postgres.url, database_template, name)
-    settings = settings_of(postgres.url_of(name), bootstrap, f"{name}.")
-    await create_topics(settings, settings.partitions)
-    async with place_of(settings) as made:
-        yield made
-    await databases.drop_database(postgres.url, name)

@@ -27,11 +27,7 @@ WAITING = f"""
 """
 # who was killed at the gate is not to go through it once it is open
 TURNED_AWAY = f"SELECT pg_terminate_backend(pid, 5000) {WAITING}"
-UNLOCK = f"SELECT pg_advisory_unlock({GATE})"
-OPEN = "DROP FUNCTION runfold.gate CASCADE"
-HELD = (
-    "SELECT count(*) FROM pg_locks WHERE relation = 'g_{name}.position'::regclass AND NOT granted"
-)
+HELD = "FROM pg_locks WHERE relation = 'g_{name}.position'::regclass AND NOT granted"
 
 
 @asynccontextmanager
@@ -42,7 +38,7 @@ async def shut_before(database_url: str, phase: str) -> AsyncIterator[None]:
         await connection.execute(SHUT.format(phase=phase))
         yield
         await connection.execute(TURNED_AWAY)
-        await connection.execute(OPEN)
+        await connection.execute("DROP FUNCTION runfold.gate CASCADE")
     finally:
         await connection.close()
 
@@ -52,16 +48,16 @@ async def held_loading(place: Place, name: str) -> AsyncIterator[asyncio.subproc
     """The command that rebuilds, whose processes cannot load anything while the block runs."""
     holding = await asyncpg.connect(place.settings.database_url)
 
-    async def found(query: str) -> bool:
-        return bool(await place.connection.fetchval(query))
+    async def found(locks: str) -> bool:
+        return bool(await place.connection.fetchval(f"SELECT count(*) {locks}"))
 
     try:
         await holding.execute(SHUT.format(phase="load"))
         process = await place.begun("rebuild", "--name", name)
-        await until(lambda: found(f"SELECT count(*) {WAITING}"), 60, "a rebuild to begin")
+        await until(lambda: found(WAITING), 60, "a rebuild to begin")
         async with holding.transaction():
             await holding.execute(f"LOCK TABLE g_{name}.position IN EXCLUSIVE MODE")
-            await holding.execute(UNLOCK)
+            await holding.execute(f"SELECT pg_advisory_unlock({GATE})")
             await until(lambda: found(HELD.format(name=name)), 60, "processes that load")
             yield process
     finally:

@@ -1,34 +1,45 @@
 """Where rebuilds are tested: a database, topics with a history, and rebuilds in this process."""
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import pytest
 
+from contracts.errors import OperationError
 from projector import jsonl
+from projector.database import connected
 from projector.generations import rebuild, schema
 from projector.generations.diff import Diff, diff
 from projector.generations.plan import Options
 from projector.generations.processes import Job
-from projector.generations.progress import Progress
 from projector.generations.rebuild import Work
 from projector.operations.audit import audit
 from projector.operations.export import export
 from projector.settings import ProjectorSettings
-from tests.command import Finished, environment
+from tests.command import COMMAND, Finished, environment
 from tests.live import applied, produce, variables_of
 from tests.reference import Record
 from tests.stack.waiting import until
 
-COMMAND = Path(sys.executable).with_name("runfold")
+APACHE = pytest.param("apache", marks=pytest.mark.kafka)
+on_both = pytest.mark.parametrize("bootstrap", ["embedded", APACHE], indirect=True)
+on_apache = pytest.mark.parametrize("bootstrap", [APACHE], indirect=True)
 
+ENDED = "the rebuild was ended"
 
-def unwatched(_: Progress) -> None:
-    """Nobody watches a rebuild."""
+FULL_DISK = """
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+    END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT ON {table}
+    FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION full_disk()
+"""
+ROOM_AGAIN = "DROP FUNCTION full_disk CASCADE"
 
 
 async def in_process(jobs: Sequence[Job]) -> None:
@@ -42,6 +53,10 @@ async def in_process(jobs: Sequence[Job]) -> None:
         await asyncio.gather(*doing, return_exceptions=True)
 
 
+async def ended(jobs: Sequence[Job]) -> None:
+    raise OperationError(ENDED)
+
+
 @dataclass(slots=True)
 class Place:
     """One test's; `sent` counts the records that are in the topics."""
@@ -52,45 +67,52 @@ class Place:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The settings as a command reads them."""
         return variables_of(self.settings)
 
     async def rebuild(self, name: str, work: Work = in_process, **given: object) -> Diff | None:
-        """Make a generation."""
-        return await rebuild.rebuild(self.settings, Options.asked_for(name, given), unwatched, work)
+        options = Options.asked_for(name, given)
+        return await rebuild.rebuild(self.settings, options, lambda _: None, work)
 
     async def resume(self, name: str, work: Work = in_process, **given: object) -> Diff | None:
-        """Go on with a rebuild."""
-        return await rebuild.resume(self.settings, name, unwatched, given, work)
+        return await rebuild.resume(self.settings, name, lambda _: None, given, work)
 
     async def activate(self, name: str) -> bool:
-        """Make a generation active that stands by."""
         return await rebuild.activate(self.settings, name)
 
     async def drop(self, name: str) -> None:
-        """Drop a generation."""
-        connection = await asyncpg.connect(self.settings.database_url)
-        try:
+        async with connected(self.settings.database_url) as connection:
             await schema.drop(connection, name)
+
+    @asynccontextmanager
+    async def held(self, name: str) -> AsyncIterator[asyncio.Task[object]]:
+        """A rebuild that begins to load only when the block has ended."""
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def wait(jobs: Sequence[Job]) -> None:
+            begun.set()
+            await go_on.wait()
+            await in_process(jobs)
+
+        rebuilding: asyncio.Task[object] = asyncio.create_task(self.rebuild(name, wait))
+        await until(lambda: begun.is_set() or rebuilding.done(), 60, "a rebuild to begin")
+        assert begun.is_set(), rebuilding
+        try:
+            yield rebuilding
         finally:
-            await connection.close()
+            go_on.set()
 
     async def states(self) -> dict[str, str]:
-        """The state of each generation."""
         return {each.name: each.state for each in await schema.generations(self.connection)}
 
     async def known(self, name: str) -> schema.Generation:
-        """What is known of one generation."""
         every = await schema.generations(self.connection)
         return next(each for each in every if each.name == name)
 
     async def export(self, path: Path) -> None:
-        """Write all that the topics hold to a file."""
         with jsonl.writing(str(path)) as file:
             await export(self.settings, file)
 
     async def call(self, *arguments: str) -> Finished:
-        """Run a command to its end."""
         process = await self.begun(*arguments)
         out, err = await process.communicate()
         assert process.returncode is not None
@@ -110,22 +132,16 @@ class Place:
         return finished.err.splitlines()[-1]
 
     async def begun(self, *arguments: str) -> asyncio.subprocess.Process:
-        """A command that goes on, its output in pipes."""
+        pipe, variables = asyncio.subprocess.PIPE, environment(self.variables)
         return await asyncio.create_subprocess_exec(
-            COMMAND,
-            *arguments,
-            env=environment(self.variables),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            *COMMAND, *arguments, env=variables, stdout=pipe, stderr=pipe
         )
 
     async def active(self) -> str:
-        """The active generation."""
         found = await self.connection.fetchval("SELECT name FROM runfold.active_generation")
         return str(found)
 
     async def send(self, records: Sequence[Record]) -> None:
-        """Put records into the topics."""
         self.sent += await produce(self.settings, records)
 
     async def caught_up(self) -> None:
@@ -133,28 +149,16 @@ class Place:
         await self.connection.execute(f"SET search_path = g_{await self.active()}")
         await applied(self.connection, self.sent)
 
-    async def is_sound(self) -> None:
-        """The audit of the active generation finds nothing."""
+    async def is_sound(self, *records: Record) -> None:
+        """Send records; once they have arrived, the audit of the active generation is clean."""
+        if records:
+            await self.send(records)
+            await self.caught_up()
         assert (await audit(self.connection)).faults == ()
 
     async def differences(self, one: str, other: str) -> list[str]:
-        """In what two generations differ."""
         async with self.connection.transaction(isolation="repeatable_read"):
             return [str(each) for each in (await diff(self.connection, one, other)).named]
-
-    async def phase(self, name: str, wanted: Sequence[str]) -> None:
-        """Return once a rebuild is in one of these phases."""
-
-        async def is_there() -> bool:
-            try:
-                found = await self.connection.fetchval(
-                    "SELECT phase FROM runfold.rebuild WHERE generation = $1", name
-                )
-            except asyncpg.UndefinedTableError:
-                return False
-            return found in wanted
-
-        await until(is_there, 60, f"rebuild {name} to be in {wanted}")
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""A broker that goes away while a history is read is waited for, and that is told once."""
+"""A broker that goes away while a history is read is waited for, and that is logged once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -22,9 +22,6 @@ from tests.stack.servers import EmbeddedBroker
 from tests.stack.waiting import until
 
 LOADED = "SELECT sum(next_offset)::int FROM g_second.position"
-pytestmark = pytest.mark.crash
-
-TOLD = ["broker is away; waiting for it and trying again", "broker is back"]
 
 
 @pytest.fixture
@@ -44,47 +41,47 @@ async def place(database_url: str, topic_prefix: str, own: EmbeddedBroker) -> As
         yield made
 
 
-def interrupt(
-    monkeypatch: pytest.MonkeyPatch,
-    own: EmbeddedBroker,
-    where: object,
-    reads: str,
-    lines: Sequence[object],
-) -> None:
-    """Have what reads begin at a paused broker, which goes on once that is told."""
-    read = getattr(where, reads)
-
-    async def interrupted(*arguments: Any) -> None:
-        own.pause()
-        reading = asyncio.create_task(read(*arguments))
-        try:
-            await until(lambda: lines, 60, "the broker to be missed")
-        finally:
-            own.resume()
-        await reading
-
-    monkeypatch.setattr(log_reader, "SILENT_SECONDS", 0.5)
-    monkeypatch.setattr(where, reads, interrupted)
-
-
-async def test_a_rebuild_tells_of_it_and_goes_on(
-    place: Place, own: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def loaded(place: Place) -> int:
+    """Load the topics as a rebuild does: the events that are in the new generation."""
     plan = await spans(place.settings)
     for statement in schema.creation("second", complete=False):
         await place.connection.execute(statement)
-    with capture_logs() as lines:
-        interrupt(monkeypatch, own, Reader, "up_to", lines)
-        await load_topics(place.settings, Options(name="second"), plan)
-    assert [line["event"] for line in lines] == TOLD
-    assert await place.connection.fetchval(LOADED) == place.sent
+    await load_topics(place.settings, Options(name="second"), plan)
+    return int(await place.connection.fetchval(LOADED))
 
 
-async def test_an_export_tells_of_it_and_goes_on(
-    place: Place, own: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch
+async def exported(place: Place) -> int:
+    return (await export.export(place.settings, BytesIO())).written.total()
+
+
+@pytest.mark.crash
+@pytest.mark.parametrize(
+    ("read", "where", "reads"), [(loaded, Reader, "up_to"), (exported, export, "_copy")]
+)
+async def test_it_is_waited_for_and_nothing_is_lost(
+    place: Place,
+    own: EmbeddedBroker,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    read: Callable[[Place], Awaitable[int]],
+    where: object,
+    reads: str,
 ) -> None:
+    original = getattr(where, reads)
     with capture_logs() as lines:
-        interrupt(monkeypatch, own, export, "_copy", lines)
-        exported = await export.export(place.settings, BytesIO())
-    assert [line["event"] for line in lines] == TOLD
-    assert exported.written.total() == place.sent
+
+        async def interrupted(*arguments: Any) -> None:
+            """Begin at a paused broker, which goes on once that is logged."""
+            own.pause()
+            reading = asyncio.create_task(original(*arguments))
+            try:
+                await until(lambda: lines, 60, "the broker to be missed")
+            finally:
+                own.resume()
+            await reading
+
+        monkeypatch.setattr(log_reader, "SILENT_SECONDS", 0.5)
+        monkeypatch.setattr(where, reads, interrupted)
+        assert await read(place) == place.sent
+    told = ["broker is away; waiting for it and trying again", "broker is back"]
+    assert [line["event"] for line in lines] == told

@@ -21,8 +21,7 @@ async def idle(database_url: str, bootstrap: str, topic_prefix: str) -> AsyncIte
     settings = settings_of(database_url, bootstrap, topic_prefix)
     async with place_of(settings) as made:
         async with running_worker(settings):
-            await made.send(history(81, size=60))
-            await made.caught_up()
+            await made.is_sound(*history(81, size=60))
         await made.send(history(82, size=40))
         yield made
 
@@ -33,34 +32,29 @@ async def test_it_swaps_neither_from_afar_nor_long_after_a_comparison(
     monkeypatch.setattr(catch_up, "CLOSE_ENOUGH", 5)
     monkeypatch.setattr(catch_up, "MOST_BEHIND", 10)
     up_to, swap, compare = Reader.up_to, CatchUp.swap, Rebuild._verify
-
-    async def sent(size: int) -> None:
-        await place.send(history(83, size=size))
-        await place.caught_up()
+    behind = []
 
     async def outrun(self: Reader, ends: Ends) -> None:
         await up_to(self, ends)
-        await sent(40)
+        await place.is_sound(*history(83, size=40))
+
+    async def slowly(self: Rebuild, comes: CatchUp) -> object:
+        found = await compare(self, comes)
+        await place.is_sound(*history(83, size=40))
+        return found
+
+    async def looked_at(self: CatchUp) -> None:
+        behind.append(await self._behind())
+        await swap(self)
 
     await place.rebuild("second", activate=False)
-    await sent(20)
+    await place.is_sound(*history(83, size=20))
     with monkeypatch.context() as patched:
         patched.setattr(Reader, "up_to", outrun)
         wanted = r"generation 'second' is 40 events behind the active one and comes no nearer"
         async with catching_up(place.connection, place.settings, "second", allow_gap=False) as here:
             with pytest.raises(OperationError, match=wanted):
                 await here.near()
-
-    behind = []
-
-    async def slowly(self: Rebuild, comes: CatchUp) -> object:
-        found = await compare(self, comes)
-        await sent(40)
-        return found
-
-    async def looked_at(self: CatchUp) -> None:
-        behind.append(await self._behind())
-        await swap(self)
 
     monkeypatch.setattr(Rebuild, "_verify", slowly)
     monkeypatch.setattr(CatchUp, "swap", looked_at)

@@ -1,9 +1,7 @@
 """What a rebuild cannot do ends it with one line, and the active generation is untouched."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -12,20 +10,8 @@ from contracts.read_model import VERSION
 from projector.generations.diff import compare
 from projector.generations.processes import Job
 from tests.histories import history
-from tests.rebuild.brokers import on_apache
-from tests.rebuild.disk import small_disk
-from tests.rebuild.place import Place, in_process
-from tests.rebuild.work import held
+from tests.rebuild.place import FULL_DISK, ROOM_AGAIN, Place, in_process, on_apache
 from tests.stack.topics import delete_records
-
-FULL = """
-    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
-    END $$;
-    CREATE TRIGGER full_disk BEFORE INSERT ON g_second.item EXECUTE FUNCTION full_disk()
-"""
-
 
 READ = """
     INSERT INTO g_main.position (topic, partition, first_offset, next_offset)
@@ -36,36 +22,19 @@ READ = """
 @pytest.mark.crash
 async def test_a_full_disk_ends_it_and_room_lets_it_go_on(place: Place) -> None:
     async def on_full_disk(jobs: Sequence[Job]) -> None:
-        await place.connection.execute(FULL)
+        await place.connection.execute(FULL_DISK.format(table="g_second.item", condition="true"))
         await in_process(jobs)
 
     wanted = "the database cannot hold the new generation: could not extend file: No space left"
     with pytest.raises(OperationError, match=wanted):
         await place.rebuild("second", on_full_disk)
     assert wanted in str((await place.known("second")).error)
-    await place.send(history(61, size=10))
-    await place.caught_up()
-    await place.is_sound()
+    await place.is_sound(*history(61, size=10))
     assert await place.active() == "main"
-    await place.connection.execute("DROP FUNCTION full_disk CASCADE")
+    await place.connection.execute(ROOM_AGAIN)
     await place.resume("second")
     assert await place.active() == "second"
     assert await place.differences("main", "second") == []
-
-
-@pytest.mark.crash
-async def test_a_disk_that_is_really_full_ends_it(place: Place) -> None:
-    # below a directory that everybody may enter, as the server's user has to
-    directory = Path(tempfile.gettempdir(), f"runfold-small-{uuid4().hex}")
-    async with small_disk(place.connection, place.settings.database_url, directory) as disk:
-        async with held(place, "second") as rebuilding:
-            disk.fill()
-        with pytest.raises(OperationError, match=r"the database cannot hold .*: could not extend"):
-            await rebuilding
-        assert await place.active() == "main"
-        await place.is_sound()
-        disk.empty()
-        await place.drop("second")
 
 
 async def test_generations_of_another_version_are_only_dropped_or_rebuilt(bare: Place) -> None:
@@ -86,21 +55,15 @@ async def test_generations_of_another_version_are_only_dropped_or_rebuilt(bare: 
 
 async def test_topics_that_do_not_fit_the_active_generation_are_named(bare: Place) -> None:
     topic = f"{bare.settings.topic_prefix}run-state"
+    elsewhere = bare.settings.model_copy(update={"topic_prefix": "nowhere."})
+    anew = "the topic was made anew or has lost its end. Restore it, or `runfold rebuild` with"
+    anew += " --allow-gap, and with --from-file if a file has what is lost"
+    stands = "the active generation stands at"
+    missing = "there is no topic nowhere.run-state: see RUNFOLD_TOPIC_PREFIX, or run"
     for settings, read, refusal in (
         (bare.settings, f"another.{topic}", "which RUNFOLD_TOPIC_PREFIX does not mean"),
-        (
-            bare.settings,
-            topic,
-            "[0] ends at offset 0, the active generation stands at 5000: the topic was made anew"
-            " or has lost its end. Restore it, or `runfold rebuild` with --allow-gap, and with"
-            " --from-file if a file has what is lost",
-        ),
-        (
-            bare.settings.model_copy(update={"topic_prefix": "nowhere."}),
-            "nowhere.run-state",
-            "there is no topic nowhere.run-state: see RUNFOLD_TOPIC_PREFIX, or run"
-            " `runfold topics`",
-        ),
+        (bare.settings, topic, f"[0] ends at offset 0, {stands} 5000: {anew}"),
+        (elsewhere, "nowhere.run-state", f"{missing} `runfold topics`"),
     ):
         bare.settings = settings
         await bare.connection.execute("DELETE FROM g_main.position")
@@ -133,7 +96,5 @@ async def test_what_the_broker_has_dropped_is_named(place: Place, tmp_path: Path
     assert await place.differences("whole", "of_file") == []
     await place.rebuild("gap", allow_gap=True)
     assert await place.active() == "gap"
-    await place.send(history(62, size=10))
     place.sent -= 3  # which the broker has dropped, so that this generation begins after them
-    await place.caught_up()
-    await place.is_sound()
+    await place.is_sound(*history(62, size=10))

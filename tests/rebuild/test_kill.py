@@ -3,17 +3,15 @@
 import asyncio
 from random import Random
 
-import asyncpg
 import psutil
 import pytest
 
 from contracts.errors import OperationError
+from projector.database import connected
 from projector.generations import schema
 from tests.histories import history
-from tests.rebuild.brokers import on_both
 from tests.rebuild.gate import held_loading, shut_before
-from tests.rebuild.place import Place
-from tests.rebuild.work import held
+from tests.rebuild.place import Place, on_both
 from tests.stack.waiting import until
 
 PHASES = ("load", "settle", "derive", "catch up", "swap")
@@ -32,17 +30,14 @@ END_HOLDER = """
 
 
 def children_of(process: asyncio.subprocess.Process) -> list[psutil.Process]:
-    """The processes a command has begun, and theirs."""
     return psutil.Process(process.pid).children(recursive=True)
 
 
 async def are_ended(children: list[psutil.Process]) -> None:
-    """Return once processes have ended."""
-    await until(
-        lambda: all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in children),
-        20,
-        "the processes of a rebuild to end",
-    )
+    def ended() -> bool:
+        return all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in children)
+
+    await until(ended, 20, "the processes of a rebuild to end")
 
 
 async def killed(process: asyncio.subprocess.Process) -> None:
@@ -56,14 +51,18 @@ async def killed(process: asyncio.subprocess.Process) -> None:
 async def kill_at(place: Place, name: str, phase: str, dice: Random, *more: str) -> None:
     """Kill a command within a phase, at any instant of it."""
     after = (*PHASES, "ready")[PHASES.index(phase) + 1]
+    found = "SELECT phase FROM runfold.rebuild WHERE generation = $1"
+
+    async def is_there() -> bool:
+        return bool(await place.connection.fetchval(found, name) == phase)
+
     async with shut_before(place.settings.database_url, after):
         process = await place.begun("rebuild", *more, "--name", name)
-        await place.phase(name, [phase])
+        await until(is_there, 60, f"rebuild {name} to {phase}")
         # the instant is the point: whatever it falls on has to be survived
         await asyncio.sleep(dice.uniform(0, SPREAD_SECONDS[phase]))
         await killed(process)
-    found = "SELECT phase FROM runfold.rebuild WHERE generation = $1"
-    assert await place.connection.fetchval(found, name) == phase
+    assert await is_there()
 
 
 @pytest.mark.crash
@@ -76,8 +75,7 @@ async def test_killed_anywhere_and_resumed_it_says_the_same(place: Place, seed: 
         await kill_at(place, "often", phase, dice, *(["--resume"] if number else []))
         assert await place.active() in {"main", "often"}
         await place.is_sound()
-        await place.send(history(1000 * seed + number, size=30))
-        await place.caught_up()
+        await place.is_sound(*history(1000 * seed + number, size=30))
     await place.done("rebuild", "--name", "often", "--resume")
     assert await place.active() == "often"
     await place.caught_up()
@@ -91,23 +89,16 @@ async def test_killed_anywhere_and_resumed_it_says_the_same(place: Place, seed: 
 
 @on_both
 async def test_killed_within_the_swap(place: Place) -> None:
-    holder = await asyncpg.connect(place.settings.database_url)
-
     async def waits() -> bool:
         return bool(await place.connection.fetchval(SWAPPING))
 
-    try:
-        async with holder.transaction():
-            await holder.execute("SELECT FROM runfold.active_generation FOR SHARE")
-            process = await place.begun("rebuild", "--name", "second")
-            await until(waits, 60, "the swap to wait")
-            await killed(process)
-    finally:
-        await holder.close()
+    async with connected(place.settings.database_url) as holder, holder.transaction():
+        await holder.execute("SELECT FROM runfold.active_generation FOR SHARE")
+        process = await place.begun("rebuild", "--name", "second")
+        await until(waits, 60, "the swap to wait")
+        await killed(process)
     assert await place.active() == "main"
-    await place.send(history(31, size=30))
-    await place.caught_up()
-    await place.is_sound()
+    await place.is_sound(*history(31, size=30))
     await place.resume("second")
     assert await place.active() == "second"
     assert await place.differences("main", "second") == []
@@ -118,17 +109,14 @@ async def test_nobody_writes_on_behind_a_rebuild_that_was_killed(place: Place) -
     async with held_loading(place, "second") as process:
         await killed(process)
         # the sessions end in the middle of the statements that are held
-        async with asyncio.timeout(30):
-            resuming = await asyncpg.connect(place.settings.database_url)
-            try:
-                await schema.lock(resuming, "second")
-            finally:
-                await resuming.close()
+        async with asyncio.timeout(30), connected(place.settings.database_url) as resuming:
+            await schema.lock(resuming, "second")
     assert await place.states() == {"main": "active", "second": "incomplete"}
-    with pytest.raises(OperationError) as refused:
+    incomplete = (
+        "generation 'second' is not complete: resume it with `runfold rebuild --name second"
+    )
+    with pytest.raises(OperationError, match=incomplete):
         await place.activate("second")
-    resumed = "`runfold rebuild --name second --resume`"
-    assert str(refused.value) == f"generation 'second' is not complete: resume it with {resumed}"
     await place.drop("second")
     assert await place.connection.fetchval("SELECT count(*) FROM runfold.rebuild") == 0
     assert await place.connection.fetchval("SELECT to_regnamespace('g_second')") is None
@@ -164,37 +152,24 @@ async def test_a_rebuild_ends_with_its_lock(place: Place, lock: int) -> None:
             _, said = await process.communicate()
     assert process.returncode == 1
     assert "Traceback" not in said.decode()
-    last = said.decode().splitlines()[-1]
+    last = "the database at "
     if lock == schema.REBUILDING:
-        assert last == (
-            "runfold: the connection to the database was lost, and with it the lock on generation"
-            " 'second': resume it with `runfold rebuild --name second --resume`"
-        )
-    else:
-        assert last.startswith("runfold: the database at "), last
+        last = "the connection to the database was lost, and with it the lock on generation"
+        last += " 'second': resume it with `runfold rebuild --name second --resume`"
+    assert said.decode().splitlines()[-1].startswith(f"runfold: {last}"), said
     await are_ended(children)
     await place.drop("second")
     assert await place.active() == "main"
 
 
-async def test_a_rebuild_ends_with_its_generation(bare: Place) -> None:
-    async with held(bare, "second") as rebuilding:
-        await bare.connection.execute(
-            "DELETE FROM runfold.generation WHERE name = 'second'; DROP SCHEMA g_second CASCADE"
-        )
-    with pytest.raises(OperationError, match="there is no generation 'second'"):
-        await rebuilding
-
-
 async def test_one_name_is_rebuilt_once_at_a_time_and_two_names_at_once(bare: Place) -> None:
     await bare.send(history(21, size=100))
-    async with held(bare, "one") as rebuilding:
+    running = "a rebuild of generation 'one' is running: see `runfold status`"
+    async with bare.held("one") as rebuilding:
         for again in (bare.resume, bare.rebuild, bare.drop, bare.activate):
             with pytest.raises(OperationError) as refused:
                 await again("one")
-            assert str(refused.value) == (
-                "a rebuild of generation 'one' is running: see `runfold status`"
-            )
+            assert str(refused.value) == running
         assert (await bare.known("one")).state == "being rebuilt"
         await bare.rebuild("two")
     await rebuilding

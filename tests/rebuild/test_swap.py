@@ -1,13 +1,13 @@
 """What operators, readers and workers had before a swap, they have after it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import asyncpg
 import pytest
 
 from contracts.errors import OperationError
-from projector.database import as_writer
+from projector.database import as_writer, connected
 from projector.generations.activation import activate
 from projector.operations.dead_letters import discard, retry
 from tests.api_rows import serving
@@ -28,13 +28,23 @@ DECODABLE = (
 )
 
 
+DROP_WAITS = """
+    SELECT count(*) FROM pg_locks
+    WHERE NOT granted AND relation = 'g_second.run'::regclass AND mode = 'AccessExclusiveLock'
+"""
+POINTER = "SELECT name FROM runfold.active_generation FOR UPDATE NOWAIT"
+REPORTS = """
+    SELECT array_agg(generation) FROM runfold.worker
+    WHERE seen_at > (SELECT activated_at FROM runfold.generation WHERE name = 'second')
+"""
+
+
 async def letters(place: Place, generation: str) -> list[dict[str, Any]]:
     rows = await place.connection.fetch(LETTERS, generation)
     return [dict(row) for row in rows]
 
 
 async def decided(place: Place, decide: Callable[..., Awaitable[None]], *what: object) -> None:
-    """Decide about a dead letter of the active generation."""
     async with as_writer(place.settings.database_url) as writer:
         await decide(writer, *what)
 
@@ -54,9 +64,7 @@ async def test_dead_letters_keep_their_numbers_and_what_was_decided(filled: Plac
     known = await letters(filled, "first")
     found = "SELECT count(*) FROM g_second.project WHERE project_id = 'late'"
     assert await filled.connection.fetchval(found) == 0
-
     await filled.activate("second")
-
     assert await letters(filled, "second") == known
     assert {each["state"] for each in known} == {"parked", "retried", "discarded"}
     assert await filled.connection.fetchval(found) == 1
@@ -76,27 +84,21 @@ async def test_dead_letters_keep_their_numbers_and_what_was_decided(filled: Plac
 
 
 async def test_cursors_and_entity_tags_go_on(filled: Place) -> None:
-    lists: dict[str, dict[str, Any]] = {
-        "/v1/runs": {"per_page": 2},
-        "/v1/contracts": {"limit": 2},
-        "/v1/ops/dead-letters": {"limit": 2},
-    }
-    operator = ["operator"]
+    sizes = {"/v1/runs": "per_page", "/v1/contracts": "limit", "/v1/ops/dead-letters": "limit"}
     async with serving(filled.settings.database_url) as api:
-        cursors, tags, rest = {}, {}, {}
-        for path, size in lists.items():
-            answer = await api.ask(path, roles=operator, **size)
-            assert answer.status_code == 200, answer.text
-            cursors[path], tags[path] = answer.json()["next_cursor"], answer.headers["ETag"]
-            assert cursors[path], path
-            rest[path] = await api.get(path, roles=operator, **size, cursor=cursors[path])
+        before = {}
+        for path, size in sizes.items():
+            asked: dict[str, Any] = {"roles": ["operator"], size: 2}
+            first = await api.ask(path, **asked)
+            assert first.status_code == 200, first.text
+            assert first.json()["next_cursor"], path
+            more, tag = {"cursor": first.json()["next_cursor"]}, first.headers["ETag"]
+            before[path] = asked, tag, more, await api.get(path, **asked, **more)
         await filled.rebuild("second")
-        for path, size in lists.items():
-            again = await api.get(path, roles=operator, **size, cursor=cursors[path])
-            assert again | {"as_of": None} == rest[path] | {"as_of": None}, path
-            unchanged = await api.ask(
-                path, roles=operator, headers={"If-None-Match": tags[path]}, **size
-            )
+        for path, (asked, tag, more, rest) in before.items():
+            again = await api.get(path, **asked, **more)
+            assert again | {"as_of": None} == rest | {"as_of": None}, path
+            unchanged = await api.ask(path, headers={"If-None-Match": tag}, **asked)
             assert unchanged.status_code == 304, path
 
 
@@ -113,18 +115,11 @@ async def test_idle_workers_are_seen_at_once_and_follow(place: Place) -> None:
         assert ready.json()["generation"] == "second"
 
         async def reported() -> bool:
-            rows = await place.connection.fetch(
-                "SELECT generation FROM runfold.worker"
-                " WHERE seen_at > (SELECT activated_at FROM runfold.generation"
-                " WHERE name = 'second')"
-            )
-            return [row["generation"] for row in rows] == ["second"]
+            return bool(await place.connection.fetchval(REPORTS) == ["second"])
 
         await until(reported, 30, "a report of a worker that has nothing to do")
     await place.drop("main")
-    await place.send(history(51, size=20))
-    await place.caught_up()
-    await place.is_sound()
+    await place.is_sound(*history(51, size=20))
 
 
 async def test_a_generation_that_lacks_events_is_not_activated(bare: Place) -> None:
@@ -137,10 +132,27 @@ async def test_a_generation_that_lacks_events_is_not_activated(bare: Place) -> N
     async def nothing(_: str) -> None:
         """Catch up with nothing."""
 
-    connection = await asyncpg.connect(bare.settings.database_url)
-    try:
+    async with connected(bare.settings.database_url) as connection:
         with pytest.raises(OperationError, match="it would show readers an older view"):
             await activate(connection, "first", nothing)
-    finally:
-        await connection.close()
     assert await bare.active() == "second"
+
+
+@pytest.mark.crash
+async def test_one_that_is_read_is_not_dropped_and_holds_up_no_swap(bare: Place) -> None:
+    await bare.rebuild("second", activate=False)
+
+    async def waits() -> bool:
+        return bool(await bare.connection.fetchval(DROP_WAITS))
+
+    async with connected(bare.settings.database_url) as reader, reader.transaction():
+        await reader.fetchval("SELECT count(*) FROM g_second.run")
+        dropping = asyncio.create_task(bare.drop("second"))
+        await until(waits, 60, "the drop to wait for the reader")
+        # who changes the active generation locks this row while all workers wait
+        assert await bare.connection.fetchval(POINTER) == "main"
+        with pytest.raises(OperationError, match="is not dropped: somebody is reading it"):
+            await dropping
+    assert await bare.states() == {"main": "active", "second": "standing by"}
+    await bare.drop("second")
+    assert await bare.states() == {"main": "active"}

@@ -1,7 +1,7 @@
 """A rebuild on Apache Kafka under a steady stream of events, watched by a reader all the time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count, islice, takewhile
@@ -24,13 +24,16 @@ PAUSE_S = 0.01
 pytestmark = [pytest.mark.crash, pytest.mark.kafka, pytest.mark.timeout(900)]
 
 
-class Watch:
-    """A reader that asks for the run list again and again."""
+@asynccontextmanager
+async def watched(place: Place) -> AsyncIterator[Callable[[], int]]:
+    """A reader of the run list while the block runs; what it found is raised.
 
+    No answer may be an error, no total less than one before. Gives how often it has asked.
+    """
     asked = 0
 
-    async def look(self, api: Client) -> None:
-        """Ask until cancelled; no answer may be an error, no total less than one before."""
+    async def look(api: Client) -> None:
+        nonlocal asked
         last = 0
         while True:
             total = (await api.get("/v1/runs", per_page=5))["total"]
@@ -38,17 +41,12 @@ class Watch:
             last = total
             counted = await api.get("/v1/runs/counts")
             assert sum(each["total"] for each in counted["counts"]) >= last
-            self.asked += 1
+            asked += 1
             await asyncio.sleep(PAUSE_S)
 
-
-@asynccontextmanager
-async def watched(place: Place) -> AsyncIterator[Watch]:
-    """A reader while the block runs; what it found is raised."""
-    watch = Watch()
     async with serving(place.settings.database_url) as api, asyncio.TaskGroup() as group:
-        looking = group.create_task(watch.look(api))
-        yield watch
+        looking = group.create_task(look(api))
+        yield lambda: asked
         looking.cancel()
 
 
@@ -73,17 +71,17 @@ async def test_a_reader_sees_no_error_and_no_step_back(
         with running("projector", variables=place.variables) as worker:
             await send(BEFORE)
             await place.caught_up()
-            async with watched(place) as watch:
+            async with watched(place) as asked:
                 live = asyncio.create_task(send(rate=EVENTS_PER_SECOND))
                 said = await place.done("rebuild", "--name", "second", "--verify")
                 assert "no row differs" in said
                 assert await place.active() == "second"
-                asked = watch.asked
+                before = asked()
                 await place.done("generations", "activate", "main")
                 await place.done("generations", "activate", "second")
                 await place.done("generations", "drop", "main")
                 await place.done("rebuild", "--name", "third")
-                assert watch.asked > asked > 100
+                assert asked() > before > 100
                 ended.set()
                 await live
                 await place.caught_up()

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,6 @@ from contracts.errors import OperationError, UsageError
 from tests.api_rows import serving
 from tests.histories import history
 from tests.rebuild.place import Place
-from tests.rebuild.work import held
 from tests.reference import Record, counts, load
 
 
@@ -20,6 +20,7 @@ def time_of(record: Record) -> datetime | None:
     return None if event is None or isinstance(event, Undecodable) else event.time
 
 
+OPERATOR: dict[str, Any] = {"roles": ["operator"]}
 RECORDS = [*history(21, size=400, bad=True)]
 FAR = datetime.now(UTC) + timedelta(days=10_000)
 
@@ -31,18 +32,16 @@ async def test_it_says_what_the_events_up_to_then_say(filled: Place) -> None:
     assert await filled.active() == "first"
     told = load(r for r in RECORDS if (time := time_of(r)) is None or time <= instant)
     async with serving(filled.settings.database_url) as api:
-        seen = await api.get("/v1/runs/counts", roles=["operator"], generation="past")
+        seen = await api.get("/v1/runs/counts", **OPERATOR, generation="past")
         assert seen["counts"] == counts(told)
-        live = await api.get("/v1/runs/counts", roles=["operator"], generation="first")
+        live = await api.get("/v1/runs/counts", **OPERATOR, generation="first")
         assert live["counts"] != seen["counts"]
         assert live == await api.get("/v1/runs/counts")
         for roles in (["viewer"], ["viewer", "approver"]):
             await api.fails("/v1/runs/counts", 403, "forbidden", roles=roles, generation="past")
-        await api.fails(
-            "/v1/runs", 404, "generation_not_found", roles=["operator"], generation="none"
-        )
-        await api.fails("/v1/runs", 422, "invalid_parameter", roles=["operator"], generation="a; b")
-        shown = await api.get("/v1/ops/projection", roles=["operator"], generation="past")
+        await api.fails("/v1/runs", 404, "generation_not_found", **OPERATOR, generation="none")
+        await api.fails("/v1/runs", 422, "invalid_parameter", **OPERATOR, generation="a; b")
+        shown = await api.get("/v1/ops/projection", **OPERATOR, generation="past")
         assert shown["generation"] == "past"
 
 
@@ -59,17 +58,14 @@ async def test_it_is_never_activated(bare: Place) -> None:
 
 async def test_one_that_is_being_made_cannot_be_read(bare: Place) -> None:
     await bare.send(history(21, size=100))
-    async with serving(bare.settings.database_url) as api, held(bare, "half") as rebuilding:
-        await api.fails(
-            "/v1/runs", 404, "generation_not_found", roles=["operator"], generation="half"
-        )
-        shown = await api.get("/v1/ops/projection", roles=["operator"])
-        (rebuild,) = shown["rebuilds"]
+    async with serving(bare.settings.database_url) as api, bare.held("half") as rebuilding:
+        await api.fails("/v1/runs", 404, "generation_not_found", **OPERATOR, generation="half")
+        (rebuild,) = (await api.get("/v1/ops/projection", **OPERATOR))["rebuilds"]
         known = rebuild["generation"], rebuild["phase"], rebuild["is_running"], rebuild["total"]
         assert known == ("half", "load", True, bare.sent)
         topics = {each["topic"]: each["total"] for each in rebuild["topics"]}
         assert sum(topics.values()) == bare.sent
         rebuilding.cancel()
         await asyncio.wait({rebuilding})
-        (rebuild,) = (await api.get("/v1/ops/projection", roles=["operator"]))["rebuilds"]
+        (rebuild,) = (await api.get("/v1/ops/projection", **OPERATOR))["rebuilds"]
         assert not rebuild["is_running"]

@@ -7,8 +7,7 @@ import pytest
 
 from contracts.errors import OperationError, UsageError
 from projector.generations.rebuild import UnexpectedChanges
-from tests.rebuild.place import Place
-from tests.rebuild.work import ENDED, ended
+from tests.rebuild.place import ENDED, Place, ended
 
 FAR = datetime(2126, 1, 1, tzinfo=UTC)
 

@@ -6,7 +6,6 @@ TEMPLATE = "runfold_template"
 
 
 async def create_database(server_url: str, name: str) -> None:
-    """An empty database."""
     await _execute(server_url, f'CREATE DATABASE "{name}"')
 
 

@@ -4,6 +4,7 @@ That is what a client sees for an instant when a server is stopped or killed; he
 """
 
 import asyncio
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit
@@ -14,13 +15,12 @@ FATAL = b"E" + (len(_BODY) + 4).to_bytes(4, "big") + _BODY
 
 
 class Goodbyes:
-    """The connections that go this way."""
+    """The connections that go this way; `url` is the database's, this way."""
 
     def __init__(self, database_url: str) -> None:
+        self.url = database_url
         self._to = urlsplit(database_url)
-        self._clients: set[asyncio.StreamWriter] = set()
-        self.url = ""
-        """The database's URL, this way."""
+        self._clients: set[StreamWriter] = set()
 
     async def said(self) -> None:
         """Have the server's last words reach every client of this event loop."""
@@ -31,15 +31,7 @@ class Goodbyes:
         await asyncio.sleep(0)
         await asyncio.sleep(0)
 
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator["Goodbyes"]:
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        async with server:
-            port = server.sockets[0].getsockname()[1]
-            self.url = self._to._replace(netloc=f"postgres@127.0.0.1:{port}").geturl()
-            yield self
-
-    async def _connected(self, fro: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+    async def connected(self, fro: StreamReader, client: StreamWriter) -> None:
         there, server = await asyncio.open_connection(self._to.hostname, self._to.port)
         self._clients.add(client)
         try:
@@ -49,12 +41,7 @@ class Goodbyes:
         finally:
             self._clients.discard(client)
 
-    async def _pass_on(
-        self,
-        fro: asyncio.StreamReader,
-        to: asyncio.StreamWriter,
-        client: asyncio.StreamWriter,
-    ) -> None:
+    async def _pass_on(self, fro: StreamReader, to: StreamWriter, client: StreamWriter) -> None:
         with suppress(ConnectionError):
             while (data := await fro.read(65_536)) and client in self._clients:
                 to.write(data)
@@ -65,6 +52,8 @@ class Goodbyes:
 
 @asynccontextmanager
 async def goodbyes(database_url: str) -> AsyncIterator[Goodbyes]:
-    """A way to this database, for as long as the block runs."""
-    async with Goodbyes(database_url).open() as way:
+    way = Goodbyes(database_url)
+    async with await asyncio.start_server(way.connected, "127.0.0.1", 0) as server:
+        address = "127.0.0.1:{1}".format(*server.sockets[0].getsockname())
+        way.url = urlsplit(database_url)._replace(netloc=f"postgres@{address}").geturl()
         yield way

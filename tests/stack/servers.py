@@ -20,7 +20,6 @@ class MortalServer(EmbeddedServer):
     stop_seconds = 30.0
 
     def stop(self) -> None:
-        """An orderly end: what it keeps, stays."""
         self.end(signal.SIGTERM)
 
     def kill(self) -> None:
