@@ -1,5 +1,6 @@
 """The events' fields as tables: what a topic carries, its fields, and what makes an entity."""
 
+from decimal import Decimal
 from typing import Any
 
 from tests.reference.fields import (
@@ -67,7 +68,7 @@ FIELDS: dict[str, Fields] = {
         *defaults(boolean, False, "is_shadow"),
         *may(ident, "trace_id", "worker_id"),
         *may(words, "trigger_type", "trigger_ref", "error_code", "error_detail"),
-        *defaults(cost, 0, "cost_usd"),
+        *defaults(cost, Decimal(0), "cost_usd"),
         *defaults(natural, 0, "step_count", "attempt_count"),
         *may(whole, "max_attempts"),
         *may(timestamp, "started_at", "completed_at", "timeout_at", "heartbeat_at"),
