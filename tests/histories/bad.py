@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.histories.events import draft, written
 from tests.histories.world import World
-from tests.reference.records import Record
+from tests.reference import Record
 
 Event = dict[str, Any]
 Spoil = Callable[[Event], bytes]

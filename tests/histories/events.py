@@ -8,8 +8,8 @@ from tests.histories.channels import inbound, outbound
 from tests.histories.evidence import evidence, gateway_call, legacy_call
 from tests.histories.runs import decision, run_state, step
 from tests.histories.world import BIG, EXACT, FLAGS, MONEY, Data, World
+from tests.reference import Record
 from tests.reference.contract import TYPES
-from tests.reference.records import Record
 
 
 def project(world: World) -> Data:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from zlib import crc32
 
-from tests.reference.records import Record
+from tests.reference import Record
 
 PARTITIONS = 3
 REPEATED = 0.1

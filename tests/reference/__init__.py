@@ -14,8 +14,7 @@ Texts compare by code point throughout.
 
 from tests.reference.detail import run_detail
 from tests.reference.lists import approvals, channel_events, contracts, counts, projects, run_list
-from tests.reference.platform import Platform, load
-from tests.reference.records import Record
+from tests.reference.platform import Platform, Record, load
 
 __all__ = ["Platform", "Record", "counts", "load", "run_detail", "run_list"]
 __all__ += ["approvals", "channel_events", "contracts", "projects"]

@@ -6,9 +6,17 @@ from typing import Any
 
 from tests.reference.contract import ENTITIES, ORDER
 from tests.reference.decoding import Event, Unusable, decode
-from tests.reference.records import Record
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of the topic with this suffix. A `value` of None is a tombstone."""
+
+    topic: str
+    key: str | None
+    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
