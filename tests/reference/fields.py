@@ -158,17 +158,12 @@ class Field:
     default: Any = None
 
     def read(self, holder: dict[str, Any]) -> Any:
-        """The field's value in this object as it is kept, or Broken naming the field."""
+        """The field's value in this object as it is kept."""
         if self.name not in holder:
             require(not self.needed, f"{self.name}: missing")
             return self.default
         value = holder[self.name]
-        if value is None and self.optional:
-            return None
-        try:
-            return self.check(value)
-        except Broken as broken:
-            raise Broken(f"{self.name}: {broken}") from None
+        return None if value is None and self.optional else self.check(value)
 
 
 Fields = tuple[Field, ...]
