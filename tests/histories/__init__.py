@@ -5,26 +5,12 @@
     ...                                           # apply each worker's polls in a task of its own
     platform = load(records)                      # what the views must say: tests.reference
 
-`strategies.histories` gives the same to Hypothesis, so that a failure shrinks. Few of everything
-exist (2 or 3 projects, up to 5 runs, 2 to 4 incidents, 18 instants) and ids are shared on
-purpose: versions, times and ids tie, entities move between runs and projects, and each thing
-comes before or after what it belongs to. `bad.KINDS` lists every way a record can be unusable.
+Few of everything exist (2 or 3 projects, up to 5 runs, 2 to 4 incidents, 18 instants) and ids are
+shared on purpose: versions, times and ids tie, entities move between runs and projects, and each
+thing comes before or after what it belongs to. `bad.KINDS` lists every way to be unusable.
 """
 
 from tests.histories.generator import history
-from tests.histories.schedules import (
-    Delivery,
-    Poll,
-    deliveries,
-    partition_of,
-    schedule,
-)
+from tests.histories.schedules import Delivery, Poll, deliveries, schedule
 
-__all__ = [
-    "Delivery",
-    "Poll",
-    "deliveries",
-    "history",
-    "partition_of",
-    "schedule",
-]
+__all__ = ["Delivery", "Poll", "deliveries", "history", "schedule"]

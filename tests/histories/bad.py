@@ -10,13 +10,15 @@ from typing import Any
 
 from tests.histories.events import draft, written
 from tests.histories.world import World
-from tests.reference.records import Record
+from tests.reference import Record
 
 Event = dict[str, Any]
 Spoil = Callable[[Event], bytes]
 
 WINNING_VERSION = 9
 MAX_VALUE_BYTES = 1024 * 1024
+STEP_TYPE = "awooop.run.step_recorded.v1"
+NUL_WITHIN = {"rules": ["a\0b"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def attribute(name: str, content: Any) -> Spoil:
 
 
 def no_attribute(name: str) -> Spoil:
-    return lambda event: written({key: event[key] for key in event if key != name})
+    return lambda event: written(without(event, name))
 
 
 def field(name: str, content: Any) -> Spoil:
@@ -59,9 +61,11 @@ def field(name: str, content: Any) -> Spoil:
 
 
 def no_field(name: str) -> Spoil:
-    return lambda event: written(
-        event | {"data": {key: event["data"][key] for key in event["data"] if key != name}}
-    )
+    return lambda event: written(event | {"data": without(event["data"], name)})
+
+
+def without(held: Event, name: str) -> Event:
+    return {key: held[key] for key in held if key != name}
 
 
 def padded(event: Event) -> bytes:
@@ -124,101 +128,74 @@ UNKNOWN_TYPE = {
     "type in capitals": attribute("type", "AWOOOP.RUN.STATE_CHANGED.V1"),
 }
 
-# (topic, field, content)
-PAYLOAD: tuple[tuple[str, str, Any], ...] = (
-    ("run-state", "run_id", "00000000000000000000000000000000"),
-    ("run-state", "run_id", "{00000000-0000-0000-0000-000000000000}"),
-    ("run-state", "run_id", None),
-    ("run-state", "project_id", ""),
-    ("run-state", "project_id", "p" * 129),
-    ("run-state", "agent_id", "a" * 201),
-    ("run-state", "state", "Running"),
-    ("run-state", "state", ""),
-    ("run-state", "state", "running\n"),
-    ("run-state", "state", "a" * 33),
-    ("run-state", "created_at", "2026-05-18"),
-    ("run-state", "created_at", "2026-05-18T06:00"),
-    ("run-state", "created_at", "1779084000"),
-    ("run-state", "created_at", "2026-05-18T06:00:00+24:00"),
-    ("run-state", "started_at", "2026-13-01T00:00:00Z"),
-    ("run-state", "started_at", ""),
-    ("run-state", "heartbeat_at", "0001-01-01T00:00:00+00:01"),
-    ("run-state", "is_shadow", "false"),
-    ("run-state", "is_shadow", None),
-    ("run-state", "cost_usd", -0.01),
-    ("run-state", "cost_usd", "NaN"),
-    ("run-state", "cost_usd", "much"),
-    ("run-state", "cost_usd", True),
-    ("run-state", "cost_usd", None),
-    ("run-state", "step_count", -1),
-    ("run-state", "step_count", 1.5),
-    ("run-state", "step_count", "1"),
-    ("run-state", "max_attempts", 2**63),
-    ("run-state", "error_detail", "x" * 8193),
-    ("run-state", "trace_id", ""),
-    ("run-state", "pending_action", []),
-    ("run-state", "pending_action", {"summary": "no tool"}),
-    ("step-journal", "step_id", 7),
-    ("step-journal", "step_seq", True),
-    ("outbound-message", "send_status", None),
-    ("conversation-event", "source_envelope", "{}"),
-    ("conversation-event", "provider_event_id", ""),
-    ("conversation-event", "run_id", "run-1"),
-    ("mcp-gateway-audit", "gate_result", []),
-    ("mcp-legacy-audit", "id", 1.5),
-    ("mcp-legacy-audit", "id", True),
-    ("mcp-legacy-audit", "success", "yes"),
-    ("remediation-evidence", "id", ""),
-    ("remediation-evidence", "incident_id", None),
-    ("project", "budget_limit_usd", "much"),
-    ("contract-revision", "version_major", -1),
-    ("approval-command", "decision", "maybe"),
-    ("approval-command", "new_state", "completed"),
+# (topic, field, contents)
+PAYLOAD: tuple[tuple[str, str, list[Any]], ...] = (
+    (
+        "run-state",
+        "run_id",
+        ["00000000000000000000000000000000", "{00000000-0000-0000-0000-000000000000}", None],
+    ),
+    ("run-state", "project_id", ["", "p" * 129]),
+    ("run-state", "agent_id", ["a" * 201]),
+    ("run-state", "state", ["Running", "", "running\n", "a" * 33]),
+    (
+        "run-state",
+        "created_at",
+        ["2026-05-18", "2026-05-18T06:00", "1779084000", "2026-05-18T06:00:00+24:00"],
+    ),
+    ("run-state", "started_at", ["2026-13-01T00:00:00Z", ""]),
+    ("run-state", "heartbeat_at", ["0001-01-01T00:00:00+00:01"]),
+    ("run-state", "is_shadow", ["false", None]),
+    ("run-state", "cost_usd", [-0.01, "NaN", "much", True, None]),
+    ("run-state", "step_count", [-1, 1.5, "1"]),
+    ("run-state", "max_attempts", [2**63]),
+    ("run-state", "error_detail", ["x" * 8193]),
+    ("run-state", "trace_id", [""]),
+    ("run-state", "pending_action", [[], {"summary": "no tool"}]),
+    ("step-journal", "step_id", [7]),
+    ("step-journal", "step_seq", [True]),
+    ("outbound-message", "send_status", [None]),
+    ("conversation-event", "source_envelope", ["{}"]),
+    ("conversation-event", "provider_event_id", [""]),
+    ("conversation-event", "run_id", ["run-1"]),
+    ("mcp-gateway-audit", "gate_result", [[]]),
+    ("mcp-legacy-audit", "id", [1.5, True]),
+    ("mcp-legacy-audit", "success", ["yes"]),
+    ("remediation-evidence", "id", [""]),
+    ("remediation-evidence", "incident_id", [None]),
+    ("project", "budget_limit_usd", ["much"]),
+    ("contract-revision", "version_major", [-1]),
+    ("approval-command", "decision", ["maybe"]),
+    ("approval-command", "new_state", ["completed"]),
 )
 
 # Fields whose text is shown, so that every design has to store it.
 REJECTED = (
-    ("run-state", "error_detail"),
-    ("run-state", "agent_id"),
-    ("run-state", "trigger_ref"),
-    ("step-journal", "step_id"),
-    ("step-journal", "block_reason"),
-    ("outbound-message", "content_preview"),
-    ("conversation-event", "channel_chat_id"),
-    ("mcp-gateway-audit", "tool_name"),
-    ("mcp-legacy-audit", "error_message"),
-    ("remediation-evidence", "verification_result_preview"),
-    ("project", "display_name"),
+    *(("run-state", name) for name in ("error_detail", "agent_id", "trigger_ref")),
+    *(("step-journal", name) for name in ("step_id", "block_reason")),
+    *(("outbound-message", "content_preview"), ("conversation-event", "channel_chat_id")),
+    *(("mcp-gateway-audit", "tool_name"), ("mcp-legacy-audit", "error_message")),
+    *(("remediation-evidence", "verification_result_preview"), ("project", "display_name")),
     ("contract-revision", "contract_family"),
-    ("approval-command", "reason"),
-    ("approval-command", "approval_token_jti"),
+    *(("approval-command", name) for name in ("reason", "approval_token_jti")),
 )
 
 KINDS = (
     *(Kind(name, "malformed", spoil) for name, spoil in MALFORMED.items()),
     *(Kind(name, "envelope", spoil) for name, spoil in ENVELOPE.items()),
     *(Kind(name, "unknown_type", spoil) for name, spoil in UNKNOWN_TYPE.items()),
-    Kind(
-        "type of another topic",
-        "unknown_type",
-        attribute("type", "awooop.run.step_recorded.v1"),
-        "run-state",
-    ),
+    Kind("type of another topic", "unknown_type", attribute("type", STEP_TYPE), "run-state"),
     Kind("no project_id", "payload", no_field("project_id"), "step-journal"),
     *(
         Kind(f"{topic} {name} {content!r:.40}", "payload", field(name, content), topic)
-        for topic, name, content in PAYLOAD
+        for topic, name, contents in PAYLOAD
+        for content in contents
     ),
     *(
         Kind(f"NUL in {topic} {name}", "rejected", field(name, "a\0b"), topic)
         for topic, name in REJECTED
     ),
-    Kind(
-        "NUL in gate_result",
-        "rejected",
-        field("gate_result", {"rules": ["a\0b"]}),
-        "mcp-gateway-audit",
-    ),
+    Kind("NUL in gate_result", "rejected", field("gate_result", NUL_WITHIN), "mcp-gateway-audit"),
     Kind("one byte over the limit", "too_large", padded),
 )
 BY_REASON = {

@@ -3,15 +3,14 @@
 from typing import Any
 
 from tests.histories.texts import noise, text
-from tests.histories.values import FLAGS, STATES, Data, of_run
-from tests.histories.world import World
+from tests.histories.world import FLAGS, STATES, Data, World
 
 CHANNELS = ("telegram", "slack", "línea")
 
 
 def outbound(world: World) -> Data:
     types = ("approval_request", "error", "final", "interim", "digest", "")
-    data = of_run(world) | {
+    data = world.of_run() | {
         "message_id": world.entity_id(6),
         "channel_type": world.pick(CHANNELS),
         "message_type": world.pick(types),

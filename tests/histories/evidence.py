@@ -1,11 +1,10 @@
 """Tool calls through the gateway and before it, and remediation evidence."""
 
-from tests.histories.values import AGENTS, FLAGS, OUTCOMES, SIGNED, TOOLS, Data, of_run
-from tests.histories.world import World
+from tests.histories.world import AGENTS, FLAGS, OUTCOMES, SIGNED, TOOLS, Data, World
 
 
 def gateway_call(world: World) -> Data:
-    data = of_run(world) | {
+    data = world.of_run() | {
         "call_id": world.entity_id(6),
         "tool_name": world.pick(TOOLS),
         "result_status": world.pick(OUTCOMES),

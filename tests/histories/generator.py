@@ -5,7 +5,7 @@ from random import Random
 from tests.histories.bad import bad_record
 from tests.histories.events import Draft, draft
 from tests.histories.world import World
-from tests.reference.records import Record
+from tests.reference import Record
 
 REPEATED, TOMBSTONES, BAD = 0.1, 0.03, 0.12
 

@@ -1,7 +1,7 @@
 """Runs, their steps and the decisions on them."""
 
 from tests.histories.texts import text
-from tests.histories.values import (
+from tests.histories.world import (
     AGENTS,
     BIG,
     FLAGS,
@@ -10,11 +10,11 @@ from tests.histories.values import (
     SIGNED,
     STATES,
     TOOLS,
-    UNKNOWN_STATES,
     Data,
-    of_run,
+    World,
 )
-from tests.histories.world import World
+
+UNKNOWN_STATES = ("completed", "timed_out", "on_hold", "_", "a" * 32)
 
 
 def run_state(world: World) -> Data:
@@ -86,7 +86,7 @@ def pending_action(world: World) -> Data | None:
 
 def step(world: World) -> Data:
     tools = (*TOOLS, "operator_console.approve", "operator_console.reject", "operator_console.x")
-    data = of_run(world) | {
+    data = world.of_run() | {
         "step_id": world.entity_id(),
         "step_seq": world.pick((0, 0, 1, 2, 10, 2**40)),
         "tool_name": world.pick(tools),
@@ -104,7 +104,7 @@ def step(world: World) -> Data:
 
 def decision(world: World) -> Data:
     approve = world.chance(0.5)
-    data = of_run(world) | {
+    data = world.of_run() | {
         "command_id": world.cased(world.pick(world.commands)),
         "decision": "approve" if approve else "reject",
         "approver_id": world.pick(("alice", "Bob", "核")),

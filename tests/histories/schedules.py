@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from random import Random
 from zlib import crc32
 
-from tests.reference.records import Record
+from tests.reference import Record
 
 PARTITIONS = 3
 REPEATED = 0.1
@@ -25,14 +25,7 @@ class Delivery:
 Poll = list[Delivery]
 
 
-def partition_of(record: Record, partitions: int) -> int:
-    """The partition a record lies in: records of one topic and key lie together."""
-    return crc32((record.key or "").encode()) % partitions
-
-
-def schedule(
-    records: list[Record], seed: int, workers: int, partitions: int = PARTITIONS
-) -> list[list[Poll]]:
+def schedule(records: list[Record], seed: int, workers: int) -> list[list[Poll]]:
     """The polls of each worker, in the order the worker gets them.
 
     The records come in another order, some of them a second time further on, as a producer that
@@ -46,7 +39,7 @@ def schedule(
     rng = Random(seed)
     log = [*records, *(record for record in records if rng.random() < REPEATED)]
     rng.shuffle(log)
-    placed = list(place(log, partitions))
+    placed = list(place(log))
     lots = sorted({(delivery.topic, delivery.partition) for delivery in placed})
     owner = {lot: rng.randrange(workers) for lot in lots}
     polls: list[list[Poll]] = []
@@ -56,11 +49,11 @@ def schedule(
     return polls
 
 
-def place(log: list[Record], partitions: int) -> Iterator[Delivery]:
-    """The records at their places, each partition's filled in the order of the log."""
+def place(log: list[Record]) -> Iterator[Delivery]:
+    """The records at their places: those of one topic and key together, in the order of the log."""
     ends: dict[tuple[str, int], int] = {}
     for record in log:
-        partition = partition_of(record, partitions)
+        partition = crc32((record.key or "").encode()) % PARTITIONS
         offset = ends.get((record.topic, partition), 0)
         ends[record.topic, partition] = offset + 1
         yield Delivery(record.topic, partition, offset, record)

@@ -4,45 +4,20 @@ from tests.histories.world import World
 
 # What may stand around an incident id and leaves it one.
 AROUND = (
-    "{}",
-    "see {}",
-    "({})",
-    "re:{} ",
-    "{}-x",
-    "，{}，",
-    "é{}é",
-    "事故{}事故",
-    '"{}"',
-    "{},{}",
-    "\n{}\t",
+    *("{}", "see {}", "({})", "re:{} ", "{}-x", "，{}，", "é{}é", "事故{}事故"),
+    *('"{}"', "{},{}", "\n{}\t"),
 )
 # What makes it no incident id.
 SPOILED = ("x{}", "{}_y", "{}é_{}z", "_{}", "{}x", "0{}")
 NEAR_MISSES = (
-    "INC-20260518-AB",
-    "INC-2026051-ABCD",
-    "INC-20260518-abcd",
-    "inc-20260518-ABCD",
-    "INC-２０２６０５１８-ABCD",
-    "INC-20260518-ＡＢＣＤ",
-    "ＩNC-20260518-ABCD",
-    "INC-٢٠٢٦٠٥١٨-ABCD",
-    "INC 20260518 ABCD",
-    "INC-20260518-ABCde",
+    *("INC-20260518-AB", "INC-2026051-ABCD", "INC-20260518-abcd", "inc-20260518-ABCD"),
+    *("INC-２０２６０５１８-ABCD", "INC-20260518-ＡＢＣＤ", "ＩNC-20260518-ABCD"),
+    *("INC-٢٠٢٦٠٥١٨-ABCD", "INC 20260518 ABCD", "INC-20260518-ABCde"),
 )
 MARKERS = (
-    "RUNBOOK REVIEW",
-    "[AWOOOI CI/CD] build",
-    "AI 治理警報",
-    "HANDOFF REQUIRED",
-    "AI 自動修復失敗",
-    "AUTO RESOLVED",
-    "AI 自動修復完成",
-    "ESCALATION",
-    "事故升級",
-    "ACTION REQUIRED",
-    "Action Required",
-    "ACTION REQUIRED then RUNBOOK REVIEW",
+    *("RUNBOOK REVIEW", "[AWOOOI CI/CD] build", "AI 治理警報", "HANDOFF REQUIRED"),
+    *("AI 自動修復失敗", "AUTO RESOLVED", "AI 自動修復完成", "ESCALATION", "事故升級"),
+    *("ACTION REQUIRED", "Action Required", "ACTION REQUIRED then RUNBOOK REVIEW"),
 )
 ODD = (
     "",

@@ -19,6 +19,22 @@ GIVEN_INCIDENTS = ("custom-77", "77", "inc-20260518-abcd", "事故 1")
 PROVIDER_EVENTS = ("tg:1", "tg_1", "tg%1", "TG:1", "事件-1")
 
 Linked = tuple[str, str]
+Data = dict[str, Any]
+
+STATES = ("pending", "running", "waiting_approval", "waiting_approval", "failed", "cancelled")
+BIG = (0, 1, 7, 2**31, 2**53 + 1, 2**63 - 1)
+SIGNED = (-1, -(2**63), *BIG)
+# Texts in angle brackets become JSON numbers of that many digits when the event is written.
+EXACT = {
+    "<precise>": "0.12345678901234567890123456789",
+    "<long>": "98765432109876543210.5",
+    "<power>": "1.5E+3",
+}
+MONEY = (0, 5, 3.5, 0.1, "12.50", "0.010203", "0", *EXACT)
+AGENTS = ("triage", "Sre", "偵錯")
+TOOLS = ("kubectl.get", "Prom.query", "ssh", "")
+OUTCOMES = ("success", "failed", "blocked", "running", "")
+FLAGS = (True, False)
 
 
 @dataclass(slots=True)
@@ -106,3 +122,8 @@ class World:
 
     def incident(self) -> str:
         return self.pick(self.incidents)
+
+    def of_run(self) -> Data:
+        """The run and project of an item: in any letter case, now and then the wrong project."""
+        run_id, home = self.pick(self.runs)
+        return {"run_id": self.cased(run_id), "project_id": self.project_near(home)}

@@ -8,36 +8,13 @@ view is a function of what was loaded, worked out anew on every call.
     run_detail(platform, run_id, lang="en")
 
 Answers are plain lists and dictionaries with the field names of the API, times as RFC 3339 text,
-numbers with a fraction as Decimal: compare them with `json.loads(body, parse_float=Decimal)`, or
-turn them into what `json.dumps` takes with `jsonable`. Texts compare by code point throughout.
+numbers with a fraction as Decimal: compare them with `json.loads(body, parse_float=Decimal)`.
+Texts compare by code point throughout.
 """
 
 from tests.reference.detail import run_detail
-from tests.reference.lists import (
-    approvals,
-    channel_events,
-    contracts,
-    counts,
-    dead_letters,
-    projects,
-    run_list,
-)
-from tests.reference.plain import jsonable
-from tests.reference.platform import DeadLetter, Platform, load
-from tests.reference.records import Record
+from tests.reference.lists import approvals, channel_events, contracts, counts, projects, run_list
+from tests.reference.platform import Platform, Record, load
 
-__all__ = [
-    "DeadLetter",
-    "Platform",
-    "Record",
-    "approvals",
-    "channel_events",
-    "contracts",
-    "counts",
-    "dead_letters",
-    "jsonable",
-    "load",
-    "projects",
-    "run_detail",
-    "run_list",
-]
+__all__ = ["Platform", "Record", "counts", "load", "run_detail", "run_list"]
+__all__ += ["approvals", "channel_events", "contracts", "projects"]

@@ -1,5 +1,6 @@
 """The events' fields as tables: what a topic carries, its fields, and what makes an entity."""
 
+from decimal import Decimal
 from typing import Any
 
 from tests.reference.fields import (
@@ -28,6 +29,7 @@ ident = text(1, 200)
 project = text(1, 128)
 whole = integer(-INT64 - 1)
 natural = integer(0)
+of_run = (*must(uuid, "run_id"), *must(project, "project_id"))
 
 PENDING_ACTION = (
     *must(words, "tool_name"),
@@ -40,56 +42,33 @@ def pending_action(value: Any) -> dict[str, Any]:
     return read_all(PENDING_ACTION, json_object(value))
 
 
-TYPES = {
-    "run-state": "awooop.run.state_changed.v1",
-    "step-journal": "awooop.run.step_recorded.v1",
-    "outbound-message": "awooop.channel.message_outbound.v1",
-    "conversation-event": "awooop.channel.event_received.v1",
-    "mcp-gateway-audit": "awooop.mcp.gateway_call_audited.v1",
-    "mcp-legacy-audit": "awooop.mcp.legacy_call_audited.v1",
-    "remediation-evidence": "awooop.remediation.evidence_recorded.v1",
-    "project": "awooop.project.upserted.v1",
-    "contract-revision": "awooop.contract.revision_upserted.v1",
-    "approval-command": "awooop.run.approval_decided.v1",
-}
-
-ENTITIES = {
-    "run-state": ("run_id",),
-    "step-journal": ("run_id", "step_id"),
-    "outbound-message": ("message_id",),
-    "conversation-event": ("event_id",),
-    "mcp-gateway-audit": ("call_id",),
-    "mcp-legacy-audit": ("id",),
-    "remediation-evidence": ("id",),
-    "project": ("project_id",),
-    "contract-revision": ("revision_id",),
-    "approval-command": ("command_id",),
-}
-
-ORDER = {
-    "run-state": ("created_at", "run_id"),
-    "step-journal": ("step_seq", "step_id"),
-    "outbound-message": ("queued_at", "message_id"),
-    "conversation-event": ("received_at", "event_id"),
-    "mcp-gateway-audit": ("created_at", "call_id"),
-    "mcp-legacy-audit": ("created_at", "id"),
-    "remediation-evidence": ("created_at", "id"),
-    "project": ("project_id",),
-    "contract-revision": ("created_at", "revision_id"),
-    "approval-command": ("decided_at", "command_id"),
-}
+# (topic, type, what makes an entity, the order that entities come in)
+TOPICS = (
+    ("run-state", "run.state_changed", "run_id", "created_at run_id"),
+    ("step-journal", "run.step_recorded", "run_id step_id", "step_seq step_id"),
+    ("outbound-message", "channel.message_outbound", "message_id", "queued_at message_id"),
+    ("conversation-event", "channel.event_received", "event_id", "received_at event_id"),
+    ("mcp-gateway-audit", "mcp.gateway_call_audited", "call_id", "created_at call_id"),
+    ("mcp-legacy-audit", "mcp.legacy_call_audited", "id", "created_at id"),
+    ("remediation-evidence", "remediation.evidence_recorded", "id", "created_at id"),
+    ("project", "project.upserted", "project_id", "project_id"),
+    ("contract-revision", "contract.revision_upserted", "revision_id", "created_at revision_id"),
+    ("approval-command", "run.approval_decided", "command_id", "decided_at command_id"),
+)
+TYPES = {topic: f"awooop.{name}.v1" for topic, name, _, _ in TOPICS}
+ENTITIES = {topic: entity.split() for topic, _, entity, _ in TOPICS}
+ORDER = {topic: order.split() for topic, _, _, order in TOPICS}
 
 FIELDS: dict[str, Fields] = {
     "run-state": (
-        *must(uuid, "run_id"),
-        *must(project, "project_id"),
+        *of_run,
         *must(ident, "agent_id"),
         *must(state, "state"),
         *must(timestamp, "state_changed_at", "created_at"),
         *defaults(boolean, False, "is_shadow"),
         *may(ident, "trace_id", "worker_id"),
         *may(words, "trigger_type", "trigger_ref", "error_code", "error_detail"),
-        *defaults(cost, 0, "cost_usd"),
+        *defaults(cost, Decimal(0), "cost_usd"),
         *defaults(natural, 0, "step_count", "attempt_count"),
         *may(whole, "max_attempts"),
         *may(timestamp, "started_at", "completed_at", "timeout_at", "heartbeat_at"),
@@ -97,8 +76,7 @@ FIELDS: dict[str, Fields] = {
     ),
     "step-journal": (
         *must(ident, "step_id"),
-        *must(uuid, "run_id"),
-        *must(project, "project_id"),
+        *of_run,
         *must(natural, "step_seq"),
         *must(words, "tool_name", "result_status"),
         *defaults(boolean, False, "was_blocked"),
@@ -109,8 +87,7 @@ FIELDS: dict[str, Fields] = {
     ),
     "outbound-message": (
         *must(ident, "message_id"),
-        *must(uuid, "run_id"),
-        *must(project, "project_id"),
+        *of_run,
         *must(words, "channel_type", "message_type", "send_status"),
         *may(words, "content_preview", "send_error", "triggered_by_state"),
         *may(ident, "provider_message_id"),
@@ -130,8 +107,7 @@ FIELDS: dict[str, Fields] = {
     ),
     "mcp-gateway-audit": (
         *must(ident, "call_id"),
-        *must(uuid, "run_id"),
-        *must(project, "project_id"),
+        *of_run,
         *may(ident, "agent_id"),
         *must(words, "tool_name", "result_status"),
         *may(words, "block_gate", "block_reason"),
@@ -173,8 +149,8 @@ FIELDS: dict[str, Fields] = {
         *must(timestamp, "created_at"),
     ),
     "approval-command": (
-        *must(uuid, "command_id", "run_id"),
-        *must(project, "project_id"),
+        *of_run,
+        *must(uuid, "command_id"),
         *must(one_of("approve", "reject"), "decision"),
         *must(ident, "approver_id"),
         *must(whole, "run_version"),

@@ -19,6 +19,7 @@ from tests.reference.fields import (
     Broken,
     Fields,
     json_object,
+    leaves,
     may,
     must,
     one_of,
@@ -122,16 +123,7 @@ def refuse(literal: str) -> None:
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Every string in a JSON value, names of fields among them."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for name, inner in value.items():
-            yield name
-            yield from texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from texts(inner)
+    return (each for each in leaves(value) if isinstance(each, str))
 
 
 def depth(value: Any) -> int:

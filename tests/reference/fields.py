@@ -30,44 +30,35 @@ def require(condition: bool, message: str) -> None:
         raise Broken(message)
 
 
-def text(low: int, high: int) -> Check:
-    """A string of `low` to `high` characters."""
+def that(allowed: Callable[[Any], bool], wanted: str) -> Check:
+    """A check that keeps the value as it is."""
 
     def check(value: Any) -> Any:
-        require(isinstance(value, str), "not a string")
-        require(low <= len(value) <= high, f"not {low} to {high} characters")
+        require(allowed(value), f"not {wanted}")
         return value
 
     return check
+
+
+def text(low: int, high: int) -> Check:
+    return that(
+        lambda value: isinstance(value, str) and low <= len(value) <= high,
+        f"a string of {low} to {high} characters",
+    )
 
 
 def integer(low: int) -> Check:
     """A whole JSON number from `low` up to the largest signed 64 bit integer."""
-
-    def check(value: Any) -> Any:
-        require(type(value) is int, "not an integer")
-        require(low <= value <= INT64, "out of bounds")
-        return value
-
-    return check
+    return that(lambda value: type(value) is int and low <= value <= INT64, "an integer in bounds")
 
 
 def one_of(*words: str) -> Check:
-    def check(value: Any) -> Any:
-        require(isinstance(value, str) and value in words, f"not one of {words}")
-        return value
-
-    return check
+    return that(lambda value: isinstance(value, str) and value in words, f"one of {words}")
 
 
-def boolean(value: Any) -> Any:
-    require(isinstance(value, bool), "not true or false")
-    return value
-
-
-def state(value: Any) -> Any:
-    require(isinstance(value, str) and STATE.fullmatch(value) is not None, "not a state")
-    return value
+boolean = that(lambda value: isinstance(value, bool), "true or false")
+state = that(lambda value: isinstance(value, str) and STATE.fullmatch(value) is not None, "a state")
+json_object = that(lambda value: isinstance(value, dict), "an object")
 
 
 def uuid(value: Any) -> Any:
@@ -129,29 +120,29 @@ def timestamp(value: Any) -> Any:
 
 def timestamp_with_offset(value: Any) -> Any:
     """As `timestamp`, but the offset must be there."""
-    found = TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
-    require(found is not None and found.group(8) is not None, "no RFC 3339 timestamp with offset")
-    return timestamp(value)
-
-
-def json_object(value: Any) -> Any:
-    require(isinstance(value, dict), "not an object")
-    return value
+    instant, found = timestamp(value), TIMESTAMP.fullmatch(value)
+    require(found is not None and found.group(8) is not None, "no offset")
+    return instant
 
 
 def kept_object(value: Any) -> Any:
     """A JSON object that is kept whole: without numbers beyond the range of a 64-bit float."""
-    require(all(abs(each) < BEYOND for each in decimals(value)), "a number out of range")
+    numbers = (each for each in leaves(value) if isinstance(each, Decimal))
+    require(all(abs(each) < BEYOND for each in numbers), "a number out of range")
     return json_object(value)
 
 
-def decimals(value: Any) -> Iterator[Decimal]:
-    """The numbers in a JSON value that are written with a point or an exponent."""
-    if isinstance(value, Decimal):
+def leaves(value: Any) -> Iterator[Any]:
+    """Everything in a JSON value that holds nothing else, names of fields among them."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from leaves(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from leaves(inner)
+    else:
         yield value
-    elif isinstance(value, dict | list):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from decimals(inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,17 +158,12 @@ class Field:
     default: Any = None
 
     def read(self, holder: dict[str, Any]) -> Any:
-        """The field's value in this object as it is kept, or Broken naming the field."""
+        """The field's value in this object as it is kept."""
         if self.name not in holder:
             require(not self.needed, f"{self.name}: missing")
             return self.default
         value = holder[self.name]
-        if value is None and self.optional:
-            return None
-        try:
-            return self.check(value)
-        except Broken as broken:
-            raise Broken(f"{self.name}: {broken}") from None
+        return None if value is None and self.optional else self.check(value)
 
 
 Fields = tuple[Field, ...]

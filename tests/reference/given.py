@@ -1,12 +1,12 @@
-"""The least an event of each type must hold, for cases written by hand."""
+"""Events for cases written by hand."""
 
 import json
 from typing import Any
 
 from tests.reference.contract import TYPES
 from tests.reference.detail import run_detail
-from tests.reference.platform import load
-from tests.reference.records import Record
+from tests.reference.platform import Record, load
+from tests.unit.event_samples import AT, REQUIRED
 
 RUN = "00000000-0000-0000-0000-00000000000a"
 OTHER_RUN = "00000000-0000-0000-0000-00000000000b"
@@ -19,30 +19,16 @@ def at(second: int) -> str:
     return f"2026-05-18T06:00:{second:02}Z"
 
 
-OURS = {"run_id": RUN, "project_id": "p"}
-CALL = {"tool_name": "get", "result_status": "success", "created_at": at(1)}
-EVIDENCE = {"id": 1, "incident_id": INCIDENT, "created_at": at(1)}
+OURS = {"run_id": RUN, "event_id": INBOUND, "command_id": COMMAND, "incident_id": INCIDENT}
+OURS |= {"project_id": "p", "channel_type": "slack", "tool_name": "get"}
 
-NEEDED: dict[str, dict[str, Any]] = {
-    "run-state": OURS
-    | {"agent_id": "triage", "state": "running", "state_changed_at": at(0), "created_at": at(0)},
-    "step-journal": OURS | CALL | {"step_id": "s", "step_seq": 0},
-    "outbound-message": OURS
-    | {"message_id": "m", "channel_type": "slack", "message_type": "final"}
-    | {"send_status": "sent", "queued_at": at(1)},
-    "conversation-event": {"event_id": INBOUND, "project_id": "p", "channel_type": "slack"}
-    | {"received_at": at(1)},
-    "mcp-gateway-audit": OURS | CALL | {"call_id": "c"},
-    "mcp-legacy-audit": EVIDENCE,
-    "remediation-evidence": EVIDENCE,
-    "project": {"project_id": "p", "display_name": "P", "created_at": at(0)},
-    "contract-revision": {"revision_id": "r", "contract_id": "c", "contract_family": "agent"}
-    | {"lifecycle_status": "draft", "body_hash": "00", "version_major": 1, "version_minor": 0}
-    | {"project_id": "p", "created_at": at(0)},
-    "approval-command": OURS
-    | {"command_id": COMMAND, "decision": "approve", "approver_id": "alice", "run_version": 0}
-    | {"decided_at": at(1), "new_state": "running"},
-}
+
+def needed(topic: str) -> dict[str, Any]:
+    """The fields an event of this topic needs; all but runs and catalogues come a second later."""
+    then = at(0) if topic in {"run-state", "project", "contract-revision"} else at(1)
+    sample = REQUIRED[topic] | ({"incident_id": ""} if topic == "mcp-legacy-audit" else {})
+    values = OURS | {"run_version": 0, "step_seq": 0}
+    return {name: then if each == AT else values.get(name, each) for name, each in sample.items()}
 
 
 def event(topic: str, *, version: int = 0, second: int = 0, id_: str = "e", **data: Any) -> Record:
@@ -54,7 +40,7 @@ def event(topic: str, *, version: int = 0, second: int = 0, id_: str = "e", **da
         "type": TYPES[topic],
         "time": at(second),
         "entityversion": version,
-        "data": NEEDED[topic] | data,
+        "data": needed(topic) | data,
     }
     return Record(topic, None, json.dumps(document).encode())
 

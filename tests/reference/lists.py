@@ -12,22 +12,23 @@ from tests.reference.platform import Platform, Row
 from tests.reference.summary import remediation_summary
 
 Answer = list[dict[str, Any]]
+Ids = Collection[str] | None
 
 RUN_FIELDS = ("run_id", "project_id", "agent_id", "state", "is_shadow", "cost_usd", "step_count")
 APPROVAL_FIELDS = ("run_id", "project_id", "agent_id", "created_at", "timeout_at")
 INBOUND_FIELDS = ("event_id", "project_id", "channel_type", "provider_event_id", "channel_chat_id")
 
 
-def wanted(value: str, among: Collection[str] | None) -> bool:
+def wanted(value: str, among: Ids) -> bool:
     return among is None or value in among
 
 
 def run_list(
     platform: Platform,
-    project_ids: Collection[str] | None = None,
+    project_ids: Ids = None,
     *,
-    states: Collection[str] | None = None,
-    remediation_statuses: Collection[str] | None = None,
+    states: Ids = None,
+    remediation_statuses: Ids = None,
     incident_id: str | None = None,
     created_after: datetime | None = None,
     created_before: datetime | None = None,
@@ -56,7 +57,7 @@ def run_row(platform: Platform, run: Event) -> Row:
     }
 
 
-def counts(platform: Platform, project_ids: Collection[str] | None = None) -> Answer:
+def counts(platform: Platform, project_ids: Ids = None) -> Answer:
     """How many runs there are of each project, state and remediation status, in that order."""
     found = Counter(
         (row["project_id"], row["state"], row["remediation_summary"]["status"])
@@ -70,19 +71,16 @@ def counts(platform: Platform, project_ids: Collection[str] | None = None) -> An
 
 def approvals(
     platform: Platform,
-    project_ids: Collection[str] | None = None,
+    project_ids: Ids = None,
     *,
-    run_id: str | None = None,
-    remediation_statuses: Collection[str] | None = None,
+    remediation_statuses: Ids = None,
     include_decided: bool = False,
 ) -> Answer:
     """The runs that wait for a human, oldest first."""
     rows = [
         approval_row(platform, run)
         for run in platform.winners["run-state"]
-        if run.data["state"] == "waiting_approval"
-        and wanted(run.data["project_id"], project_ids)
-        and run_id in {None, run.data["run_id"]}
+        if run.data["state"] == "waiting_approval" and wanted(run.data["project_id"], project_ids)
     ]
     return [
         row
@@ -113,7 +111,7 @@ def decision_of(platform: Platform, run: Event) -> Row | None:
 
 def channel_events(
     platform: Platform,
-    project_ids: Collection[str] | None = None,
+    project_ids: Ids = None,
     *,
     channel_type: str | None = None,
     provider_prefix: str | None = None,
@@ -130,17 +128,14 @@ def channel_events(
     return found[: min(limit, 100)]
 
 
-def projects(platform: Platform, project_ids: Collection[str] | None = None) -> Answer:
+def projects(platform: Platform, project_ids: Ids = None) -> Answer:
     """The projects by their id."""
     rows = platform.rows("project")
     return [plain(row) for row in rows if wanted(row["project_id"], project_ids)]
 
 
 def contracts(
-    platform: Platform,
-    project_ids: Collection[str] | None = None,
-    *,
-    lifecycle_status: str | None = None,
+    platform: Platform, project_ids: Ids = None, *, lifecycle_status: str | None = None
 ) -> Answer:
     """The contract revisions, newest first."""
     return [
@@ -148,12 +143,4 @@ def contracts(
         for row in reversed(platform.rows("contract-revision"))
         if wanted(row["project_id"], project_ids)
         and lifecycle_status in {None, row["lifecycle_status"]}
-    ]
-
-
-def dead_letters(platform: Platform) -> Answer:
-    """`{topic, key, reason}` of every record that could not be used, in the order read."""
-    return [
-        {"topic": letter.record.topic, "key": letter.record.key, "reason": letter.reason}
-        for letter in platform.dead
     ]

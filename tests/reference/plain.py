@@ -1,7 +1,6 @@
 """Kept values as the API shows them."""
 
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 
@@ -29,18 +28,3 @@ def pick(row: dict[str, Any], *names: str) -> dict[str, Any]:
 def without(row: dict[str, Any], *names: str) -> dict[str, Any]:
     """All fields of a row but these, as the API shows them."""
     return {name: plain(value) for name, value in row.items() if name not in names}
-
-
-def jsonable(value: Any) -> Any:
-    """The value with int or float for Decimal, for `json.dumps`.
-
-    Digits a float cannot hold are lost: to compare with an answer to the last digit, read that
-    answer with `json.loads(body, parse_float=Decimal)` and leave the model's value as it is.
-    """
-    if isinstance(value, Decimal):
-        return int(value) if value == int(value) else float(value)
-    if isinstance(value, dict):
-        return {name: jsonable(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [jsonable(inner) for inner in value]
-    return value

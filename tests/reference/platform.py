@@ -6,9 +6,17 @@ from typing import Any
 
 from tests.reference.contract import ENTITIES, ORDER
 from tests.reference.decoding import Event, Unusable, decode
-from tests.reference.records import Record
 
 Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of the topic with this suffix. A `value` of None is a tombstone."""
+
+    topic: str
+    key: str | None
+    value: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +25,6 @@ class DeadLetter:
 
     record: Record
     reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +46,8 @@ class Platform:
 
     def run(self, run_id: str) -> Event | None:
         """The winning event of the run with this id in lower case, if there is one."""
-        found = [event for event in self.winners["run-state"] if event.data["run_id"] == run_id]
-        return found[0] if found else None
+        runs = (event for event in self.winners["run-state"] if event.data["run_id"] == run_id)
+        return next(runs, None)
 
 
 def load(records: Iterable[Record]) -> Platform:
@@ -55,7 +62,7 @@ def load(records: Iterable[Record]) -> Platform:
         try:
             events.append(decode(record.topic, record.value))
         except Unusable as unusable:
-            dead.append(DeadLetter(record, unusable.reason, str(unusable)))
+            dead.append(DeadLetter(record, unusable.reason))
     winners = {topic: winners_of(topic, events) for topic in ENTITIES}
     return Platform(tuple(events), winners, tuple(dead), tombstones)
 

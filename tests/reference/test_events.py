@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.reference import Record, dead_letters, load, projects, run_list
+from tests.reference import Record, load, projects, run_list
 from tests.reference.given import OTHER_RUN, RUN, at, detail, event, run_with_incident
 
 
@@ -64,9 +64,10 @@ NEVER = {"project_id": "p", "display_name": "P", "created_at": "never"}
 )
 def test_what_is_no_event_is_a_dead_letter(record: Record, reasons: list[str]) -> None:
     platform = load([record, Record("project", "p", None)])
-    letters = [{"topic": "project", "key": None, "reason": reason} for reason in reasons]
-    assert dead_letters(platform) == letters
-    assert (len(platform.events), platform.tombstones) == (1 - len(letters), 1)
+    assert [(letter.record, letter.reason) for letter in platform.dead] == [
+        (record, reason) for reason in reasons
+    ]
+    assert (len(platform.events), platform.tombstones) == (1 - len(reasons), 1)
 
 
 @pytest.mark.parametrize(

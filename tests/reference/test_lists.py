@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.reference import approvals, counts, load, run_list
+from tests.reference import approvals, load, run_list
 from tests.reference.given import (
     COMMAND,
     INBOUND,
@@ -42,11 +42,6 @@ RUNS = load(
 )
 def test_runs_newest_first_and_filtered(filters: dict[str, Any], found: list[str]) -> None:
     assert [row["run_id"] for row in run_list(RUNS, **filters)] == found
-
-
-def test_counts() -> None:
-    told = [(row["state"], row["remediation_status"], row["total"]) for row in counts(RUNS, {"p"})]
-    assert told == [("failed", "no_evidence", 1), ("running", "no_evidence", 1)]
 
 
 def test_approvals_are_those_whose_present_version_is_not_decided_oldest_first() -> None:

@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
-from tests.reference import Record, dead_letters, load, run_detail, run_list
+from tests.reference import Record, load, run_detail, run_list
 
 EXAMPLE = Path(__file__).parent.parent / "fixtures" / "worked_example"
 
@@ -17,7 +17,7 @@ def test_the_model_says_what_the_example_says() -> None:
     )
     expected = json.loads((EXAMPLE / "expected.json").read_text("utf-8"), parse_float=Decimal)
     assert len(platform.events) == 245
-    assert dead_letters(platform) == []
+    assert platform.dead == ()
     assert run_list(platform) == expected["runs"]
     assert {row["run_id"] for row in expected["runs"]} == set(expected["detail"])
     for run_id, told in expected["detail"].items():

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from tests.reference import titles
 from tests.reference.belonging import inbound_events, items, legacy_records, own, states
 from tests.reference.decoding import Event
-from tests.reference.plain import jsonable, pick, plain
+from tests.reference.plain import pick, plain
 from tests.reference.platform import Platform, Row
 from tests.reference.summary import item_route
 
@@ -19,32 +19,22 @@ Told = tuple[str, titles.Title, str, str | None, Row]
 """Kind, title, status, summary and metadata of an item."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One item; items are in order of (ts, rank, tie)."""
-
-    ts: datetime
-    rank: int
-    tie: tuple[Any, ...]
-    told: Told
+Item = tuple[datetime, int, tuple[Any, ...], Told]
+"""Time, rank and tie key, by which items are in order, and what is told."""
 
 
 def timeline(platform: Platform, run: Event, lang: str = "zh-TW") -> list[Row]:
     """All items of the run's timeline, titles in `zh-TW` or `en`."""
-    found = sorted(all_items(platform, run), key=lambda item: (item.ts, item.rank, item.tie))
-    return [shown(item, titles.LANGUAGES.index(lang)) for item in found]
-
-
-def shown(item: Item, language: int) -> Row:
-    kind, title, status, summary, metadata = item.told
-    return {
-        "ts": plain(item.ts),
-        "kind": kind,
-        "title": title[language],
-        "status": status,
-        "summary": summary,
-        "metadata": metadata,
-    }
+    language = titles.LANGUAGES.index(lang)
+    return [
+        {
+            **{"ts": plain(ts), "kind": kind, "title": title[language], "status": status},
+            **{"summary": summary, "metadata": metadata},
+        }
+        for ts, _, _, (kind, title, status, summary, metadata) in sorted(
+            all_items(platform, run), key=lambda item: item[:3]
+        )
+    ]
 
 
 def all_items(platform: Platform, run: Event) -> Iterator[Item]:
@@ -52,35 +42,35 @@ def all_items(platform: Platform, run: Event) -> Iterator[Item]:
     told_otherwise = {run.data[name] for name in ("created_at", "started_at", "completed_at")}
     for changed_at, state in states(platform, run):
         if changed_at not in told_otherwise:
-            yield Item(changed_at, 2, (state,), ("state", titles.state(state), state, None, {}))
+            yield (changed_at, 2, (state,), ("state", titles.state(state), state, None, {}))
     for row in inbound_events(platform, run):
-        yield Item(row["received_at"], 3, (row["event_id"],), inbound(row))
+        yield (row["received_at"], 3, (row["event_id"],), inbound(row))
     for row in own(platform, run, "step-journal"):
         ts = row["completed_at"] or row["created_at"]
-        yield Item(ts, 4, (row["step_seq"], row["step_id"]), step(row))
+        yield (ts, 4, (row["step_seq"], row["step_id"]), step(row))
     for row in own(platform, run, "mcp-gateway-audit"):
-        yield Item(row["created_at"], 5, (row["call_id"],), gateway_call(row))
+        yield (row["created_at"], 5, (row["call_id"],), gateway_call(row))
     for row in legacy_records(platform, run):
-        yield Item(row["created_at"], 6, (row["id"],), legacy_record(row))
+        yield (row["created_at"], 6, (row["id"],), legacy_record(row))
     for row in items(platform, run):
-        yield Item(row["created_at"], 7, (row["id"],), remediation(row))
+        yield (row["created_at"], 7, (row["id"],), remediation(row))
     for row in own(platform, run, "approval-command"):
-        yield Item(row["decided_at"], 8, (row["command_id"],), decision(row))
+        yield (row["decided_at"], 8, (row["command_id"],), decision(row))
     for row in own(platform, run, "outbound-message"):
         ts = row["sent_at"] or row["queued_at"]
-        yield Item(ts, 9, (row["message_id"],), outbound(row))
+        yield (ts, 9, (row["message_id"],), outbound(row))
 
 
 def of_run(run: Row) -> Iterator[Item]:
     opening = f"{run['trigger_type'] or 'unknown'} → {run['agent_id']}"
     about = pick(run, "trace_id", "trigger_ref")
-    yield Item(run["created_at"], 0, (), ("run", titles.RUN_CREATED, run["state"], opening, about))
+    yield (run["created_at"], 0, (), ("run", titles.RUN_CREATED, run["state"], opening, about))
     if run["started_at"] is not None:
         told: Told = ("run", titles.RUN_STARTED, "running", run["worker_id"], {})
-        yield Item(run["started_at"], 1, (), told)
+        yield (run["started_at"], 1, (), told)
     if run["completed_at"] is not None:
         why = run["error_detail"] or run["error_code"]
-        yield Item(run["completed_at"], 10, (), ("run", titles.RUN_ENDED, run["state"], why, {}))
+        yield (run["completed_at"], 10, (), ("run", titles.RUN_ENDED, run["state"], why, {}))
 
 
 def inbound(row: Row) -> Told:
@@ -154,4 +144,10 @@ def or_dashes(value: Any) -> str:
 
 def literal(value: Any) -> str:
     """A string as it is, anything else as JSON writes it."""
-    return value if isinstance(value, str) else json.dumps(jsonable(value), ensure_ascii=False)
+    return (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=number)
+    )
+
+
+def number(value: Decimal) -> int | float:
+    return int(value) if value == int(value) else float(value)

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -85,33 +84,19 @@ def test_help_loads_nothing_it_does_not_need() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "command",
     [
-        ["bogus"],
-        ["generate", "--runs", "many"],
-        ["generate", "--runs", "-1"],
-        ["generate", "--bogus"],
-        ["generate", "--rate", "nan"],
-        ["generate", "--rate", "5", "--out", "x.jsonl"],
-        ["publish"],
-        ["token", "--role", "king"],
-        ["token", "--ttl", "999999999999999"],
-        ["token", "--sub", ""],
-        ["api", "--port", "70000"],
-        ["api", "--host", ""],
-        ["repair"],
-        ["rebuild", "--name", "No!"],
-        ["rebuild", "--resume"],
-        ["rebuild", "--until", "now"],
-        ["rebuild", "--until", "2026-05-18T06:00:00"],
-        ["dead-letters", "show", "x"],
-        ["dead-letters", "show", "99999999999999999999"],
-        ["dead-letters", "list", "--limit", "99999999999999999999"],
-        ["dead-letters", "list", "--reason", "nonsense"],
+        *("bogus", "publish", "repair", "rebuild --resume", "rebuild --name No!"),
+        *("generate --runs many", "generate --runs -1", "generate --bogus", "generate --rate nan"),
+        *("generate --rate 5 --out x.jsonl", "token --role king", "token --ttl 999999999999999"),
+        *("token --sub ", "api --port 70000", "api --host ", "rebuild --until now"),
+        *("rebuild --until 2026-05-18T06:00:00", "dead-letters show x"),
+        *("dead-letters show 99999999999999999999", "dead-letters list --reason nonsense"),
+        "dead-letters list --limit 99999999999999999999",
     ],
-    ids=" ".join,
 )
-def test_wrong_usage_is_one_line_that_names_it_and_status_2(arguments: list[str]) -> None:
+def test_wrong_usage_is_one_line_that_names_it_and_status_2(command: str) -> None:
+    arguments = command.split(" ")
     line = one_line(called(*arguments), 2)
     named = [each for each in arguments[1:] if each.startswith("--")] or arguments[-1:]
     assert any(each in line for each in named) or "Missing argument" in line or "--run" in line
@@ -140,17 +125,18 @@ def test_an_api_whose_port_is_taken_says_so() -> None:
     assert f"127.0.0.1, port {port}" in line
 
 
-@pytest.mark.parametrize("command", ["migrate", "audit", "dead-letters list"])
-def test_a_database_that_is_away_is_one_line_and_status_1(command: str) -> None:
-    line = one_line(called(*command.split(), variables=DATABASE), 1)
-    assert f"{NOBODY}/x" in line
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        *((command, f"{NOBODY}/x") for command in ("migrate", "audit", "dead-letters list")),
+        ("generate --rate 1", f"the broker at {NOBODY} "),
+    ],
+)
+def test_a_server_that_is_away_is_one_line_and_status_1(command: str, named: str) -> None:
+    variables = DATABASE | {"RUNFOLD_KAFKA_BOOTSTRAP": NOBODY}
+    line = one_line(called(*command.split(), variables=variables), 1)
+    assert named in line
     assert "hunter2" not in line
-
-
-def test_a_broker_that_is_away_is_one_line_and_status_1() -> None:
-    bootstrap = {"RUNFOLD_KAFKA_BOOTSTRAP": NOBODY}
-    line = one_line(called("generate", "--rate", "1", variables=bootstrap), 1)
-    assert f"the broker at {NOBODY} " in line
 
 
 def test_a_variable_sets_an_option_and_the_command_line_wins(tmp_path: Path) -> None:
@@ -161,24 +147,21 @@ def test_a_variable_sets_an_option_and_the_command_line_wins(tmp_path: Path) -> 
     assert b'"created_at":"2026-05-18T06:0' in out.read_bytes()
 
 
-def test_a_reader_who_has_seen_enough_is_no_error() -> None:
-    with running("generate", "--runs", "100000") as writer:
+@pytest.mark.parametrize(("is_interrupted", "status"), [(False, 1), (True, 130)])
+def test_a_reader_who_has_seen_enough_and_ctrl_c_are_quiet(
+    *, is_interrupted: bool, status: int
+) -> None:
+    with running("generate", "--runs", "1000000") as writer:
         assert writer.stdout is not None
         assert writer.stderr is not None
         writer.stdout.readline()
-        writer.stdout.close()
-        assert writer.stderr.read() == b""
-        assert writer.wait(30) == 1
-
-
-def test_ctrl_c_is_quiet_and_status_130() -> None:
-    with running("generate", "--runs", "1000000") as writer:
-        assert writer.stdout is not None
-        writer.stdout.readline()
-        writer.send_signal(signal.SIGINT)
-        _, said = writer.communicate(timeout=30)
-        assert said == b""
-        assert writer.returncode == 130
+        if is_interrupted:
+            writer.send_signal(signal.SIGINT)
+            assert writer.communicate(timeout=30)[1] == b""
+        else:
+            writer.stdout.close()
+            assert writer.stderr.read() == b""
+        assert writer.wait(30) == status
 
 
 def claims(*arguments: str, **variables: str) -> dict[str, Any]:
@@ -195,14 +178,10 @@ def test_a_token_says_who_may_what_for_how_long() -> None:
     told = claims(*arguments, "--ttl", "60")
     assert (told["sub"], told["projects"], told["roles"]) == ("mei", ["a", "b"], ["approver"])
     assert told["exp"] - told["iat"] == 60
-    assert abs(told["iat"] - datetime.now(UTC).timestamp()) < 60
     assert claims(RUNFOLD_TOKEN_PROJECTS="a b")["projects"] == ["a", "b"]
-
-
-@pytest.mark.parametrize("arguments", [[], ["--project", "a", "--project", "*"]])
-def test_a_star_is_every_project(arguments: list[str]) -> None:
-    told = claims(*arguments)
-    assert (told["projects"], told["roles"]) == ("*", ["viewer"])
+    for arguments in ([], ["--project", "a", "--project", "*"]):
+        told = claims(*arguments)
+        assert (told["projects"], told["roles"]) == ("*", ["viewer"])
 
 
 def test_with_a_jwks_nobody_here_makes_tokens() -> None:

@@ -55,32 +55,26 @@ def after(error: Exception, before: Exception) -> Exception:
     return error
 
 
+GONE = "the connection is closed"
 FAULTS: dict[Fault | None, Sequence[Exception]] = {
     Fault.DATA: (
-        asyncpg.DataError("x"),
-        asyncpg.UntranslatableCharacterError("x"),
-        asyncpg.CheckViolationError("x"),
-        asyncpg.ProgramLimitExceededError("x"),
+        *(asyncpg.DataError("x"), asyncpg.UntranslatableCharacterError("x")),
+        *(asyncpg.CheckViolationError("x"), asyncpg.ProgramLimitExceededError("x")),
     ),
     Fault.TRANSIENT: (asyncpg.DeadlockDetectedError("x"), asyncpg.SerializationError("x")),
     Fault.TOO_MUCH: (
-        asyncpg.QueryCanceledError("x"),
-        asyncpg.TransactionTimeoutError("x"),
+        *(asyncpg.QueryCanceledError("x"), asyncpg.TransactionTimeoutError("x")),
         asyncpg.IdleInTransactionSessionTimeoutError("x"),
-        after(asyncpg.InterfaceError("the connection is closed"), asyncpg.QueryCanceledError("x")),
+        after(asyncpg.InterfaceError(GONE), asyncpg.QueryCanceledError("x")),
     ),
     Fault.INFRASTRUCTURE: (
-        asyncpg.AdminShutdownError("x"),
-        asyncpg.DiskFullError("x"),
-        asyncpg.UndefinedTableError("x"),
-        asyncpg.InsufficientPrivilegeError("x"),
-        asyncpg.InterfaceError("the connection is closed"),
-        asyncpg.InternalClientError("another operation is in progress"),
-        ConnectionRefusedError(),
-        TimeoutError(),
+        *(asyncpg.AdminShutdownError("x"), asyncpg.DiskFullError("x")),
+        *(asyncpg.UndefinedTableError("x"), asyncpg.InsufficientPrivilegeError("x")),
+        *(asyncpg.InterfaceError(GONE), asyncpg.InternalClientError("another in progress")),
+        *(ConnectionRefusedError(), TimeoutError()),
         # whatever else was dealt with by then
-        after(asyncpg.InterfaceError("the connection is closed"), KeyError("ours")),
-        after(asyncpg.InterfaceError("the connection is closed"), Stopping("asked to")),
+        after(asyncpg.InterfaceError(GONE), KeyError("ours")),
+        after(asyncpg.InterfaceError(GONE), Stopping("asked to")),
     ),
     None: (KeyError("ours"), after(Stopping("asked to"), asyncpg.UniqueViolationError("x"))),
 }

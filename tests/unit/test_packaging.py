@@ -43,12 +43,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     for room in ROOMS:
         shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps"]
-    made = subprocess.run(
-        [*pip, "--no-build-isolation", f"--wheel-dir={built}", source],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    command = [*pip, "--no-build-isolation", f"--wheel-dir={built}", str(source)]
+    made = subprocess.run(command, check=False, capture_output=True, text=True)
     assert made.returncode == 0, made.stdout + made.stderr
     (file,) = built.iterdir()
     with ZipFile(file) as archive:
