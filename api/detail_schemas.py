@@ -1,26 +1,44 @@
-"""The detail of a run."""
+"""The detail of a run and its timeline, as the OpenAPI document states them."""
 
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
-from api.models.base import Answer, Count, Money, Uuid, View
-from api.models.runs import RemediationSummary
-from api.models.timeline import Entry
+from api.queries.timeline import Kind
+from api.schemas import (
+    Answer,
+    Count,
+    Metadata,
+    Money,
+    PendingAction,
+    RemediationSummary,
+    Uuid,
+    View,
+)
 
 
-class PendingAction(Answer):
-    """What a human is asked to allow."""
+class Entry(Answer):
+    """Something that happened in a run."""
 
-    tool_name: str
-    """Tool the run wants to call."""
+    ts: datetime
+    kind: Kind
+    title: str
+    """What, in the language of the answer."""
+    status: str | None
+    """How it stands or ended."""
     summary: str | None
-    """What the call would do."""
-    arguments_sha256: str | None
-    """SHA-256 of the arguments of the call."""
-    requested_by: str | None
-    """Who asks; may not decide."""
+    """More in words."""
+    metadata: Metadata
+    """More for programs; which members depends on the kind."""
+
+
+class TimelinePage(View):
+    """A page of a timeline, oldest first."""
+
+    timeline: list[Entry]
+    next_cursor: str | None
+    """Cursor of the next page; null on the last one."""
 
 
 class RunSnapshot(Answer):
@@ -181,9 +199,7 @@ class McpLegacy(Answer):
     source: Literal["mcp_audit_log"]
     incident_ids: list[str]
     total: Count
-    """Exact number of records."""
     limit: int
-    """How many are listed at most."""
     records: list[LegacyRecord] = Field(max_length=100)
     """Newest first."""
     summary: LegacySummary
@@ -227,15 +243,12 @@ class RemediationHistory(Answer):
     source: Literal["alert_operation_log"]
     incident_ids: list[str]
     total: Count
-    """Exact number of items."""
     limit: int
-    """How many are listed at most."""
     items: list[RemediationItem] = Field(max_length=20)
     """Newest first."""
     by_work_item: list[WorkItem]
     """The listed items by work item, else by incident."""
     errors: list[str] = Field(max_length=0)
-    """Always empty."""
 
 
 class Counts(Answer):
