@@ -9,11 +9,11 @@ from api.queries.timeline import Kind
 from api.schemas import (
     Answer,
     Count,
+    InboundEvent,
     Metadata,
-    Money,
     PendingAction,
     RemediationSummary,
-    Uuid,
+    RunHead,
     View,
 )
 
@@ -41,29 +41,20 @@ class TimelinePage(View):
     """Cursor of the next page; null on the last one."""
 
 
-class RunSnapshot(Answer):
+class RunSnapshot(RunHead):
     """A run as it is now."""
 
-    run_id: Uuid
-    project_id: str
-    agent_id: str
-    state: str
     state_changed_at: datetime
-    created_at: datetime
-    is_shadow: bool
     trace_id: str | None
     trigger_type: str | None
     trigger_ref: str | None
     worker_id: str | None
-    cost_usd: Money
-    step_count: Count
     attempt_count: Count
     max_attempts: int | None
     error_code: str | None
     error_detail: str | None
     started_at: datetime | None
     completed_at: datetime | None
-    timeout_at: datetime | None
     heartbeat_at: datetime | None
     pending_action: PendingAction | None
 
@@ -81,18 +72,6 @@ class Step(Answer):
     latency_ms: int | None
     created_at: datetime
     completed_at: datetime | None
-
-
-class InboundEvent(Answer):
-    """An event that came in for the run."""
-
-    event_id: Uuid
-    channel_type: str
-    provider_event_id: str | None
-    channel_chat_id: str | None
-    content_preview: str | None
-    is_duplicate: bool
-    received_at: datetime
 
 
 class OutboundMessage(Answer):
@@ -130,22 +109,24 @@ class McpCall(Answer):
     """From `gate_result`, as the gate wrote it."""
 
 
-class ToolCalls(Answer):
+class Outcomes(Answer):
+    """How calls ended."""
+
+    total: Count
+    success: Count
+    failed: Count
+
+
+class ToolCalls(Outcomes):
     """How the calls of one tool ended."""
 
     tool_name: str
-    total: Count
-    success: Count
-    failed: Count
     blocked: Count
 
 
-class McpGateway(Answer):
+class McpGateway(Outcomes):
     """How all calls of the run ended."""
 
-    total: Count
-    success: Count
-    failed: Count
     blocked: Count
     shadow: Count
     policy_enforced: Count
@@ -172,22 +153,16 @@ class LegacyRecord(Answer):
     created_at: datetime
 
 
-class ServerToolCalls(Answer):
+class ServerToolCalls(Outcomes):
     """How the legacy calls of one tool ended."""
 
     mcp_server: str | None
     tool_name: str | None
-    total: Count
-    success: Count
-    failed: Count
 
 
-class LegacySummary(Answer):
+class LegacySummary(Outcomes):
     """How all legacy calls ended."""
 
-    total: Count
-    success: Count
-    failed: Count
     by_server_tool: list[ServerToolCalls]
     """Most calls first."""
 

@@ -1,4 +1,6 @@
-"""What the endpoints answer, as the OpenAPI document states it; `api.detail_schemas` has the rest.
+"""What the endpoints answer, as the OpenAPI document states it: lists, decisions, errors.
+
+`api.detail_schemas` and `api.operations_schemas` have the rest.
 
 The bytes themselves come from PostgreSQL and are not made from these models; tests hold every
 answer against them, both ways: nothing missing, nothing besides.
@@ -10,8 +12,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from api.parameters import RemediationStatus
-from api.queries.operations import DeadLetterStatus
-from contracts.decoding import Reason
+
+Uuid = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+Money = Annotated[float, Field(ge=0)]
+"""An amount in US dollars, with all its digits."""
+Count = Annotated[int, Field(ge=0)]
+Metadata = dict[str, Any]
+Verdict = Literal["approve", "reject"]
+CommandStatus = Literal["pending", "published", "applied"]
 
 
 class Answer(BaseModel):
@@ -27,11 +35,13 @@ class View(Answer):
     """Commit time of the newest batch the view contains; null before the first one."""
 
 
-Uuid = Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
-Money = Annotated[float, Field(ge=0)]
-"""An amount in US dollars, with all its digits."""
-Count = Annotated[int, Field(ge=0)]
-Metadata = dict[str, Any]
+class Page(View):
+    """A page of a list."""
+
+    total: Count
+    """Exact number of rows the filters find."""
+    next_cursor: str | None
+    """Cursor of the next page; null on the last one."""
 
 
 class ProblemError(Answer):
@@ -45,7 +55,7 @@ class DecisionMade(Answer):
     """A decision on a run."""
 
     command_id: Uuid
-    decision: Literal["approve", "reject"]
+    decision: Verdict
     approver_id: str
     decided_at: datetime
 
@@ -101,14 +111,37 @@ class Revision(Answer):
     project_id: str
 
 
-class RevisionPage(View):
+class RevisionPage(Page):
     """A page of contract revisions, newest first."""
 
     contracts: list[Revision]
+
+
+class InboundEvent(Answer):
+    """An event that came in through a channel."""
+
+    event_id: Uuid
+    channel_type: str
+    provider_event_id: str | None
+    channel_chat_id: str | None
+    content_preview: str | None
+    is_duplicate: bool
+    received_at: datetime
+
+
+class ChannelEvent(InboundEvent):
+    """An inbound event and its project."""
+
+    project_id: str
+
+
+class ChannelEvents(View):
+    """The newest inbound events."""
+
+    events: list[ChannelEvent]
     total: Count
-    """Exact number of revisions the filters find."""
-    next_cursor: str | None
-    """Cursor of the next page; null on the last one."""
+    """How many there are in `events`."""
+    limit: int
 
 
 class RemediationSummary(Answer):
@@ -135,7 +168,7 @@ class RemediationSummary(Answer):
     """Whether the run waits for approval."""
     latest_at: datetime | None
     latest_preview: str | None
-    """What its verification said."""
+    """What the verification of the latest item said."""
     latest_mode: str | None
     latest_route: str
     """Who used which tool in what scope; `--` when nothing is known."""
@@ -154,8 +187,8 @@ class RemediationSummary(Answer):
     errors: list[str] = Field(max_length=0)
 
 
-class ListedRun(Answer):
-    """A run in the list."""
+class RunHead(Answer):
+    """What the list and the detail both show of a run."""
 
     run_id: Uuid
     project_id: str
@@ -167,21 +200,21 @@ class ListedRun(Answer):
     step_count: Count
     created_at: datetime
     timeout_at: datetime | None
-    """When it will be given up."""
+
+
+class ListedRun(RunHead):
+    """A run in the list."""
+
     remediation_summary: RemediationSummary
 
 
-class RunPage(View):
+class RunPage(Page):
     """A page of runs, newest first."""
 
     runs: list[ListedRun]
-    total: Count
-    """Exact number of runs the filters find."""
     page: int | None
     """Number of this page; null with a cursor."""
     per_page: int
-    next_cursor: str | None
-    """Cursor of the next page; null on the last one."""
 
 
 class RunCount(Answer):
@@ -194,10 +227,9 @@ class RunCount(Answer):
 
 
 class RunCounts(View):
-    """How many runs each filter finds."""
+    """The combinations that any run has."""
 
     counts: list[RunCount]
-    """The combinations that any run has."""
 
 
 class PendingAction(Answer):
@@ -208,32 +240,6 @@ class PendingAction(Answer):
     arguments_sha256: str | None
     requested_by: str | None
     """Who asks; may not decide."""
-
-
-class ChannelEvent(Answer):
-    """An inbound event."""
-
-    event_id: Uuid
-    project_id: str
-    channel_type: str
-    provider_event_id: str | None
-    channel_chat_id: str | None
-    content_preview: str | None
-    is_duplicate: bool
-    received_at: datetime
-
-
-class ChannelEvents(View):
-    """The newest events."""
-
-    events: list[ChannelEvent]
-    total: Count
-    """How many there are in `events`."""
-    limit: int
-
-
-Verdict = Literal["approve", "reject"]
-CommandStatus = Literal["pending", "published", "applied"]
 
 
 class Decision(DecisionMade):
@@ -248,8 +254,7 @@ class Decided(Answer):
     run_id: Uuid
     decision: Verdict
     new_state: Literal["running", "cancelled"]
-    """State the engine is asked to move the run to; the run is not there before the engine says so.
-    """
+    """State the engine is asked to move the run to; its own event says when the run is there."""
     approval_token_jti: str | None
     """Id of the approval token; null on reject."""
     command_id: Uuid
@@ -293,144 +298,3 @@ class Command(View):
     published_at: datetime | None
     """When the decision was published; null while it waits in the outbox."""
     applied_at: datetime | None
-    """When the run left the version decided on."""
-
-
-Base64 = Annotated[str, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
-
-
-class PartitionProgress(Answer):
-    """Where the projection of one partition stands."""
-
-    topic: str
-    partition: Count
-    position: Count | None
-    """Next offset to read; null before the first record."""
-    end: Count | None
-    """Offset after the last record; null when no worker has the partition."""
-    lag: Count | None
-    """Events behind; null when the end is not known."""
-    events_per_second: float | None
-    """Speed of late; null when no worker has the partition."""
-    last_error: str | None
-    """What keeps its worker from going on."""
-    worker_id: str | None
-    updated_at: datetime | None
-
-
-class TopicProgress(Answer):
-    """How much of a topic, or of a file, is loaded."""
-
-    topic: str
-    done: Count
-    total: Count
-    """Events it holds; 0 when that is not known."""
-
-
-class RebuildProgress(Answer):
-    """How far a generation is that is being made."""
-
-    generation: str
-    phase: str
-    is_running: bool
-    """Whether somebody is at it; otherwise it can be resumed or dropped."""
-    done: Count
-    """Events, or runs while these are derived."""
-    total: Count
-    events_per_second: float | None
-    topics: list[TopicProgress]
-    error: str | None
-    """What ended it the last time."""
-    started_at: datetime
-    updated_at: datetime
-
-
-class ProjectionProgress(View):
-    """Where the projection stands."""
-
-    generation: str
-    """The generation that was read: the active one, unless another was named."""
-    partitions: list[PartitionProgress]
-    lag: Count | None
-    """Events behind over all partitions; null when no end is known."""
-    rebuilds: list[RebuildProgress]
-    """Those that are not done."""
-
-
-class DeadLetter(Answer):
-    """A record that could not be used."""
-
-    id: int
-    reason: Reason
-    message: str
-    """Why it could not be used, for people."""
-    topic: str
-    partition: Count
-    offset: Count
-    key: str | None
-    """The record's key; what is no UTF-8 in it is replaced by U+FFFD."""
-    status: DeadLetterStatus
-    created_at: datetime
-
-
-class DeadLetterPage(View):
-    """A page of dead letters, newest first."""
-
-    dead_letters: list[DeadLetter]
-    total: Count
-    """Exact number of dead letters the filters find."""
-    next_cursor: str | None
-    """Cursor of the next page; null on the last one."""
-
-
-class DeadLetterDetail(View, DeadLetter):
-    """A dead letter with the bytes it came as."""
-
-    headers: list[tuple[str, Base64 | None]]
-    """The record's headers in order, their values in base64."""
-    key_base64: Base64 | None
-    value_base64: Base64
-    changed_at: datetime | None
-    changed_by: str | None
-
-
-class DeadLetterRequested(Answer):
-    """What has become of a request to retry or discard a dead letter."""
-
-    id: int
-    status: DeadLetterStatus
-    """What has become of the dead letter; `parked` while no worker has carried the request out."""
-
-
-class Key(Answer):
-    """A public key (RFC 8037)."""
-
-    kty: Literal["OKP"]
-    crv: Literal["Ed25519"]
-    x: str
-    kid: str
-    """The key's thumbprint (RFC 7638)."""
-    use: Literal["sig"]
-    alg: Literal["EdDSA"]
-
-
-class KeySet(Answer):
-    """The keys that approval tokens are signed with."""
-
-    keys: list[Key]
-
-
-class Health(Answer):
-    """The process is there."""
-
-    status: Literal["ok"]
-
-
-class Ready(Answer):
-    """The views can be read and are being kept up."""
-
-    status: Literal["ready"]
-    generation: str
-    workers: Count
-    lag: Count
-    max_lag: Count

@@ -9,12 +9,12 @@ from api import openapi
 from api.auth import Bearer, Role
 from api.dependencies import Serving
 from api.metrics import Backlog
+from api.operations_schemas import Health, KeySet, Ready
 from api.parameters import given_once
 from api.problems import Problem, unavailable
 from api.queries import operations
 from api.reading import Views
 from api.responses import json_response
-from api.schemas import Health, KeySet, Ready
 
 router = APIRouter(
     tags=["service"], dependencies=[Depends(given_once)], responses=openapi.problems(422)

@@ -6,11 +6,16 @@ from fastapi import APIRouter, Path, Query, Response
 
 from api import openapi
 from api.dependencies import Operating, Operator, Serving
+from api.operations_schemas import (
+    DeadLetterDetail,
+    DeadLetterPage,
+    DeadLetterRequested,
+    ProjectionProgress,
+)
 from api.parameters import DIGITS, LARGEST, Parameters
 from api.queries import operations
 from api.queries.operations import DeadLetterParameters, DeadLetterStatus
 from api.responses import json_response
-from api.schemas import DeadLetterDetail, DeadLetterPage, DeadLetterRequested, ProjectionProgress
 
 router = APIRouter(prefix="/v1/ops", tags=["operations"])
 
@@ -48,7 +53,8 @@ REQUESTED: Final = {
         "description": "No worker has come to it yet; one will.",
     },
     **openapi.problems(401, 403, 404, 422, 503),
-    409: openapi.problems(409)[409] | {"description": "It has been retried or discarded, or that was asked for, already."},
+    409: openapi.problems(409)[409]
+    | {"description": "It has been retried or discarded, or that was asked for, already."},
 }
 
 

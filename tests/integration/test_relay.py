@@ -11,7 +11,7 @@ import pytest
 
 from api.app import create_app
 from api.decisions import relay
-from api.decisions.outbox import MOST
+from api.decisions.relay import MOST
 from contracts.envelope import CONTENT_TYPE
 from contracts.errors import SettingError
 from tests.api_rows import problem_of, serving, settings_for

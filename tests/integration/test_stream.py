@@ -7,8 +7,8 @@ import asyncpg
 import httpx
 import pytest
 
+from api import stream
 from api.database import MAX_CONNECTIONS
-from api.stream import feed
 from contracts.tokens import LEEWAY_S
 from projector.demo.process import free_port, is_free
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
@@ -98,7 +98,7 @@ async def test_a_stream_ends_with_its_token(served: Served) -> None:
 async def test_nothing_is_connected_while_nobody_follows(
     served: Served, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "UNTOLD_S", 0.1)
+    monkeypatch.setattr(stream, "UNTOLD_S", 0.1)
 
     async def nobody_listens() -> bool:
         return not await owner.fetchval(
