@@ -16,7 +16,7 @@ from typing import Any, Final
 import jwt
 from jwt.utils import base64url_encode
 
-from api.problems import Problem, Unavailable
+from api.problems import Problem, unavailable
 from contracts.errors import SettingError
 from contracts.jwks import UNUSABLE, Jwks, KeyNotLoaded, KeysUnavailable
 from contracts.settings import AuthSettings
@@ -90,7 +90,7 @@ class Verifier:
         self._bearer = lru_cache(KNOWN_TOKENS)(self._verified)
 
     async def bearer(self, token: str | None) -> Bearer:
-        """Return who holds the token. Raises `Unauthenticated` and `Unavailable`.
+        """Return who holds the token. Raises `Problem`: 401, 503.
 
         A token that was found good with a key stays so, with this key, until it expires.
         """
@@ -118,7 +118,7 @@ class Verifier:
             key = None
         except KeysUnavailable:
             detail = "the keys tokens are verified with are not there"
-            raise Unavailable("keys_unavailable", detail) from None
+            raise unavailable("keys_unavailable", detail) from None
         if key is None:
             raise jwt.InvalidKeyError
         return key

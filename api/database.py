@@ -1,4 +1,4 @@
-"""The way to PostgreSQL: connections that can read the views, and others that can decide."""
+"""Connections to PostgreSQL: some that can read the views, others that can decide."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from api.problems import Unavailable
+from api.problems import Problem, unavailable
 from contracts import instants
 from contracts.health import LOST, Outage
 from contracts.read_model import COMMANDER_ROLE, READER_ROLE
@@ -35,8 +35,8 @@ SESSION: Final = {
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
     # Planning would be half of a request. Statements go from key to key by the indexes made for
-    # them, so one plan suits all values, and tables however large they have become since; those
-    # whose way depends on the values say so (`Snapshot.plan_by_values`).
+    # them, so one plan suits all values and tables of any size; those whose best plan depends
+    # on the values say so (`Snapshot.plan_by_values`).
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -60,26 +60,15 @@ AWAY: Final = (
     # of the commands, whose sessions may write: a server that has become a standby
     asyncpg.ReadOnlySQLTransactionError,
 )
-"""What is raised when the database is not to be had just now, or not with these settings."""
-
-EMPTY: Final = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
-"""What is raised when the tables are not there."""
+"""Raised when the database cannot be used just now, or not with these settings."""
 
 
-class NotMigrated(Unavailable):
-    """The database has no views, or those of another version."""
+class NotMigrated(Problem):
+    """The database has no views."""
 
     def __init__(self) -> None:
         detail = "the database has no views of this version: run `runfold migrate`"
-        super().__init__("not_migrated", detail, retry_after=10)
-
-
-class OtherReadModel(Unavailable):
-    """The views are of another version."""
-
-    def __init__(self) -> None:
-        detail = "the views were made by another version: run `runfold rebuild`"
-        super().__init__("other_read_model", detail, retry_after=10)
+        super().__init__(503, "not_migrated", detail, headers={"Retry-After": "10"})
 
 
 def open_pool(database_url: str) -> Pool:
@@ -118,7 +107,7 @@ async def _connect(*arguments: Any, **options: Any) -> "asyncpg.Connection[async
         raise NotMigrated from None
     except asyncpg.InsufficientPrivilegeError as error:
         detail = f"the API's login lacks a role in the database: {error}"
-        raise Unavailable("role_not_granted", detail, retry_after=10) from None
+        raise unavailable("role_not_granted", detail, retry_after=10) from None
     await instants.prepare(connection)
     return connection
 
@@ -130,8 +119,8 @@ async def _keep(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 class Acquired:
     """A connection of the pool while the block runs.
 
-    Entering it raises `Unavailable` (`database_busy`) when all of them stay in use for too long:
-    that is no outage. Not a generator: every request goes this way.
+    Entering it raises `Problem` (503 `database_busy`) when all of them stay in use for too long,
+    which is no outage. Not a generator, which costs more: every request goes this way.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -143,7 +132,7 @@ class Acquired:
         except TimeoutError:
             if self._pool.get_idle_size() or self._pool.get_size() < self._pool.get_max_size():
                 raise
-            raise Unavailable("database_busy", "all connections are in use: try again") from None
+            raise unavailable("database_busy", "all connections are in use: try again") from None
         return self._connection
 
     async def __aexit__(self, *_: object) -> None:
@@ -154,22 +143,22 @@ class Acquired:
 def reachable(database: Outage) -> Iterator[None]:
     """Turn what an absent, empty or busy database raises into a 503 that says so.
 
-    Raises `Unavailable`: `database_unavailable`, `database_busy`, `query_timeout`, or
-    `NotMigrated`. Of an outage its beginning and its end are told, not every request.
+    Raises `Problem`: `database_unavailable`, `database_busy`, `query_timeout`, or `NotMigrated`.
+    The beginning and the end of an outage are logged, not every request.
     """
     try:
         yield
         database.over()
     except asyncpg.QueryCanceledError:
-        raise Unavailable("query_timeout", "the database took too long to answer") from None
+        raise unavailable("query_timeout", "the database took too long to answer") from None
     except asyncpg.TransactionRollbackError:
         # a deadlock, or a conflict that it could not be brought into an order with
-        raise Unavailable("database_busy", "others were at the same rows: try again") from None
-    except EMPTY:
+        raise unavailable("database_busy", "others were at the same rows: try again") from None
+    except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
         raise NotMigrated from None
     except AWAY as error:
         # A closed connection is known by a class that wrong arguments have, too.
         if isinstance(error, asyncpg.DataError):
             raise
         database.failed(error)
-        raise Unavailable("database_unavailable", "the database cannot be reached") from None
+        raise unavailable("database_unavailable", "the database cannot be reached") from None

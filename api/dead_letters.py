@@ -1,7 +1,7 @@
-"""What operators have done with dead letters: asked of a worker here, waited for, and told.
+"""Operators' requests about dead letters: stored here, carried out by a worker, waited for.
 
-Only a worker may write views, so the API stores what is asked and waits for what comes of it.
-Where no worker runs the request stands, and is carried out by the first that does.
+Only a worker may write views, so the API stores the request and waits for its outcome. Where no
+worker runs, the request stays and is carried out by the first that does.
 """
 
 import asyncio
@@ -10,18 +10,17 @@ from typing import Final, Literal
 
 from api.auth import Bearer
 from api.database import Acquired, Pool, reachable
-from api.problems import NotFound, Problem
+from api.problems import Problem, not_found
 from api.reading import enter
 from contracts.health import Outage
 
 WAIT_S: Final = 5.0
 """How long a worker is waited for."""
-
 FIRST_PAUSE_S: Final = 0.02
 LONGEST_PAUSE_S: Final = 0.2
 
 TAKE: Final = """
-    -- dead letter: what has become of it
+    -- dead letter: its state, locked
     SELECT state, requested FROM runfold.dead_letter WHERE id = $1::bigint FOR UPDATE
 """
 
@@ -30,27 +29,13 @@ ASK: Final = """
     UPDATE runfold.dead_letter SET requested = $2, requested_by = $3 WHERE id = $1::bigint
 """
 
-CAME_OF_IT: Final = """
-    -- dead letter: what came of a request
+OUTCOME: Final = """
+    -- dead letter: the outcome of a request
     SELECT state, requested, reason, message FROM runfold.dead_letter WHERE id = $1::bigint
 """
 
 Action = Literal["retry", "discard"]
 STATES: Final[dict[Action, str]] = {"retry": "retried", "discard": "discarded"}
-
-
-class NotParked(Problem):
-    """It was retried or discarded before, or that has been asked for."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(409, "not_parked", detail)
-
-
-class StillBad(Problem):
-    """The record cannot be used today either; it stays parked."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(422, "still_bad", f"the record cannot be used: {detail}")
 
 
 class DeadLetters:
@@ -60,9 +45,10 @@ class DeadLetters:
         self._pool, self._database = pool, database
 
     async def carried_out(self, bearer: Bearer, number: int, action: Action) -> bool:
-        """Have it done; return whether it has been, or False when no worker came to it in time.
+        """Ask a worker to act; return whether it has, or False when none did in time.
 
-        Raises `NotFound`, `NotParked`, `StillBad`, and what `Acquired` and `reachable` raise.
+        Raises `Problem`: 404, 409 `not_parked`, 422 `still_bad`, and what `Acquired` and
+        `reachable` raise.
         """
         await self._ask(bearer, number, action)
         deadline = time.monotonic() + WAIT_S
@@ -76,34 +62,33 @@ class DeadLetters:
 
     async def _ask(self, bearer: Bearer, number: int, action: Action) -> None:
         with reachable(self._database):
-            async with (
-                Acquired(self._pool) as connection,
-                connection.transaction(),
-            ):
+            async with Acquired(self._pool) as connection, connection.transaction():
                 await enter(connection, bearer)
                 row = await connection.fetchrow(TAKE, number)
                 if row is None:
-                    raise NotFound("dead_letter")
+                    raise not_found("dead_letter")
                 if row["state"] != "parked":
-                    raise NotParked(f"the dead letter is {row['state']} already")
+                    raise _not_parked(f"the dead letter is {row['state']} already")
                 if row["requested"] is not None:
-                    raise NotParked(f"a {row['requested']} of it has been asked for already")
+                    raise _not_parked(f"a {row['requested']} of it has been asked for already")
                 await connection.execute(ASK, number, action, bearer.subject)
 
     async def _is_done(self, bearer: Bearer, number: int, action: Action) -> bool:
         with reachable(self._database):
-            async with (
-                Acquired(self._pool) as connection,
-                connection.transaction(readonly=True),
-            ):
+            async with Acquired(self._pool) as connection, connection.transaction(readonly=True):
                 await enter(connection, bearer)
-                row = await connection.fetchrow(CAME_OF_IT, number)
+                row = await connection.fetchrow(OUTCOME, number)
         if row is None:
-            raise NotFound("dead_letter")
+            raise not_found("dead_letter")
         if row["requested"] is not None:
             return False
         if row["state"] == "parked":
-            raise StillBad(f"{row['reason']}: {row['message']}")
+            detail = f"the record cannot be used: {row['reason']}: {row['message']}"
+            raise Problem(422, "still_bad", detail)
         if row["state"] != STATES[action]:
-            raise NotParked(f"the dead letter is {row['state']} already")
+            raise _not_parked(f"the dead letter is {row['state']} already")
         return True
+
+
+def _not_parked(detail: str) -> Problem:
+    return Problem(409, "not_parked", detail)

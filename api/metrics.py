@@ -50,8 +50,8 @@ class Metrics(ApiMetrics):
         self.streams_limit.set(most_streams)
         self.approval_seconds.set(approval_seconds)
 
-    def answered(self, status: int, code: str) -> None:
-        """Count a problem that a client was told of, if it is the server's."""
+    def count_problem(self, status: int, code: str) -> None:
+        """Count a problem that a client got, if it is the server's."""
         if status >= 500:
             self.problems.labels(code).inc()
 

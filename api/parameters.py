@@ -6,11 +6,11 @@ they are compared with, and no text holds a NUL character, which PostgreSQL coul
 
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, NamedTuple, get_origin
+from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
 
 from fastapi import Request
+from fastapi.routing import APIRoute
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -21,7 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from api.problems import BadParameter
+from api.problems import bad_parameter
 from contracts.fields import OFFSET, STATE, TIMESTAMP
 from contracts.incidents import INCIDENT_ID
 from contracts.keys import GENERATION_NAME, UUID
@@ -34,31 +34,28 @@ LARGEST: Final = 10**18 - 1
 WAIT_DEFAULT_S: Final = 2.0
 WAIT_MAX_S: Final = 10.0
 
-_DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _UUID: Final = f"^{UUID}$"
 _STATE: Final = f"^{STATE}$"
 _INCIDENT: Final = f"^{INCIDENT_ID}$"
 _MOMENT: Final = re.compile(f"{TIMESTAMP}{OFFSET}?")
 _GENERATION: Final = f"^{GENERATION_NAME}$"
 _WAIT: Final = r"^[A-Za-z0-9._-]{1,249}:[0-9]{1,9}:[0-9]{1,18}$"
+_SECONDS: Final = r"\A[0-9]{1,9}(\.[0-9]{1,9})?\Z"
+_NO_NUL: Final = r"^[^\x00]*$"
 
 
-def _whole(value: Any) -> Any:
-    if isinstance(value, str) and not _DIGITS.fullmatch(value):
-        raise ValueError("it should be a whole number of at most 18 digits")
-    return value
+def _like(pattern: str, what: str) -> BeforeValidator:
+    """Reject text of another form in words that name the form, where pydantic's own message would
+    only repeat the pattern.
+    """
+    form = re.compile(pattern)
 
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not form.search(value):
+            raise ValueError(f"it should be {what}")
+        return value
 
-def _boolean(value: Any) -> Any:
-    match value:
-        case "true":
-            return True
-        case "false":
-            return False
-        case str():
-            raise ValueError("it should be true or false")
-        case _:
-            return value
+    return BeforeValidator(check)
 
 
 def _moment(value: Any) -> Any:
@@ -71,36 +68,19 @@ def _moment(value: Any) -> Any:
     return as_utc(datetime.fromisoformat(value.upper()))
 
 
-def _like(pattern: str, what: str) -> BeforeValidator:
-    """Refuse text of another form in words that name the form, where a pattern would only
-    repeat itself.
-    """
-    form = re.compile(pattern)
-
-    def check(value: Any) -> Any:
-        if isinstance(value, str) and not form.search(value):
-            raise ValueError(f"it should be {what}")
-        return value
-
-    return BeforeValidator(check)
-
-
-DIGITS: Final = BeforeValidator(_whole)
+DIGITS: Final = _like(r"\A[0-9]{1,18}\Z", "a whole number of at most 18 digits")
 """A number is written in ASCII digits; stands after the bounds, so that these are documented."""
 
-_SECONDS: Final = r"\A[0-9]{1,9}(\.[0-9]{1,9})?\Z"
-
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Boolean = Annotated[bool, _like(r"\A(true|false)\Z", "true or false")]
 """`true` or `false`, and nothing else that might mean one of them."""
 
-_NO_NUL: Final = r"^[^\x00]*$"
 _WITHOUT_NUL: Final = _like(r"\A[^\0]*\Z", "text without NUL characters")
 
 Text = Annotated[str, StringConstraints(max_length=LONGEST_TEXT, pattern=_NO_NUL), _WITHOUT_NUL]
 """Free text."""
 
 CursorText = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
-"""A cursor; what is not one is found out by reading it."""
+"""A cursor; reading it shows whether it is one."""
 
 ProjectId = Annotated[
     str, StringConstraints(min_length=1, max_length=128, pattern=_NO_NUL), _WITHOUT_NUL
@@ -141,9 +121,6 @@ RemediationStatus = Literal[
 ]
 
 
-_NAME: Final = _like(_GENERATION, "a generation's name: 1 to 40 of a to z, 0 to 9 and _")
-
-
 class WaitFor(NamedTuple):
     """A record the view must contain."""
 
@@ -159,17 +136,25 @@ def _wait_for(value: Any) -> WaitFor:
     return WaitFor(topic, int(partition), int(offset))
 
 
-Waiting = Annotated[
-    WaitFor, PlainValidator(_wait_for), WithJsonSchema({"type": "string", "pattern": _WAIT})
-]
-
-
-class LiveParameters(BaseModel):
-    """What an endpoint takes that reads the active generation; any other parameter is refused."""
+class StrictParameters(BaseModel):
+    """Parameters of one endpoint; any other is rejected."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    wait_for: Annotated[list[Waiting], Field(max_length=100)] = []
+
+class LiveParameters(StrictParameters):
+    """What an endpoint takes that reads the active generation."""
+
+    wait_for: Annotated[
+        list[
+            Annotated[
+                WaitFor,
+                PlainValidator(_wait_for),
+                WithJsonSchema({"type": "string", "pattern": _WAIT}),
+            ]
+        ],
+        Field(max_length=100),
+    ] = []
     """`<topic>:<partition>:<offset>`: hold the answer until the view contains this record."""
     wait_timeout: Annotated[
         float,
@@ -182,42 +167,51 @@ class LiveParameters(BaseModel):
 class Parameters(LiveParameters):
     """What every other endpoint that reads a view takes."""
 
-    generation: Annotated[str, StringConstraints(pattern=_GENERATION), _NAME] | None = None
+    generation: (
+        Annotated[
+            str,
+            StringConstraints(pattern=_GENERATION),
+            _like(_GENERATION, "a generation's name: 1 to 40 of a to z, 0 to 9 and _"),
+        ]
+        | None
+    ) = None
     """Generation to read instead of the active one; for operators."""
 
+    def bound(self) -> dict[str, Any]:
+        """Return the filters in one way of writing them: a cursor is bound to these."""
+        asked = self.model_dump(mode="json", exclude=_NO_FILTERS, exclude_none=True)
+        return {
+            name: sorted(set(value)) if isinstance(value, list) else value
+            for name, value in asked.items()
+        }
 
-async def without_parameters(request: Request) -> None:
-    """Refuse every query parameter: there is none."""
-    if request.query_params:
-        raise BadParameter(dict.fromkeys(request.query_params, "there is no such parameter"))
+
+_NO_FILTERS: Final = {
+    *("wait_for", "wait_timeout", "generation"),
+    *("page", "per_page", "limit", "cursor"),
+}
 
 
-def once(model: type[BaseModel]) -> Callable[[Request], Awaitable[None]]:
-    """Return a dependency that refuses a parameter given twice where one value is taken.
+async def given_once(request: Request) -> None:
+    """Reject a parameter that is given twice where one value is taken.
 
-    Which of two values counted would be a guess.
+    Which of two values counts would be a guess. An endpoint without parameters rejects any.
     """
-    lists = repeatable(model)
-
-    async def check(request: Request) -> None:
-        parameters = request.query_params
-        if len(parameters.multi_items()) == len(parameters):
-            return
-        given = Counter(name for name, _ in parameters.multi_items())
-        twice = [name for name, times in given.items() if times > 1 and name not in lists]
+    given = request.query_params.multi_items()
+    if not given:
+        return
+    route: APIRoute = request.scope["route"]
+    models: list[Any] = [field.field_info.annotation for field in route.dependant.query_params]
+    if not models:
+        raise bad_parameter({name: "there is no such parameter" for name, _ in given})
+    if len(given) > len(request.query_params):
+        times = Counter(name for name, _ in given)
+        fields = models[0].model_fields.items()
+        lists = {name for name, field in fields if _is_list(field.annotation)}
+        twice = [name for name, count in times.items() if count > 1 and name not in lists]
         if twice:
-            raise BadParameter(dict.fromkeys(twice, "it may be given once"))
-
-    return check
-
-
-def repeatable(model: type[BaseModel]) -> frozenset[str]:
-    """Return the parameters of which several values may be given."""
-    return frozenset(
-        name for name, field in model.model_fields.items() if _is_list(field.annotation)
-    )
+            raise bad_parameter(dict.fromkeys(twice, "it may be given once"))
 
 
 def _is_list(annotation: Any) -> bool:
-    options = getattr(annotation, "__args__", ())
-    return get_origin(annotation) is list or any(get_origin(each) is list for each in options)
+    return any(get_origin(each) is list for each in (annotation, *get_args(annotation)))

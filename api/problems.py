@@ -1,11 +1,4 @@
-"""Errors as RFC 9457 problem details: `application/problem+json`, whatever went wrong.
-
-Problem
-├── BadParameter          422, names the parameter
-├── NotFound              404, the same whether it does not exist or belongs to another project
-├── Unavailable           503, with Retry-After
-└── … and those next to what raises them (401 and 403 in `api.auth`)
-"""
+"""Errors as RFC 9457 problem details: `application/problem+json`, whatever went wrong."""
 
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -52,49 +45,42 @@ class Problem(Exception):
         return Response(orjson.dumps(body), self.status, headers, media_type=MEDIA_TYPE)
 
 
-class BadParameter(Problem):
-    """Parameters are wrong; `wrong` says of each what is."""
-
-    def __init__(self, wrong: Mapping[str, str], code: str = "invalid_parameter") -> None:
-        errors = [{"parameter": name, "detail": detail} for name, detail in wrong.items()]
-        detail = "; ".join(f"{name}: {detail}" for name, detail in wrong.items())
-        super().__init__(422, code, detail, errors=errors)
+def bad_parameter(wrong: Mapping[str, str], code: str = "invalid_parameter") -> Problem:
+    """Return a 422; `wrong` says of each bad parameter what is wrong with it."""
+    errors = [{"parameter": name, "detail": detail} for name, detail in wrong.items()]
+    detail = "; ".join(f"{name}: {detail}" for name, detail in wrong.items())
+    return Problem(422, code, detail, errors=errors)
 
 
-class NotFound(Problem):
-    """What was named does not exist for this bearer. The answer never repeats the name."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(404, f"{what}_not_found", f"there is no such {what.replace('_', ' ')}")
+def not_found(what: str) -> Problem:
+    """Return a 404, the same whether it does not exist or is hidden from the bearer."""
+    return Problem(404, f"{what}_not_found", f"there is no such {what.replace('_', ' ')}")
 
 
-class Unavailable(Problem):
-    """It cannot be answered now; `retry_after` is in seconds."""
-
-    def __init__(self, code: str, detail: str, retry_after: int = 1) -> None:
-        super().__init__(503, code, detail, headers={"Retry-After": str(retry_after)})
+def unavailable(code: str, detail: str, retry_after: int = 1) -> Problem:
+    """Return a 503; `retry_after` is in seconds."""
+    return Problem(503, code, detail, headers={"Retry-After": str(retry_after)})
 
 
-def install(app: FastAPI, answered: Callable[[int, str], None]) -> None:
-    """Make every error of `app` a problem; `answered` is told its status and code."""
+def install(app: FastAPI, count: Callable[[int, str], None]) -> None:
+    """Make every error of `app` a problem; `count` is called with its status and code."""
 
-    async def answer(request: Request, error: Exception) -> Response:
+    async def answer(_: Request, error: Exception) -> Response:
         problem = as_problem(error)
-        answered(problem.status, problem.code)
+        count(problem.status, problem.code)
         return problem.response()
 
-    for error in (Problem, RequestValidationError, HTTPException, Exception):
-        app.add_exception_handler(error, answer)
+    for kind in (Problem, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
 
 
 def as_problem(error: Exception) -> Problem:
-    """Return what the client is told of an error. Of one that nobody foresaw, nothing."""
+    """Return the problem that an error is to the client; an unforeseen one gives nothing away."""
     match error:
         case Problem():
             return error
         case RequestValidationError():
-            wrong = {str(details["loc"][1]): plain(details) for details in error.errors()}
-            return BadParameter(wrong)
+            return bad_parameter({str(each["loc"][1]): plain(each) for each in error.errors()})
         case HTTPException():
             phrase = HTTPStatus(error.status_code).phrase.lower()
             code = phrase.replace(" ", "_")
@@ -104,7 +90,7 @@ def as_problem(error: Exception) -> Problem:
 
 
 def plain(details: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value, from what pydantic says of it."""
+    """Return what is wrong with a value, from what pydantic says about it."""
     if details["type"] == "extra_forbidden":
         return "there is no such parameter"
     text = str(details["msg"]).removeprefix("Value error, ")

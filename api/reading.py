@@ -1,8 +1,8 @@
 """One request, one snapshot: how every question is put to the views.
 
-A request reads in a single transaction of one snapshot, so what it is told is of one generation
-and of one instant. The first statement names the projects the bearer may see, which row-level
-security goes by, and finds the active generation; the question follows; nothing else.
+A request reads in a single transaction of one snapshot, so its answer is of one generation and of
+one instant. The first statement names the projects the bearer may see, which row-level security
+goes by, and finds the active generation; the question follows; nothing else.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import asyncpg
 
 from api.auth import Bearer, Forbidden, Role
-from api.database import Acquired, Connection, NotMigrated, OtherReadModel, Pool, reachable
+from api.database import Acquired, Connection, NotMigrated, Pool, reachable
 from api.parameters import LiveParameters, Parameters, WaitFor
-from api.problems import NotFound, Unavailable
+from api.problems import not_found, unavailable
 from contracts.health import Outage
 from contracts.read_model import (
     ALL_PROJECTS_SETTING,
@@ -27,6 +27,8 @@ from contracts.read_model import (
 )
 
 T = TypeVar("T")
+Answer: TypeAlias = tuple[dict[str, Any], str | None]
+"""The members of an answer, and `as_of`: the commit time of the newest batch it contains."""
 
 # The search path makes the unqualified tables of a statement those of the generation.
 BEGIN: Final = f"""
@@ -68,6 +70,7 @@ class Snapshot:
 
     connection: Connection
     generation: str
+    bearer: Bearer
 
     async def one(self, question: str, *arguments: object) -> asyncpg.Record:
         """Return the row of a question that always has one, with `as_of` besides."""
@@ -78,15 +81,29 @@ class Snapshot:
 
     async def row(self, question: str, *arguments: object) -> asyncpg.Record | None:
         """Return the question's only row, with `as_of` besides; None when it has none."""
-        # Placing by replacement: the braces of a question's own JSON stay what they are.
+        # Replaced, not formatted: the braces of a question's own JSON stay what they are.
         return await self.connection.fetchrow(AS_OF.replace("{question}", question), *arguments)
 
     async def plan_by_values(self) -> None:
-        """Have questions planned for their very arguments, where these decide which way is short.
+        """Have the next questions planned for their arguments, where the best plan depends on them.
 
         Planning takes longer than most questions: others have one plan for all arguments.
         """
         await self.connection.execute(PLAN_BY_VALUES)
+
+
+class Arguments(list[object]):
+    """The arguments of a statement whose text depends on which filters are set."""
+
+    def bind(self, value: object, kind: str) -> str:
+        """Add a value; return its placeholder, cast to a PostgreSQL type."""
+        self.append(value)
+        return f"${len(self)}::{kind}"
+
+
+def every(conditions: Sequence[str]) -> str:
+    """Return the condition that all of these hold; true when there are none."""
+    return " AND ".join(conditions) or "true"
 
 
 class Views:
@@ -103,9 +120,9 @@ class Views:
     ) -> T:
         """Return the answer to `question`, once the view contains what is to be waited for.
 
-        Raises `Unavailable`: `not_yet` when it does not in time, else what `snapshot` raises;
-        `Forbidden` and `NotFound` for a generation named by who may not or that is not there.
-        No connection is held while waiting.
+        Raises `Problem`: 503 `not_yet` when it does not in time, 403 and 404 for a generation that
+        the bearer may not name or that does not exist, else what `snapshot` raises. No connection
+        is held while waiting.
         """
         generation = parameters.generation if isinstance(parameters, Parameters) else None
         if generation is not None and Role.OPERATOR not in bearer.roles:
@@ -130,7 +147,7 @@ class Views:
                     return await question(snapshot)
             waited = time.monotonic() - began
             if waited >= parameters.wait_timeout:
-                raise Unavailable("not_yet", "the view does not contain that record yet")
+                raise unavailable("not_yet", "the view does not contain that record yet")
             pause = min(max(LONGER * waited, SHORTEST_PAUSE_S), LONGEST_PAUSE_S)
             await asyncio.sleep(min(pause, parameters.wait_timeout - waited))
 
@@ -140,23 +157,23 @@ class Views:
     ) -> AsyncIterator[Snapshot]:
         """Open a transaction in which the bearer's projects are all there is.
 
-        Reads the active generation, or the one that is named. Raises `NotFound`, and what
-        `Acquired` and `reachable` raise.
+        Reads the active generation, or the one that is named. Raises what `enter`, `Acquired` and
+        `reachable` raise.
         """
         with reachable(self._database):
             async with (
                 Acquired(self._pool) as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
-                yield Snapshot(connection, await enter(connection, bearer, generation))
+                yield Snapshot(connection, await enter(connection, bearer, generation), bearer)
 
 
 async def enter(connection: Connection, bearer: Bearer, generation: str | None = None) -> str:
     """Make a transaction one in which the bearer's projects are all there is.
 
     Returns the name of the generation, by default the active one, whose tables those of the
-    statements are then. Raises `NotMigrated`, `OtherReadModel`, and `NotFound` when the one named
-    is not there.
+    statements are then. Raises `NotMigrated` and `Problem`: 503 where the views are of another
+    version, 404 when the generation named does not exist.
     """
     bounds = (
         list(bearer.projects or ()),
@@ -166,13 +183,14 @@ async def enter(connection: Connection, bearer: Bearer, generation: str | None =
     if generation is not None:
         row = await connection.fetchrow(BEGIN_NAMED, *bounds, generation)
         if row is None:
-            raise NotFound("generation")
+            raise not_found("generation")
         return generation
     row = await connection.fetchrow(BEGIN_ACTIVE, *bounds)
     if row is None:
         raise NotMigrated
     if row["read_model"] != VERSION:
-        raise OtherReadModel
+        detail = "the views were made by another version: run `runfold rebuild`"
+        raise unavailable("other_read_model", detail, retry_after=10)
     return str(row["name"])
 
 

@@ -1,4 +1,5 @@
-"""Decisions on runs: made once, kept with the event to publish, published when the broker takes it.
+"""Decisions on runs that wait for a human, from the request to the broker.
 
-`decide` makes a decision in one transaction; `relay` publishes what is in the outbox.
+`request` reads what is asked and says what the rules are, `deciding` decides in one transaction,
+`relay` publishes what the outbox holds.
 """

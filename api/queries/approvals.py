@@ -1,11 +1,13 @@
 """The approval queue, and what became of a decision."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from api.queries.arguments import Arguments, every
-from api.reading import Snapshot
+import orjson
+
+from api.parameters import Boolean, Parameters, ProjectId, RemediationStatus, Uuid
+from api.problems import not_found
+from api.reading import Answer, Arguments, Snapshot, every
+from api.responses import Json
 from contracts.keys import decision_key
 
 DECISION: Final = """
@@ -17,7 +19,21 @@ DECISION: Final = """
 """
 """The decision on a run `r` at its present version, `c` being the command of that version.
 
-What has been read back from the topic has been published, whatever the outbox knows."""
+What has been read back from the topic has been published, whatever the outbox says."""
+
+
+class QueueParameters(Parameters):
+    """Parameters of the approval queue."""
+
+    project_id: list[ProjectId] | None = None
+    """Only these projects."""
+    run_id: Uuid | None = None
+    """Only this run."""
+    remediation_status: list[RemediationStatus] | None = None
+    """Only runs whose summary has one of these statuses."""
+    include_decided: Boolean = False
+    """Also runs that have been decided on at their present version."""
+
 
 QUEUE: Final = f"""
     -- approvals: the runs that wait for a human
@@ -35,6 +51,27 @@ QUEUE: Final = f"""
     ) AS line
     WHERE r.state = 'waiting_approval' AND {{within}}
 """
+
+
+async def queue(snapshot: Snapshot, parameters: QueueParameters) -> Answer:
+    """Return the runs that wait for approval, oldest first."""
+    bind = Arguments()
+    wanted = {
+        "r.project_id = ANY ({})": (snapshot.bearer.among(parameters.project_id), "text[]"),
+        "r.run_id = {}": (parameters.run_id, "uuid"),
+        "r.status = ANY ({})": (parameters.remediation_status, "text[]"),
+    }
+    conditions = [
+        condition.format(bind.bind(value, kind))
+        for condition, (value, kind) in wanted.items()
+        if value is not None
+    ]
+    if not parameters.include_decided:
+        conditions.append("r.decision IS NULL AND c.command_id IS NULL")
+    row = await snapshot.one(QUEUE.format(within=every(conditions)), *bind)
+    waiting = Json(row["approvals"])
+    return {"approvals": waiting, "total": row["total"], "items": waiting}, row["as_of"]
+
 
 # A decision is known from the outbox or, where that has been lost, from the view alone. One that is
 # in the view has been published. The run has left the version it was made on once the run has
@@ -74,47 +111,9 @@ COMMAND: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class QueueFilter:
-    """Filters of the approval queue; None filters nothing."""
-
-    projects: list[str] | None
-    run_id: str | None
-    statuses: Sequence[str] | None
-    """Remediation statuses."""
-    include_decided: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Queue:
-    """The runs that wait for approval."""
-
-    approvals: str
-    """JSON array."""
-    total: int
-    as_of: str | None
-
-
-async def queue(snapshot: Snapshot, where: QueueFilter) -> Queue:
-    """Return the runs that wait for approval, oldest first."""
-    bind = Arguments()
-    wanted = {
-        "r.project_id = ANY ({})": (where.projects, "text[]"),
-        "r.run_id = {}": (where.run_id, "uuid"),
-        "r.status = ANY ({})": (where.statuses, "text[]"),
-    }
-    conditions = [
-        condition.format(bind.bind(value, kind))
-        for condition, (value, kind) in wanted.items()
-        if value is not None
-    ]
-    if not where.include_decided:
-        conditions.append("r.decision IS NULL AND c.command_id IS NULL")
-    row = await snapshot.one(QUEUE.format(within=every(conditions)), *bind)
-    return Queue(row["approvals"], row["total"], row["as_of"])
-
-
-async def command(snapshot: Snapshot, command_id: str) -> tuple[str, str | None] | None:
-    """Return what became of a decision as a JSON object, and `as_of`; None if there is none."""
+async def command(snapshot: Snapshot, _: Parameters, command_id: str) -> Answer:
+    """Return what became of a decision. Raises `Problem`: 404."""
     row = await snapshot.row(COMMAND, decision_key(command_id), command_id)
-    return None if row is None else (row["command"], row["as_of"])
+    if row is None:
+        raise not_found("command")
+    return orjson.loads(row["command"]), row["as_of"]

@@ -1,13 +1,22 @@
-"""Projects and contract revisions."""
+"""Projects, contract revisions, and inbound channel events."""
 
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field, TypeAdapter
 
-from api.parameters import Text
-from api.queries.arguments import Arguments, every
-from api.reading import Snapshot
+from api.cursors import Cursors
+from api.parameters import (
+    DIGITS,
+    LARGEST,
+    MAX_PAGE_SIZE,
+    CursorText,
+    Parameters,
+    ProjectId,
+    Text,
+)
+from api.reading import Answer, Arguments, Snapshot, every
+from api.responses import Json
+from contracts.keys import index_key
 
 PROJECTS: Final = """
     -- projects: all that the bearer may see
@@ -16,7 +25,36 @@ PROJECTS: Final = """
     FROM project p
 """
 
-# Projects are few next to revisions: each gives as many rows as the page has, then they merge.
+
+async def projects(snapshot: Snapshot, _: Parameters) -> Answer:
+    """Return the projects by their id, and how many they are."""
+    row = await snapshot.one(PROJECTS)
+    return {"tenants": Json(row["tenants"]), "total": row["total"]}, row["as_of"]
+
+
+class RevisionKey(NamedTuple):
+    """Where a revision stands in the list."""
+
+    created_at: AwareDatetime
+    revision_id: Text
+
+
+REVISION_CURSORS: Final = Cursors("contracts", TypeAdapter(RevisionKey))
+
+
+class RevisionParameters(Parameters):
+    """Parameters of the contract list."""
+
+    project_id: list[ProjectId] | None = None
+    """Only these projects."""
+    lifecycle_status: Text | None = None
+    """Only revisions of this status."""
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), DIGITS] = 200
+    """Revisions on a page."""
+    cursor: CursorText | None = None
+    """`next_cursor` of the page before."""
+
+
 REVISIONS: Final = """
     -- contracts: a page of contract revisions
     WITH key AS MATERIALIZED (
@@ -34,7 +72,12 @@ REVISIONS: Final = """
         ON page.is_more
 """
 
-BY_PROJECT: Final = """
+REVISION_KEYS: Final = """
+    SELECT r.created_at, r.revision_id FROM contract_revision r WHERE {within}
+"""
+
+# Projects are few next to revisions: each gives as many rows as the page has, then they merge.
+REVISION_KEYS_BY_PROJECT: Final = """
     SELECT k.created_at, k.revision_id
     FROM unnest({projects}) AS p (id) CROSS JOIN LATERAL (
         SELECT r.created_at, r.revision_id FROM contract_revision r
@@ -43,79 +86,120 @@ BY_PROJECT: Final = """
     ) AS k
 """
 
-OF_ALL: Final = """
-    SELECT r.created_at, r.revision_id FROM contract_revision r WHERE {within}
+
+async def revisions(snapshot: Snapshot, parameters: RevisionParameters) -> Answer:
+    """Return a page of revisions, newest first, and how many the filters find in all."""
+    bound = parameters.bound()
+    bind = Arguments()
+    limit = bind.bind(parameters.limit, "bigint")
+    within, counted = [], []
+    if parameters.lifecycle_status is not None:
+        status = bind.bind(index_key(parameters.lifecycle_status), "text")
+        within.append(f"r.lifecycle_status = {status}")
+        counted.append(f"c.lifecycle_status = {status}")
+    if parameters.cursor is not None:
+        after = REVISION_CURSORS.key(parameters.cursor, bound)
+        created_at = bind.bind(after.created_at, "timestamptz")
+        revision_id = bind.bind(after.revision_id, "text")
+        within.append(f"(r.created_at, r.revision_id) < ({created_at}, {revision_id})")
+    among = snapshot.bearer.among(parameters.project_id)
+    if among is None:
+        keys = REVISION_KEYS.format(within=every(within))
+    else:
+        mine = bind.bind(among, "text[]")
+        keys = REVISION_KEYS_BY_PROJECT.format(projects=mine, within=every(within), limit=limit)
+        counted.append(f"c.project_id = ANY ({mine})")
+    statement = REVISIONS.format(keys=keys, limit=limit, counted=every(counted))
+    row = await snapshot.one(statement, *bind)
+    last = RevisionKey(row["created_at"], row["revision_id"]) if row["revision_id"] else None
+    body = {
+        "contracts": Json(row["contracts"]),
+        "total": row["total"],
+        "next_cursor": last and REVISION_CURSORS.after(last, bound),
+    }
+    return body, row["as_of"]
+
+
+MAX_EVENTS: Final = 100
+
+
+class EventParameters(Parameters):
+    """Parameters of the channel events."""
+
+    project_id: list[ProjectId] | None = None
+    """Only these projects."""
+    channel_type: Text | None = None
+    """Only events of this kind of channel."""
+    provider_prefix: Text | None = None
+    """Only events whose `provider_event_id` starts with this, taken literally."""
+    limit: Annotated[int, Field(ge=1, le=LARGEST), DIGITS] = 50
+    """How many; a larger number than 100 is cut to it."""
+
+
+# What the detail of a run shows of an event is not quite what this list shows.
+EVENTS: Final = """
+    -- channel events: the newest
+    SELECT '[' || coalesce(string_agg(row_to_json(line)::text, ','
+        ORDER BY i.received_at DESC, i.event_uuid DESC), '') || ']' AS events, count(*) AS total
+    FROM ({source} ORDER BY received_at DESC, event_uuid DESC LIMIT {limit}) AS i
+    CROSS JOIN LATERAL (
+        SELECT i.event_uuid AS event_id, i.project_id,
+            i.detail -> 'channel_type' AS channel_type,
+            i.detail -> 'provider_event_id' AS provider_event_id,
+            i.detail -> 'channel_chat_id' AS channel_chat_id,
+            i.detail -> 'content_preview' AS content_preview,
+            i.detail -> 'is_duplicate' AS is_duplicate,
+            i.detail -> 'received_at' AS received_at
+    ) AS line
+"""
+
+EVENT_ROWS: Final = """
+    SELECT i.received_at, i.event_uuid, i.project_id, i.detail FROM inbound i WHERE {within}
+"""
+
+EVENT_ROWS_BY_PROJECT: Final = """
+    SELECT newest.* FROM unnest({projects}) AS p (id) CROSS JOIN LATERAL (
+        SELECT i.received_at, i.event_uuid, i.project_id, i.detail FROM inbound i
+        WHERE i.project_id = p.id AND {within}
+        ORDER BY i.received_at DESC, i.event_uuid DESC LIMIT {limit}
+    ) AS newest
 """
 
 
-class RevisionKey(NamedTuple):
-    """Where a revision stands in the list."""
-
-    created_at: AwareDatetime
-    revision_id: Text
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionFilter:
-    """Filters of the contract list; None filters nothing."""
-
-    projects: list[str] | None
-    status: str | None
-    """Key of a lifecycle status (`contracts.keys.index_key`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class RevisionPage:
-    """A page of contract revisions."""
-
-    contracts: str
-    """JSON array."""
-    total: int
-    last: RevisionKey | None
-    """Where the next page starts; None on the last one."""
-    as_of: str | None
-
-
-async def projects(snapshot: Snapshot) -> tuple[str, int, str | None]:
-    """Return the projects as a JSON array by their id, how many they are, and `as_of`."""
-    row = await snapshot.one(PROJECTS)
-    return row["tenants"], row["total"], row["as_of"]
-
-
-async def revisions(
-    snapshot: Snapshot, where: RevisionFilter, after: RevisionKey | None, limit: int
-) -> RevisionPage:
-    """Return the revisions that `where` finds, newest first, and how many there are in all."""
+async def channel_events(snapshot: Snapshot, parameters: EventParameters) -> Answer:
+    """Return the newest events that the filters find, and how many are returned."""
+    limit = min(parameters.limit, MAX_EVENTS)
     bind = Arguments()
     many = bind.bind(limit, "bigint")
-    within = every([*_status(bind, where, "r"), *_after(bind, after)])
-    if where.projects is None:
-        keys = OF_ALL.format(within=within)
+    within = []
+    if parameters.channel_type is not None:
+        channel = bind.bind(index_key(parameters.channel_type), "text")
+        within.append(f"i.channel_type = {channel}")
+    if parameters.provider_prefix:
+        within += _prefixed(bind, parameters.provider_prefix)
+    if within:
+        # a channel or a prefix may be of one event or of all
+        await snapshot.plan_by_values()
+    among = snapshot.bearer.among(parameters.project_id)
+    if among is None:
+        source = EVENT_ROWS.format(within=every(within))
     else:
-        among = bind.bind(where.projects, "text[]")
-        keys = BY_PROJECT.format(projects=among, within=within, limit=many)
-    statement = REVISIONS.format(keys=keys, limit=many, counted=_counted(bind, where))
-    row = await snapshot.one(statement, *bind)
-    last = RevisionKey(row["created_at"], row["revision_id"]) if row["revision_id"] else None
-    return RevisionPage(row["contracts"], row["total"], last, row["as_of"])
+        projects = bind.bind(among, "text[]")
+        source = EVENT_ROWS_BY_PROJECT.format(projects=projects, within=every(within), limit=many)
+    row = await snapshot.one(EVENTS.format(source=source, limit=many), *bind)
+    body = {"events": Json(row["events"]), "total": row["total"], "limit": limit}
+    return body, row["as_of"]
 
 
-def _counted(bind: Arguments, where: RevisionFilter) -> str:
-    conditions = _status(bind, where, "c")
-    if where.projects is not None:
-        conditions.append(f"c.project_id = ANY ({bind.bind(where.projects, 'text[]')})")
-    return every(conditions)
+GREATEST: Final = "\U0010ffff"
 
 
-def _status(bind: Arguments, where: RevisionFilter, table: str) -> list[str]:
-    if where.status is None:
-        return []
-    return [f"{table}.lifecycle_status = {bind.bind(where.status, 'text')}"]
-
-
-def _after(bind: Arguments, after: RevisionKey | None) -> list[str]:
-    if after is None:
-        return []
-    created_at = bind.bind(after.created_at, "timestamptz")
-    revision_id = bind.bind(after.revision_id, "text")
-    return [f"(r.created_at, r.revision_id) < ({created_at}, {revision_id})"]
+def _prefixed(bind: Arguments, prefix: str) -> list[str]:
+    """By code point all texts with a prefix stand together, from the prefix itself on."""
+    conditions = [f"i.provider_event_id >= {bind.bind(prefix, 'text')}"]
+    last = prefix.rstrip(GREATEST)
+    if last:
+        # The code points between are halves of pairs, which no text has.
+        following = "\ue000" if last[-1] == "\ud7ff" else chr(ord(last[-1]) + 1)
+        conditions.append(f"i.provider_event_id < {bind.bind(last[:-1] + following, 'text')}")
+    return conditions

@@ -1,35 +1,52 @@
-"""The detail of one run, in one statement."""
+"""The detail of one run, in one statement: its lists, what they come to, and its timeline.
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+Counts are over everything; lists are cut at their limits.
+"""
+
 from typing import Final
 
-from api.languages import Language
-from api.queries import bearing
-from api.queries.arguments import Arguments
-from api.queries.entries import ORDER, UNTOLD_STATE, EntryKey, Wanted, belonging, entries
-from api.queries.timeline import LAST, SHOWN, last_of, subject
-from api.reading import Snapshot
+from api.parameters import Parameters, ProjectId
+from api.problems import not_found
+from api.queries.timeline import (
+    ALL_KINDS,
+    BEGINNING,
+    ENTRIES,
+    LAST,
+    ORDER,
+    SHOWN,
+    SUBJECT,
+    UNTOLD_STATE,
+    belonging,
+    next_cursor,
+)
+from api.reading import Answer, Snapshot
+from api.responses import Json, Language
 
 LISTED: Final = 100
 """How many steps, events, messages, calls and timeline entries the detail lists."""
+RECORDS_LISTED: Final = 100
+REMEDIES_LISTED: Final = 20
+
+
+class DetailParameters(Parameters):
+    """Parameters of the detail."""
+
+    project_id: ProjectId | None = None
+    """The run's project; of another one it is 404."""
 
 
 def _items(rank: int, *order: str) -> str:
     """Return the expression for the first items of this rank, as a JSON array."""
+    first = ", ".join(f"first.{column}" for column in order)
+    own = ", ".join(f"t.{column}" for column in order)
     return f"""
-        (SELECT '[' || coalesce(string_agg(first.detail::text, ','
-            ORDER BY {_listed("first", order)}), '') || ']'
+        (SELECT '[' || coalesce(string_agg(first.detail::text, ',' ORDER BY {first}), '') || ']'
         FROM subject s CROSS JOIN LATERAL (
-            SELECT {_listed("t", order)}, t.detail FROM item t
+            SELECT {own}, t.detail FROM item t
             WHERE t.run_id = s.run_id AND t.project_id = s.project_id AND t.rank = {rank}
-            ORDER BY {_listed("t", order)} LIMIT {LISTED}
+            ORDER BY {own} LIMIT {LISTED}
         ) AS first)
     """
-
-
-def _listed(source: str, columns: Iterable[str]) -> str:
-    return ", ".join(f"{source}.{column}" for column in columns)
 
 
 STEPS: Final = _items(4, "seq", "tie")
@@ -45,6 +62,96 @@ INBOUND: Final = f"""
         FROM related JOIN inbound t ON t.event_uuid = related.event_uuid
         ORDER BY t.received_at, t.event_uuid LIMIT {LISTED}
     ) AS first)
+"""
+
+OUTCOMES: Final = """
+    count(*) AS total,
+    count(*) FILTER (WHERE result_status = 'success') AS success,
+    count(*) FILTER (WHERE result_status = 'failed') AS failed,
+    count(gate) AS blocked
+"""
+
+GATEWAY: Final = f"""
+    (SELECT row_to_json(gateway) FROM (
+        SELECT {OUTCOMES},
+            count(*) FILTER (WHERE is_shadow) AS shadow,
+            count(*) FILTER (WHERE is_enforced) AS policy_enforced,
+            (SELECT coalesce(json_agg(tool ORDER BY total DESC, tool_name COLLATE "C"), '[]')
+            FROM (SELECT tool_name, {OUTCOMES} FROM call GROUP BY tool_name) AS tool) AS by_tool,
+            (SELECT coalesce(json_object_agg(gate, n ORDER BY gate COLLATE "C"), '{{}}')
+            FROM (SELECT gate, count(*) AS n FROM call WHERE gate IS NOT NULL GROUP BY gate)
+                AS stopped) AS block_gates
+        FROM call
+    ) AS gateway)::text
+"""
+
+SUCCESSES: Final = """
+    count(*) AS total,
+    count(*) FILTER (WHERE success) AS success,
+    count(*) FILTER (WHERE NOT success) AS failed
+"""
+
+LEGACY: Final = f"""
+    (SELECT row_to_json(legacy) FROM (
+        SELECT
+            'awooop_run_legacy_mcp_evidence_v1' AS schema_version,
+            'mcp_audit_log' AS source,
+            (SELECT to_json(incidents) FROM subject) AS incident_ids,
+            (SELECT count(*) FROM record) AS total,
+            {RECORDS_LISTED} AS limit,
+            (SELECT coalesce(json_agg(detail ORDER BY created_at DESC, id DESC), '[]') FROM (
+                SELECT * FROM record ORDER BY created_at DESC, id DESC LIMIT {RECORDS_LISTED}
+            ) AS newest) AS records,
+            (SELECT row_to_json(overall) FROM (
+                SELECT {SUCCESSES}, (
+                    SELECT coalesce(json_agg(tool ORDER BY total DESC,
+                        mcp_server COLLATE "C" NULLS FIRST,
+                        tool_name COLLATE "C" NULLS FIRST), '[]')
+                    FROM (
+                        SELECT of.mcp_server, of.tool_name, {SUCCESSES}
+                        FROM record CROSS JOIN LATERAL
+                            json_to_record(detail) AS of (mcp_server text, tool_name text)
+                        GROUP BY of.mcp_server, of.tool_name
+                    ) AS tool
+                ) AS by_server_tool
+                FROM record
+            ) AS overall) AS summary
+    ) AS legacy)::text
+"""
+
+# The newest of a group gives what is latest; groups stand where their newest stands.
+WORK_ITEMS: Final = """
+    SELECT of.work_item_id, of.incident_id, work.count,
+        of.created_at AS latest_at, of.verification_result_preview AS latest_preview,
+        of.mode AS latest_mode, first.metadata ->> 'mcp_route' AS latest_route, first.place
+    FROM (
+        SELECT min(place) AS place, count(*) AS count
+        FROM visible CROSS JOIN LATERAL
+            json_to_record(detail) AS of (work_item_id text, incident_id text)
+        GROUP BY coalesce(nullif(of.work_item_id, ''), of.incident_id)
+    ) AS work
+    JOIN visible first ON first.place = work.place
+    CROSS JOIN LATERAL json_to_record(first.detail) AS of (
+        work_item_id text, incident_id text, created_at text,
+        verification_result_preview text, mode text)
+"""
+
+REMEDIATION: Final = f"""
+    (SELECT row_to_json(history) FROM (
+        SELECT
+            'awooop_run_remediation_evidence_v1' AS schema_version,
+            'alert_operation_log' AS source,
+            (SELECT to_json(incidents) FROM subject) AS incident_ids,
+            (SELECT count(*) FROM remedy) AS total,
+            {REMEDIES_LISTED} AS limit,
+            (SELECT coalesce(json_agg(detail ORDER BY place), '[]') FROM visible) AS items,
+            (SELECT coalesce(json_agg(row_to_json(line) ORDER BY work.place), '[]')
+            FROM ({WORK_ITEMS}) AS work CROSS JOIN LATERAL (
+                SELECT work.work_item_id, work.incident_id, work.count, work.latest_at,
+                    work.latest_preview, work.latest_mode, work.latest_route
+            ) AS line) AS by_work_item,
+            '[]'::json AS errors
+    ) AS history)::text
 """
 
 COUNTS: Final = f"""
@@ -68,76 +175,63 @@ COUNTS: Final = f"""
     ) AS tally)::text
 """
 
-DETAIL: Final = """
-    -- detail: everything told of one run
-    WITH subject AS MATERIALIZED ({subject}),
+DETAIL: Final = f"""
+    -- detail: everything about one run
+    WITH subject AS MATERIALIZED ({SUBJECT}),
     related AS MATERIALIZED (
-        SELECT k.event_uuid FROM subject s CROSS JOIN LATERAL ({belonging}) AS k
+        SELECT k.event_uuid FROM subject s CROSS JOIN LATERAL ({belonging("i.event_uuid")}) AS k
     ),
-    {bearing},
-    entry AS MATERIALIZED ({entries}),
-    shown AS (SELECT * FROM entry {order} LIMIT {limit})
-    SELECT s.detail AS run, {steps} AS steps, {inbound} AS inbound_events,
-        {outbound} AS outbound_messages, {calls} AS mcp_calls, {gateway} AS mcp_gateway,
-        {legacy} AS mcp_legacy, {remediation} AS remediation_history, {shown} AS timeline,
-        {counts} AS counts, s.summary AS remediation_summary,
+    call AS MATERIALIZED (
+        SELECT of.tool_name, of.result_status, nullif(of.block_gate, '') AS gate,
+            of.is_shadow::text = 'true' AS is_shadow,
+            of.policy_enforced::text = 'true' AS is_enforced
+        FROM subject s
+        JOIN item t ON t.run_id = s.run_id AND t.rank = 5 AND t.project_id = s.project_id
+        CROSS JOIN LATERAL json_to_record(t.detail) AS of (
+            tool_name text, result_status text, block_gate text,
+            is_shadow json, policy_enforced json)
+    ),
+    record AS MATERIALIZED (
+        SELECT t.created_at, t.id, t.success, t.detail
+        FROM subject s
+        JOIN evidence t ON t.incident_id = ANY (s.incidents) AND t.rank = 6
+            AND (t.project_id IS NULL OR t.project_id = s.project_id)
+    ),
+    remedy AS MATERIALIZED (
+        SELECT t.created_at, t.id, t.metadata, t.detail
+        FROM subject s
+        JOIN evidence t ON t.incident_id = ANY (s.incidents) AND t.rank = 7
+            AND (t.project_id IS NULL OR t.project_id = s.project_id)
+    ),
+    visible AS MATERIALIZED (
+        SELECT row_number() OVER (ORDER BY created_at DESC, id DESC) AS place, *
+        FROM remedy ORDER BY created_at DESC, id DESC LIMIT {REMEDIES_LISTED}
+    ),
+    entry AS MATERIALIZED ({ENTRIES}),
+    shown AS (SELECT * FROM entry {ORDER} LIMIT $4::bigint)
+    SELECT s.detail AS run, {STEPS} AS steps, {INBOUND} AS inbound_events,
+        {OUTBOUND} AS outbound_messages, {CALLS} AS mcp_calls, {GATEWAY} AS mcp_gateway,
+        {LEGACY} AS mcp_legacy, {REMEDIATION} AS remediation_history, {SHOWN} AS timeline,
+        {COUNTS} AS counts, s.summary AS remediation_summary,
         last.ts, last.rank, last.seq, last.tie
     FROM subject s
-    LEFT JOIN {last} AS last ON (SELECT count(*) FROM entry) > {limit}
+    LEFT JOIN {LAST} AS last ON (SELECT count(*) FROM entry) > $4::bigint
 """
 
-PARTS: Final = (
-    "run",
-    "steps",
-    "inbound_events",
-    "outbound_messages",
-    "mcp_calls",
-    "mcp_gateway",
-    "mcp_legacy",
-    "remediation_history",
-    "timeline",
-    "counts",
-    "remediation_summary",
+MEMBERS: Final = (
+    *("run", "steps", "inbound_events", "outbound_messages", "mcp_calls", "mcp_gateway"),
+    *("mcp_legacy", "remediation_history", "timeline", "counts", "remediation_summary"),
 )
-"""The members of the detail, each JSON text of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Detail:
-    """Everything told of one run."""
-
-    parts: dict[str, str]
-    """JSON text of each member."""
-    last: EntryKey | None
-    """Where the next page of the timeline starts; None when all of it is here."""
-    as_of: str | None
+"""Members of the answer, each JSON text of its own."""
 
 
 async def detail(
-    snapshot: Snapshot, run_id: str, project: str | None, language: Language
-) -> Detail | None:
-    """Return the detail of a run; None when there is no such run."""
-    bind = Arguments()
-    wanted = Wanted(kinds=(), after=None, limit=LISTED, language=language)
-    statement = DETAIL.format(
-        subject=subject(bind, run_id, project),
-        belonging=belonging("i.event_uuid"),
-        bearing=bearing.TABLES,
-        entries=entries(bind, wanted),
-        order=ORDER,
-        limit=bind.bind(LISTED, "bigint"),
-        steps=STEPS,
-        inbound=INBOUND,
-        outbound=OUTBOUND,
-        calls=CALLS,
-        gateway=bearing.GATEWAY,
-        legacy=bearing.LEGACY,
-        remediation=bearing.REMEDIATION,
-        shown=SHOWN,
-        counts=COUNTS,
-        last=LAST,
-    )
-    row = await snapshot.row(statement, *bind)
+    snapshot: Snapshot, parameters: DetailParameters, run_id: str, language: Language
+) -> Answer:
+    """Return the detail of a run. Raises `Problem`: 404."""
+    project = parameters.project_id
+    row = await snapshot.row(DETAIL, run_id, project, language, LISTED, ALL_KINDS, *BEGINNING)
     if row is None:
-        return None
-    return Detail({name: row[name] for name in PARTS}, last_of(row), row["as_of"])
+        raise not_found("run")
+    body = {name: Json(row[name]) for name in MEMBERS}
+    return body | {"timeline_next_cursor": next_cursor(row, run_id)}, row["as_of"]

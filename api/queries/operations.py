@@ -1,13 +1,22 @@
-"""What an operator looks at: how far the projection has come, and what it could not use."""
+"""For operators: how far the projection is, what waits in the database, and the dead letters."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+import base64
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import asyncpg
+import orjson
+from pydantic import Field, TypeAdapter
 
+from api.cursors import Cursors
 from api.metrics import Backlog
-from api.queries.arguments import Arguments, every
-from api.reading import Snapshot
+from api.parameters import DIGITS, MAX_PAGE_SIZE, CursorText, Parameters, Text
+from api.problems import not_found
+from api.reading import Answer, Arguments, Snapshot, every
+from api.responses import Json
+from contracts.decoding import Reason
+from contracts.fields import INT64_MAX
+
+DeadLetterStatus = Literal["parked", "retried", "discarded"]
 
 REBUILDS: Final = """
     SELECT '[' || coalesce(string_agg(row_to_json(each)::text, ',' ORDER BY generation), '') || ']'
@@ -31,13 +40,44 @@ PROJECTION: Final = f"""
     ) AS line
 """
 
+
+async def projection(snapshot: Snapshot, _: Parameters) -> Answer:
+    """Return where every partition stands, and the rebuilds that are not done."""
+    row = await snapshot.one(PROJECTION)
+    body = {
+        "generation": snapshot.generation,
+        "partitions": Json(row["partitions"]),
+        "lag": row["lag"],
+        "rebuilds": Json(row["rebuilds"]),
+    }
+    return body, row["as_of"]
+
+
 # Of a partition that nobody has, or that has just been assigned, the end is not known.
 READINESS: Final = """
-    -- readiness: whether anybody projects, and how far behind
+    -- readiness: whether any worker runs, and how far behind the views are
     SELECT coalesce(sum(lag), 0)::bigint AS lag, count(DISTINCT worker_id) AS workers,
         count(*) FILTER (WHERE "end" IS NULL) AS unknown
     FROM progress()
 """
+
+
+class Readiness(NamedTuple):
+    """Whether the views are being kept up."""
+
+    lag: int
+    """Events behind, over all partitions."""
+    workers: int
+    """How many workers have been seen in the last 30 seconds."""
+    unknown: int
+    """Partitions whose end no worker has reported."""
+
+
+async def readiness(snapshot: Snapshot) -> Readiness:
+    """Return how far behind the active generation is, and how many workers project into it."""
+    row = await snapshot.one(READINESS)
+    return Readiness(row["lag"], row["workers"], row["unknown"])
+
 
 OUTBOX: Final = """
     -- backlog: decisions that are not published yet
@@ -51,6 +91,37 @@ PARKED: Final = """
     SELECT reason, count(*) AS total
     FROM runfold.dead_letter WHERE state = 'parked' AND $1 = ANY(generations) GROUP BY reason
 """
+
+
+async def backlog(snapshot: Snapshot) -> Backlog:
+    """Return what waits in the outbox and among the dead letters."""
+    outbox = await snapshot.one(OUTBOX)
+    parked = await snapshot.connection.fetch(PARKED, snapshot.generation)
+    return Backlog(
+        outbox_pending=outbox["pending"],
+        outbox_age_s=max(0.0, outbox["age"]),
+        parked={row["reason"]: row["total"] for row in parked},
+    )
+
+
+class DeadLetterParameters(Parameters):
+    """Parameters of the dead letters."""
+
+    reason: Reason | None = None
+    """Only those parked for this reason."""
+    topic: Text | None = None
+    """Only those of this topic, by its full name."""
+    status: DeadLetterStatus | None = None
+    """Only those with which this was done."""
+    limit: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), DIGITS] = 100
+    """Dead letters on a page."""
+    cursor: CursorText | None = None
+    """`next_cursor` of the page before."""
+
+
+DEAD_LETTER_CURSORS: Final[Cursors[int]] = Cursors(
+    "dead-letters", TypeAdapter(Annotated[int, Field(ge=0, le=INT64_MAX)])
+)
 
 DEAD_LETTERS: Final = """
     -- dead letters: a page, newest first
@@ -73,103 +144,64 @@ DEAD_LETTER: Final = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """Where every partition stands."""
-
-    generation: str
-    partitions: str
-    """JSON array."""
-    lag: int | None
-    """Events behind over all partitions whose end is known; None when none is."""
-    rebuilds: str
-    """JSON array."""
-    as_of: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Readiness:
-    """Whether the views are being kept up."""
-
-    generation: str
-    lag: int
-    """Events behind, over all partitions."""
-    workers: int
-    """How many workers have been seen lately."""
-    unknown: int
-    """Partitions of which no worker says how far they reach."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterFilter:
-    """Filters of the dead letters; None filters nothing."""
-
-    reason: str | None
-    topic: str | None
-    state: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetterPage:
-    """A page of dead letters."""
-
-    rows: list[asyncpg.Record]
-    total: int
-    as_of: str | None
-
-
-async def projection(snapshot: Snapshot) -> Projection:
-    """Return where every partition of the active generation stands."""
-    row = await snapshot.one(PROJECTION)
-    return Projection(
-        snapshot.generation, row["partitions"], row["lag"], row["rebuilds"], row["as_of"]
-    )
-
-
-async def readiness(snapshot: Snapshot) -> Readiness:
-    """Return how far behind the active generation is, and how many workers are at it."""
-    row = await snapshot.one(READINESS)
-    return Readiness(snapshot.generation, row["lag"], row["workers"], row["unknown"])
-
-
-async def backlog(snapshot: Snapshot) -> Backlog:
-    """Return what waits in the outbox and among the dead letters."""
-    outbox = await snapshot.connection.fetchrow(OUTBOX)
-    parked = await snapshot.connection.fetch(PARKED, snapshot.generation)
-    return Backlog(
-        outbox_pending=outbox["pending"] if outbox else 0,
-        outbox_age_s=max(0.0, outbox["age"]) if outbox else 0.0,
-        parked={row["reason"]: row["total"] for row in parked},
-    )
-
-
-async def dead_letters(
-    snapshot: Snapshot, where: DeadLetterFilter, after: int | None, limit: int
-) -> DeadLetterPage:
-    """Return the dead letters that `where` finds, newest first, one more than `limit`."""
+async def dead_letters(snapshot: Snapshot, parameters: DeadLetterParameters) -> Answer:
+    """Return a page of dead letters, newest first, and how many the filters find in all."""
+    bound, limit = parameters.bound(), parameters.limit
+    wanted = {"reason": parameters.reason, "topic": parameters.topic, "state": parameters.status}
     # a reason, a topic or a state may be of one letter or of all
     await snapshot.plan_by_values()
     bind = Arguments()
-    conditions = [f"{bind.bind(snapshot.generation, 'text')} = ANY(d.generations)"]
-    conditions += _conditions(bind, where)
-    counted = await snapshot.one(DEAD_LETTERS_TOTAL.format(within=every(conditions)), *bind)
-    if after is not None:
-        conditions.append(f"d.id < {bind.bind(after, 'bigint')}")
-    many = bind.bind(limit + 1, "bigint")
-    statement = DEAD_LETTERS.format(within=every(conditions), limit=many)
-    rows = await snapshot.connection.fetch(statement, *bind)
-    return DeadLetterPage(rows, counted["total"], counted["as_of"])
-
-
-async def dead_letter(snapshot: Snapshot, number: int) -> asyncpg.Record | None:
-    """Return all of one dead letter, with `as_of` besides; None when there is none."""
-    return await snapshot.row(DEAD_LETTER, number)
-
-
-def _conditions(bind: Arguments, where: DeadLetterFilter) -> list[str]:
-    wanted: dict[str, Any] = {"reason": where.reason, "topic": where.topic, "state": where.state}
-    return [
+    within = [f"{bind.bind(snapshot.generation, 'text')} = ANY(d.generations)"]
+    within += [
         f"d.{column} = {bind.bind(value, 'text')}"
         for column, value in wanted.items()
         if value is not None
     ]
+    counted = await snapshot.one(DEAD_LETTERS_TOTAL.format(within=every(within)), *bind)
+    if parameters.cursor is not None:
+        after = DEAD_LETTER_CURSORS.key(parameters.cursor, bound)
+        within.append(f"d.id < {bind.bind(after, 'bigint')}")
+    statement = DEAD_LETTERS.format(within=every(within), limit=bind.bind(limit + 1, "bigint"))
+    rows = await snapshot.connection.fetch(statement, *bind)
+    shown = rows[:limit]
+    is_more = len(rows) > limit
+    body = {
+        "dead_letters": [_listed(row) for row in shown],
+        "total": counted["total"],
+        "next_cursor": DEAD_LETTER_CURSORS.after(shown[-1]["id"], bound) if is_more else None,
+    }
+    return body, counted["as_of"]
+
+
+async def dead_letter(snapshot: Snapshot, _: Parameters, number: int) -> Answer:
+    """Return one dead letter with its headers and bytes. Raises `Problem`: 404."""
+    row = await snapshot.row(DEAD_LETTER, number)
+    if row is None:
+        raise not_found("dead_letter")
+    body = _listed(row) | {
+        "headers": orjson.loads(row["headers"]),
+        "key_base64": None if row["key"] is None else _base64(row["key"]),
+        "value_base64": _base64(row["value"]),
+        "changed_at": row["changed_at"],
+        "changed_by": row["changed_by"],
+    }
+    return body, row["as_of"]
+
+
+def _listed(row: asyncpg.Record) -> dict[str, Any]:
+    key: bytes | None = row["key"]
+    return {
+        "id": row["id"],
+        "reason": row["reason"],
+        "message": row["message"],
+        "topic": row["topic"],
+        "partition": row["partition"],
+        "offset": row["offset"],
+        "key": None if key is None else key.decode(errors="replace"),
+        "status": row["state"],
+        "created_at": row["created_at"],
+    }
+
+
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()

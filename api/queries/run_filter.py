@@ -1,43 +1,88 @@
-"""Which runs are meant: the filters of the run list, and the conditions they make."""
+"""The parameters of the run list, and the conditions they make."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from typing import Annotated, Self
 
-from api.queries.arguments import Arguments
+from pydantic import Field
+
+from api.auth import Bearer
+from api.parameters import (
+    DIGITS,
+    CursorText,
+    IncidentId,
+    Moment,
+    Parameters,
+    ProjectId,
+    RemediationStatus,
+    State,
+)
+from api.reading import Arguments
+from contracts.incidents import incident_key
 
 
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Filters of the run list; None filters nothing."""
+class CountsParameters(Parameters):
+    """Parameters of the counts."""
 
-    projects: list[str] | None = None
-    states: list[str] | None = None
-    statuses: list[str] | None = None
-    """Remediation statuses."""
-    incident: str | None = None
-    """Key of an incident id (`contracts.incidents.incident_key`)."""
-    after: datetime | None = None
-    """Earliest `created_at`, itself in the range."""
-    before: datetime | None = None
-    """First `created_at` after the range."""
+    project_id: list[ProjectId] | None = None
+    """Only these projects."""
+
+    def seen_by(self, bearer: Bearer) -> Self:
+        """Return the same filter over the projects that exist for the bearer."""
+        return self.model_copy(update={"project_id": bearer.among(self.project_id)})
+
+
+class RunParameters(CountsParameters):
+    """Parameters of the run list."""
+
+    state: list[State] | None = None
+    """Only runs in one of these states."""
+    remediation_status: list[RemediationStatus] | None = None
+    """Only runs whose summary has one of these statuses."""
+    incident_id: IncidentId | None = None
+    """Only runs of this incident."""
+    created_after: Moment | None = None
+    """Only runs created at this time or later."""
+    created_before: Moment | None = None
+    """Only runs created before this time."""
+    page: Annotated[int, Field(ge=1, le=1_000_000_000), DIGITS] = 1
+    """Number of the page."""
+    per_page: Annotated[int, Field(ge=1, le=200), DIGITS] = 50
+    """Runs on a page."""
+    cursor: CursorText | None = None
+    """`next_cursor` of the page before, instead of `page`."""
+
+    @property
+    def offset(self) -> int:
+        """How many runs come before the page."""
+        return 0 if self.cursor else (self.page - 1) * self.per_page
 
     @property
     def is_by_status(self) -> bool:
-        """Whether runs of some states or remediation statuses only are meant."""
-        return self.states is not None or self.statuses is not None
+        """Whether only runs of some states or remediation statuses are meant."""
+        return self.state is not None or self.remediation_status is not None
 
     def chosen(self, bind: Arguments, table: str) -> list[str]:
         """Return the conditions on project, state and remediation status."""
-        wanted = {"project_id": self.projects, "state": self.states, "status": self.statuses}
+        wanted = {
+            "project_id": self.project_id,
+            "state": self.state,
+            "status": self.remediation_status,
+        }
         return [
             f"{table}.{column} = ANY ({bind.bind(values, 'text[]')})"
             for column, values in wanted.items()
             if values is not None
         ]
 
+    def of_incident(self, bind: Arguments, table: str) -> list[str]:
+        """Return the condition on the incident, where there is one, and those of `chosen`."""
+        if self.incident_id is None:
+            return self.chosen(bind, table)
+        incident = bind.bind(incident_key(self.incident_id), "text")
+        return [f"{table}.incident = {incident}", *self.chosen(bind, table)]
+
     def ranged(self, bind: Arguments, table: str) -> list[str]:
         """Return the conditions on the time of creation."""
-        bounds = {">=": self.after, "<": self.before}
+        bounds = {">=": self.created_after, "<": self.created_before}
         return [
             f"{table}.created_at {operator} {bind.bind(bound, 'timestamptz')}"
             for operator, bound in bounds.items()

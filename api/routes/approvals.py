@@ -1,80 +1,93 @@
-"""The approval queue, and what became of a decision."""
+"""The approval queue, deciding on a run that waits, and what became of a decision."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
-import orjson
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
-from api import documentation
-from api.answers import Json
-from api.models.approvals import Approvals, Command
-from api.parameters import Boolean, Parameters, ProjectId, RemediationStatus, Uuid, once
-from api.problems import NotFound
+from api import openapi
+from api.decisions import request as asking
+from api.dependencies import Approver, Reading, Serving
+from api.parameters import Parameters, ProjectId, StrictParameters, Uuid
+from api.problems import MEDIA_TYPE as PROBLEM_TYPE
 from api.queries import approvals
-from api.queries.approvals import QueueFilter
-from api.routing import PlannedRoute
-from api.services import Reading, viewer
+from api.queries.approvals import QueueParameters
+from api.responses import MEDIA_TYPE
+from api.schemas import Approvals, Command, Decided
 
-router = APIRouter(
-    route_class=PlannedRoute,
-    prefix="/v1/approvals",
-    tags=["approvals"],
-    dependencies=[Depends(viewer)],
-)
-
-
-class QueueParameters(Parameters):
-    """Parameters of the approval queue."""
-
-    project_id: list[ProjectId] | None = None
-    """Only these projects."""
-    run_id: Uuid | None = None
-    """Only this run."""
-    remediation_status: list[RemediationStatus] | None = None
-    """Only runs whose summary has one of these statuses."""
-    include_decided: Boolean = False
-    """Also runs that have been decided on at their present version."""
+router = APIRouter(prefix="/v1", tags=["approvals"])
 
 
 @router.get(
-    "",
+    "/approvals",
     response_model=Approvals,
-    responses=documentation.view(),
-    dependencies=[Depends(once(QueueParameters))],
+    responses=openapi.view(),
 )
 async def list_approvals(
-    reader: Reading,
-    parameters: Annotated[QueueParameters, Query()],
+    reader: Reading, parameters: Annotated[QueueParameters, Query()]
 ) -> Response:
     """List the runs that wait for a human, oldest first."""
-    where = QueueFilter(
-        projects=reader.bearer.among(parameters.project_id),
-        run_id=parameters.run_id,
-        statuses=None
-        if parameters.remediation_status is None
-        else [*parameters.remediation_status],
-        include_decided=parameters.include_decided,
-    )
-    queue = await reader.read(parameters, lambda snapshot: approvals.queue(snapshot, where))
-    waiting = Json(queue.approvals)
-    body = {"approvals": waiting, "total": queue.total, "items": waiting}
-    return reader.answer(body, queue.as_of)
+    return await reader.answer(approvals.queue, parameters)
 
 
 @router.get(
-    "/commands/{command_id}",
+    "/approvals/commands/{command_id}",
     response_model=Command,
-    responses=documentation.view(404),
-    dependencies=[Depends(once(Parameters))],
+    responses=openapi.view(404),
 )
 async def show_command(
-    command_id: Uuid,
-    reader: Reading,
-    parameters: Annotated[Parameters, Query()],
+    command_id: Uuid, reader: Reading, parameters: Annotated[Parameters, Query()]
 ) -> Response:
     """Show what became of a decision."""
-    found = await reader.read(parameters, lambda snapshot: approvals.command(snapshot, command_id))
-    if found is None:
-        raise NotFound("command")
-    command, as_of = found
-    return reader.answer(orjson.loads(command), as_of)
+    return await reader.answer(approvals.command, parameters, command_id)
+
+
+class DecisionParameters(StrictParameters):
+    """Parameters of a decision."""
+
+    project_id: ProjectId | None = None
+    """The run's project; of another one it is 404."""
+
+
+# The body is read and checked by `api.decisions.request`: it is bounded before it is parsed, and
+# what is wrong with it is said in the words of every other parameter.
+BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {asking.MEDIA_TYPE: {"schema": asking.DecisionRequest.model_json_schema()}},
+    },
+    "parameters": [
+        {
+            "name": "If-Match",
+            "in": "header",
+            "description": "The run's version that was looked at, in quotes; another is 412.",
+            "schema": {"type": "string", "pattern": r"\S", "examples": ['"7"']},
+        },
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "The same request with the same key is answered as at first.",
+            "schema": {"type": "string", "pattern": asking.KEY_PATTERN},
+        },
+    ],
+}
+
+
+@router.post(
+    "/runs/{run_id}/decision",
+    status_code=202,
+    response_model=Decided,
+    responses=openapi.problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 503),
+    openapi_extra=BODY,
+)
+async def decide(
+    run_id: Uuid,
+    request: Request,
+    serving: Serving,
+    who: Approver,
+    parameters: Annotated[DecisionParameters, Query()],
+) -> Response:
+    """Approve or reject what a run waits for; of any number of decisions on a version, one wins."""
+    ask = await asking.read(request, run_id, parameters.project_id)
+    answer = await serving.decisions.decide(who, ask)
+    kind = MEDIA_TYPE if answer.status == 202 else PROBLEM_TYPE
+    return Response(answer.body, answer.status, {"Cache-Control": "no-store"}, media_type=kind)

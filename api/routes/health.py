@@ -1,28 +1,27 @@
-"""What is told without a token: health, readiness, metrics, and public keys."""
+"""Served without a token: health, readiness, metrics, and public keys."""
 
 import asyncio
 from typing import Final
 
 from fastapi import APIRouter, Depends, Response
 
-from api import answers, documentation
+from api import openapi
 from api.auth import Bearer, Role
+from api.dependencies import Serving
 from api.metrics import Backlog
-from api.models.operations import Health, KeySet, Ready
-from api.parameters import without_parameters
-from api.problems import Problem, Unavailable
+from api.operations_schemas import Health, KeySet, Ready
+from api.parameters import given_once
+from api.problems import Problem, unavailable
 from api.queries import operations
 from api.reading import Views
-from api.services import Serving
+from api.responses import json_response
 
 router = APIRouter(
-    tags=["service"],
-    dependencies=[Depends(without_parameters)],
-    responses=documentation.problems(422),
+    tags=["service"], dependencies=[Depends(given_once)], responses=openapi.problems(422)
 )
 
 NOBODY: Final = Bearer(subject="", projects=(), roles=frozenset())
-"""Readiness is asked without a token and sees no project."""
+"""Readiness needs no token and sees no project."""
 
 EVERYBODY: Final = Bearer(subject="", projects=None, roles=frozenset({Role.OPERATOR}))
 """The metrics are numbers over all projects."""
@@ -33,28 +32,28 @@ BACKLOG_S: Final = 3.0
 @router.get("/healthz", response_model=Health)
 async def healthz() -> Response:
     """Say that the process is there."""
-    return answers.plain({"status": "ok"})
+    return json_response({"status": "ok"})
 
 
-@router.get("/readyz", response_model=Ready, responses=documentation.problems(503))
+@router.get("/readyz", response_model=Ready, responses=openapi.problems(503))
 async def readyz(serving: Serving) -> Response:
     """Say whether the views can be read and are being kept up."""
     async with serving.views.snapshot(NOBODY) as snapshot:
-        found = await operations.readiness(snapshot)
-    if not found.workers:
-        raise Unavailable("not_ready", "no projector has been seen for 30 seconds", 5)
-    if found.unknown:
-        detail = f"of {found.unknown} partitions no projector says yet how far they reach"
-        raise Unavailable("not_ready", detail, 5)
-    if found.lag > serving.max_lag:
-        detail = f"the views are {found.lag} events behind; {serving.max_lag} are allowed"
-        raise Unavailable("not_ready", detail, 5)
-    return answers.plain(
+        lag, workers, unknown = await operations.readiness(snapshot)
+    if not workers:
+        raise unavailable("not_ready", "no projector has been seen for 30 seconds", 5)
+    if unknown:
+        detail = f"no projector has reported yet how far {unknown} partitions reach"
+        raise unavailable("not_ready", detail, 5)
+    if lag > serving.max_lag:
+        detail = f"the views are {lag} events behind; {serving.max_lag} are allowed"
+        raise unavailable("not_ready", detail, 5)
+    return json_response(
         {
             "status": "ready",
-            "generation": found.generation,
-            "workers": found.workers,
-            "lag": found.lag,
+            "generation": snapshot.generation,
+            "workers": workers,
+            "lag": lag,
             "max_lag": serving.max_lag,
         }
     )
@@ -63,7 +62,7 @@ async def readyz(serving: Serving) -> Response:
 @router.get("/.well-known/jwks.json", response_model=KeySet)
 async def jwks(serving: Serving) -> Response:
     """Publish the keys that approval tokens are verified with."""
-    return answers.plain(serving.signing_keys.jwks() if serving.signing_keys else {"keys": []})
+    return json_response(serving.signing_keys.jwks() if serving.signing_keys else {"keys": []})
 
 
 @router.get(

@@ -5,18 +5,16 @@ import time
 from contextlib import ExitStack
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 
-from api import documentation
-from api.parameters import LiveParameters, ProjectId, once
+from api import changes, openapi
+from api.changes import Changes
+from api.dependencies import Reading, Serving
+from api.parameters import LiveParameters, ProjectId
 from api.reading import Snapshot
-from api.services import Reading, Serving, viewer
-from api.stream import changes
-from api.stream.changes import Changes
-from api.stream.response import EventStream
-from api.stream.subscription import frames
+from api.stream import EventStream, frames
 
-router = APIRouter(prefix="/v1", tags=["stream"], dependencies=[Depends(viewer)])
+router = APIRouter(prefix="/v1", tags=["stream"])
 
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -27,30 +25,23 @@ _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
         ),
         "content": {EventStream.media_type: {"schema": {"type": "string"}}},
     },
-    **documentation.problems(401, 403, 422, 503),
+    **openapi.problems(401, 403, 422, 503),
 }
-
-Place = Annotated[str | None, Header(alias="Last-Event-ID")]
 
 
 class StreamParameters(LiveParameters):
-    """Parameters of the stream; of one generation alone, what comes live could not be told."""
+    """Parameters of the stream; the log of changes is not kept by generation."""
 
     project_id: ProjectId | None = None
     """Only runs of this project."""
 
 
-@router.get(
-    "/stream",
-    response_class=Response,
-    responses=_EVENTS,
-    dependencies=[Depends(once(StreamParameters))],
-)
+@router.get("/stream", response_class=Response, responses=_EVENTS)
 async def follow(
     reader: Reading,
     serving: Serving,
     parameters: Annotated[StreamParameters, Query()],
-    last_event_id: Place = None,
+    last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
     """Follow the runs whose row changes; with `Last-Event-ID`, from there on."""
     asked = None if parameters.project_id is None else [parameters.project_id]
@@ -65,8 +56,7 @@ async def follow(
     with ExitStack() as resources:
         mine = resources.enter_context(serving.feed.subscription(projects))
         await serving.feed.joined(mine)
-        # read after joining: what comes in between is told twice rather than not at all
-        missed = await reader.read(parameters, opening)
+        # read after joining: what changes meanwhile is sent twice rather than not at all
+        missed = await serving.views.read(reader.bearer, parameters, opening)
         until = asyncio.get_running_loop().time() + reader.bearer.expires_at - time.time()
-        told = frames(mine, missed, until)
-        return EventStream(told, resources.pop_all())
+        return EventStream(frames(mine, missed, until), resources.pop_all())

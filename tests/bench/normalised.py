@@ -11,9 +11,9 @@ from typing import Any, Final
 import asyncpg
 import orjson
 
-from api.queries.arguments import Arguments, every
-from api.queries.run_filter import RunFilter
-from api.queries.run_keys import RunKey
+from api.queries.run_filter import RunParameters
+from api.queries.runs import RunKey
+from api.reading import Arguments, every
 from contracts.incidents import unique
 from projector.projections.summary import Evidence, summarise
 
@@ -240,7 +240,7 @@ async def detail(connection: asyncpg.Connection, run_id: str) -> dict[str, int]:
 
 async def page(
     connection: asyncpg.Connection,
-    where: RunFilter,
+    where: RunParameters,
     after: RunKey | None,
     limit: int,
     *,
@@ -249,17 +249,18 @@ async def page(
     """The runs of a page, and how many there are in all; `is_indexed` once `index_texts` was."""
     bind = Arguments()
     conditions = [
-        *RunFilter(where.projects, where.states).chosen(bind, "r"),
+        *RunParameters(project_id=where.project_id, state=where.state).chosen(bind, "r"),
         *where.ranged(bind, "r"),
     ]
-    if where.incident:
-        conditions.append(_of_incident(bind.bind(where.incident, "text"), is_indexed=is_indexed))
+    if where.incident_id:
+        conditions.append(_of_incident(bind.bind(where.incident_id, "text"), is_indexed=is_indexed))
     scope = f"SELECT r.run_id, r.created_at FROM run r WHERE {every(conditions)}"
     tables, source, start = "", f"({scope})", "true"
-    if where.statuses is not None:
+    if where.remediation_status is not None:
+        statuses = bind.bind(where.remediation_status, "text[]")
         tables = f"""
             WITH wanted AS MATERIALIZED ({scope}), {MENTIONS}, {STATUSES}, shown AS MATERIALIZED (
-                SELECT * FROM judged WHERE status = ANY ({bind.bind(where.statuses, "text[]")}))
+                SELECT * FROM judged WHERE status = ANY ({statuses}))
         """
         source = "shown"
     if after is not None:

@@ -18,8 +18,8 @@ import pytest
 from api.auth import Bearer, Role
 from api.database import SESSION
 from api.queries import runs
-from api.queries.run_filter import RunFilter
-from api.queries.run_keys import RunKey, Slice
+from api.queries.run_filter import RunParameters
+from api.queries.runs import RunKey
 from api.reading import Snapshot, enter
 from tests.bench import multiplied, normalised
 from tests.bench.backlog import Fresh
@@ -38,10 +38,10 @@ DEEP: Final = 1_000
 # A run about which much can be asked: whatever is combined finds at least this one. Neither end
 # of the range is at a whole minute, so that all kinds of counts are added up.
 EXAMPLE: Final = """
-    SELECT ARRAY[project_id] AS projects, ARRAY[state] AS states, ARRAY[status] AS statuses,
-        incidents[1] AS incident,
-        created_at - interval '97 days 3:07:11' AS after,
-        created_at + interval '60 days 5:00:17' AS before
+    SELECT ARRAY[project_id] AS project_id, ARRAY[state] AS state,
+        ARRAY[status] AS remediation_status, incidents[1] AS incident_id,
+        created_at - interval '97 days 3:07:11' AS created_after,
+        created_at + interval '60 days 5:00:17' AS created_before
     FROM run
     WHERE status NOT IN ('no_evidence', 'mcp_observed') AND state = 'completed'
         AND created_at >= (SELECT percentile_disc(0.7) WITHIN GROUP (ORDER BY created_at) FROM run)
@@ -49,13 +49,13 @@ EXAMPLE: Final = """
     LIMIT 1
 """
 FILTERS: Final = {
-    "project": {"projects": "project_id"},
-    "state": {"states": "state"},
-    "status": {"statuses": "remediation_status"},
-    "incident": {"incident": "incident_id"},
-    "range": {"after": "created_after", "before": "created_before"},
+    "project": ["project_id"],
+    "state": ["state"],
+    "status": ["remediation_status"],
+    "incident": ["incident_id"],
+    "range": ["created_after", "created_before"],
 }
-"""What each sets of a `RunFilter`, and the request's name of it."""
+"""The parameters that each sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Size:
 @dataclass(frozen=True, slots=True, eq=False)
 class Asked:
     filters: tuple[str, ...]
-    where: RunFilter
+    where: RunParameters
     url: str
     after: RunKey | None = None
     """The row before a deep page; None for the first page."""
@@ -121,6 +121,10 @@ async def test_lists(figures: Figures, fresh: Fresh, size: Size) -> None:
         await connection.close()
 
 
+def _text(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
 async def _first_pages(connection: asyncpg.Connection) -> list[Asked]:
     """Every combination of the filters, the one without any first."""
     example = await connection.fetchrow(EXAMPLE)
@@ -128,12 +132,9 @@ async def _first_pages(connection: asyncpg.Connection) -> list[Asked]:
     found = []
     for many in range(len(FILTERS) + 1):
         for chosen in combinations(FILTERS, many):
-            names = {field: name for each in chosen for field, name in FILTERS[each].items()}
-            query: dict[str, Any] = {"per_page": PER_PAGE}
-            for field, name in names.items():
-                value = example[field]
-                query[name] = value.isoformat() if isinstance(value, datetime) else value
-            where = RunFilter(**{field: example[field] for field in names})
+            names = [name for each in chosen for name in FILTERS[each]]
+            query = {name: _text(example[name]) for name in names} | {"per_page": PER_PAGE}
+            where = RunParameters(per_page=PER_PAGE, **{name: example[name] for name in names})
             found.append(Asked(chosen, where, path("/v1/runs", query)))
     return found
 
@@ -226,7 +227,7 @@ async def _ask(pool: asyncpg.Pool, asked: Asked) -> None:
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         generation = await enter(connection, OPERATOR)
-        await runs.page(Snapshot(connection, generation), asked.where, Slice(None, 0, PER_PAGE))
+        await runs.page(Snapshot(connection, generation, OPERATOR), asked.where)
 
 
 def _plain(run: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from api.stream import subscription
+from api import stream
 from tests.api_rows import Client, serving
 from tests.applying import Worker, workers
 from tests.deciding import Case, Told, key_file
@@ -78,6 +78,6 @@ def platform(worker: Worker) -> Platform:
 async def served(shared_url: str) -> AsyncIterator[Served]:
     """An API over the shared database, on a port."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(subscription, "KEEP_ALIVE_SECONDS", 0.2)
+        patched.setattr(stream, "KEEP_ALIVE_S", 0.2)
         async with listening(shared_url) as api:
             yield api

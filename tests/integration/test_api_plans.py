@@ -4,23 +4,30 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+import orjson
 import pytest
 import pytest_asyncio
 
 from api.auth import Bearer, Role
 from api.database import open_pool
-from api.queries import approvals, catalogue, channel_events, runs
-from api.queries.catalogue import RevisionFilter, RevisionKey
-from api.queries.channel_events import EventFilter
-from api.queries.run_filter import RunFilter
-from api.queries.run_keys import RunKey, Slice
+from api.parameters import Parameters
+from api.problems import Problem
+from api.queries import approvals, catalogue, runs
+from api.queries.catalogue import (
+    REVISION_CURSORS,
+    EventParameters,
+    RevisionKey,
+    RevisionParameters,
+)
+from api.queries.run_filter import RunParameters
+from api.queries.runs import RUN_CURSORS, RunKey
 from api.reading import AS_OF, Snapshot, Views
 from contracts import buckets
 from contracts.health import Outage
@@ -121,7 +128,7 @@ class Explained(Snapshot):
 @asynccontextmanager
 async def explaining(views: Views, bearer: Bearer) -> AsyncIterator[Explained]:
     async with views.snapshot(bearer) as snapshot:
-        yield Explained(snapshot.connection, snapshot.generation)
+        yield Explained(snapshot.connection, snapshot.generation, bearer)
 
 
 def within(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -150,13 +157,23 @@ IS_PREPARED: Final = "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE na
 MOST_COUNTERS: Final = 300
 """Stored counts of one incident in a range of time, of which a thousand of its runs are."""
 
-TIMES = [(datetime(2026, 5, 20, 3, 4, 5, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))]
-WHERE = [
-    RunFilter(None, states, statuses, incident, *times)
-    for states in (None, ["failed"])
-    for statuses in (None, ["blocked", "observed"])
-    for incident in (None, HOT, "INC-20260518-NONE")
-    for times in ((None, None), *TIMES)
+WHERE: list[dict[str, Any]] = [
+    {
+        "state": states,
+        "remediation_status": statuses,
+        "incident_id": incident,
+        "created_after": after,
+        "created_before": before,
+    }
+    for states, statuses, incident, (after, before) in itertools.product(
+        [None, ["failed"]],
+        [None, ["blocked", "observed"]],
+        [None, HOT, "INC-20260518-NONE"],
+        [
+            (None, None),
+            (datetime(2026, 5, 20, 3, 4, 5, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)),
+        ],
+    )
 ]
 MIDDLE = RunKey(datetime(2026, 5, 28, tzinfo=UTC), UUID(int=0))
 
@@ -166,22 +183,23 @@ OF_BEARERS = pytest.mark.parametrize("bearer", BEARERS, ids=lambda bearer: beare
 
 @OF_BEARERS
 async def test_the_run_list_reads_no_more_than_its_page(views: Views, bearer: Bearer) -> None:
-    parts = [Slice(None, 0, PAGE), Slice(None, 2 * PAGE, PAGE), Slice(MIDDLE, 0, PAGE)]
-    for where, part in itertools.product(WHERE, parts):
-        chosen = replace(where, projects=bearer.among(None))
+    for where, part in itertools.product(WHERE, ("first", "third", "after a cursor")):
+        cursor = RUN_CURSORS.after(MIDDLE, RunParameters(**where).bound())
+        place: dict[str, Any] = {"first": {}, "third": {"page": 3}}.get(part, {"cursor": cursor})
+        chosen = RunParameters(per_page=PAGE, **where, **place)
         async with explaining(views, bearer) as explained:
-            page = await runs.page(explained, chosen, part)
-        keys = part.offset + part.limit + 1
+            page, _ = await runs.page(explained, chosen)
+        keys = chosen.offset + PAGE + 1
         ranges = len(bearer.projects or "1") * (12 if chosen.is_by_status else 1)
         # The rows of the page, its keys in every range, and the partial minutes of the total.
-        edges = 4 if chosen.after or chosen.before else 0
-        assert read(explained.nodes, "run") <= part.limit + ranges * keys + edges, chosen
+        edges = 4 if chosen.created_after else 0
+        assert read(explained.nodes, "run") <= PAGE + ranges * keys + edges, chosen
         assert fed(explained.nodes, "Sort") <= max(ranges * keys, 60), chosen
-        assert page.total >= 0
+        assert page["total"] >= 0
         # An incident's links are passed over where they are not chosen, and never counted.
-        links = RUNS // 10 if chosen.incident == HOT else 0
+        links = RUNS // 10 if chosen.incident_id == HOT else 0
         assert read(explained.nodes, "run_incident") <= links + edges, chosen
-        if chosen.incident is not None:
+        if chosen.incident_id is not None:
             assert fed(explained.nodes, "Aggregate") <= MOST_COUNTERS, chosen
 
 
@@ -213,15 +231,18 @@ async def test_plans_made_for_empty_views_are_good_for_any(database_url: str) ->
 @OF_BEARERS
 async def test_other_lists_read_no_more_than_their_page(views: Views, bearer: Bearer) -> None:
     ranges = len(bearer.projects or "1")
-    mine = bearer.among(None)
     places = (None, RevisionKey(MIDDLE.created_at, "x"))
     for status, after in itertools.product((None, "active", "rare", "none"), places):
         async with explaining(views, bearer) as explained:
-            await catalogue.revisions(explained, RevisionFilter(mine, status), after, PAGE)
+            bound = RevisionParameters(lifecycle_status=status).bound()
+            cursor = after and REVISION_CURSORS.after(after, bound)
+            asked = RevisionParameters(lifecycle_status=status, limit=PAGE, cursor=cursor)
+            await catalogue.revisions(explained, asked)
         assert read(explained.nodes, "contract_revision") <= PAGE + ranges * (PAGE + 1)
     for channel in (None, "telegram", "none"):
         async with explaining(views, bearer) as explained:
-            await channel_events.newest(explained, EventFilter(mine, channel, None), PAGE)
+            events = EventParameters(channel_type=channel, limit=PAGE)
+            await catalogue.channel_events(explained, events)
         assert read(explained.nodes, "inbound") <= ranges * PAGE
 
 
@@ -230,9 +251,10 @@ async def test_one_thing_is_found_by_its_key_and_a_page_after_the_last_reads_not
 ) -> None:
     async with explaining(views, BEARERS[0]) as explained:
         some = await explained.connection.fetchval("SELECT min(provider_event_id) FROM inbound")
-        assert await approvals.command(explained, str(UUID(int=1))) is None
-        found = await channel_events.newest(explained, EventFilter(None, None, some), PAGE)
-        page = await runs.page(explained, RunFilter(), Slice(None, 10 * RUNS, PAGE))
-    assert (found.total, page.runs, page.total) == (1, "[]", RUNS)
+        with pytest.raises(Problem, match="no such command"):
+            await approvals.command(explained, Parameters(), str(UUID(int=1)))
+        found, _ = await catalogue.channel_events(explained, EventParameters(provider_prefix=some))
+        page, _ = await runs.page(explained, RunParameters(page=10 * RUNS // PAGE, per_page=PAGE))
+    assert (found["total"], orjson.dumps(page["runs"]), page["total"]) == (1, b"[]", RUNS)
     tables = ("run_fact", "inbound", "run")
     assert [read(explained.nodes, table) for table in tables] == [0, 1, 0]

@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from api.decisions.idempotency import KEPT_HOURS
+from api.decisions.deciding import KEPT_HOURS
 from contracts.locks import ACTIVATION, Kind, lock
 from contracts.read_model import (
     ALL_PROJECTS_SETTING,

@@ -12,9 +12,9 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from api import stream
 from api.http import MAX_HEAD_BYTES
-from api.routes import stream
-from api.stream import response
+from api.routes import stream as route
 from tests.api_rows import bearer, problem_of
 from tests.stack.waiting import until
 from tests.streams import Served, following, listening
@@ -107,7 +107,7 @@ def unread(served: Served) -> socket.socket:
 async def test_a_client_that_does_not_read_loses_its_connection(
     shared_url: str, monkeypatch: pytest.MonkeyPatch, frames: object
 ) -> None:
-    monkeypatch.setattr(response, "SLOWEST_S", 0.5)
+    monkeypatch.setattr(stream, "SLOWEST_S", 0.5)
     async with listening(shared_url, stream_connections=2) as served:
         port = urlsplit(served.url).port
 
@@ -116,7 +116,7 @@ async def test_a_client_that_does_not_read_loses_its_connection(
             return sum(1 for each in found if each.raddr and each.laddr.port == port)
 
         with monkeypatch.context() as patched:
-            patched.setattr(stream, "frames", frames)
+            patched.setattr(route, "frames", frames)
             with closing(unread(served)), closing(unread(served)):
                 await until(lambda: accepted() == 2, 10, "two connections")
                 await until(lambda: accepted() == 0, 10, "no connection")

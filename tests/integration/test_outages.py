@@ -10,8 +10,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from api import stream
 from api.decisions.relay import Relay
-from api.stream import feed
 from projector.migrate import migrate
 from tests.api_rows import Client, bearer, problem_of, serving
 from tests.deciding import Case, Outbox, Told, key_file
@@ -98,7 +98,7 @@ async def up(api: Client | httpx.AsyncClient, dependency: str, wanted: bool = Tr
 async def test_an_outage_that_no_follower_outlasts_is_over_when_the_database_is_back(
     own_postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "JOIN_S", 0.5)
+    monkeypatch.setattr(stream, "JOIN_S", 0.5)
     await asyncio.to_thread(migrate, own_postgres.url)
     async with (
         listening(own_postgres.url) as served,

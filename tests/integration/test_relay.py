@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from api.decisions import relay
-from api.decisions.outbox import MOST
+from api.decisions.relay import MOST
 from contracts.envelope import CONTENT_TYPE
 from tests.api_rows import problem_of, serving
 from tests.applying import fetch

@@ -3,15 +3,20 @@
 import asyncio
 import signal
 
+import asyncpg
 import httpx
 import pytest
 
+from api import stream
+from api.database import MAX_CONNECTIONS
 from contracts.tokens import LEEWAY_S
 from projector.demo.process import free_port, is_free
 from tests.api_rows import SECRET, bearer, problem_of, settings_for
 from tests.command import running
 from tests.stack.waiting import until
 from tests.streams import Platform, Served, following, listening, next_of, nothing_but
+
+LOGINS = 20
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -85,6 +90,48 @@ async def test_a_stream_ends_with_its_token(served: Served) -> None:
     async with following(served, seconds=2 - LEEWAY_S) as client:
         with pytest.raises(EOFError):
             await client.next()
+
+
+async def test_nothing_is_connected_while_nobody_follows(
+    served: Served, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "UNTOLD_S", 0.1)
+
+    async def nobody_listens() -> bool:
+        return not await owner.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN %'"
+            " AND datname = current_database()"
+        )
+
+    async with following(served):
+        assert not await nobody_listens()
+    await until(nobody_listens, 10, "the end of the connection that listens")
+    before = await logins(owner)
+    # time enough to log in about as often
+    for _ in range(LOGINS):
+        await (await asyncpg.connect(served.settings.database_url)).close()
+
+    async def counted() -> bool:
+        return await logins(owner) >= before + LOGINS
+
+    await until(counted, 10, "what the database counts")
+    # those of requests may be counted later than they were made
+    assert await logins(owner) <= before + LOGINS + MAX_CONNECTIONS
+
+
+async def logins(owner: asyncpg.Connection) -> int:
+    """How often the database was logged in to, but for what has not been counted yet."""
+    statement = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+    return int(await owner.fetchval(statement))
+
+
+async def test_what_cannot_be_followed(served: Served) -> None:
+    said = bearer(served.settings, roles=("operator",))
+    async with asyncio.timeout(20), httpx.AsyncClient(base_url=served.url) as http:
+        problem_of(await http.get("/v1/stream"), 401, "missing_token")
+        for query in ({"project": "p0"}, {"project_id": ""}, {"generation": "main"}):
+            answer = await http.get("/v1/stream", params=query, headers=said)
+            problem_of(answer, 422, "invalid_parameter")
 
 
 async def test_a_server_that_is_asked_to_end_ends_its_streams(shared_url: str) -> None:

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from api.stream import changes as told_changes
-from api.stream import subscription
+from api import changes as told_changes
+from api import stream
 from projector.generations.activation import Target, enter
 from projector.operations import change_log
 from projector.worker import writer_pool
@@ -133,7 +133,7 @@ async def test_from_a_place_that_leads_nowhere_the_views_are_to_be_read_again(
 async def test_a_client_that_does_not_keep_up_is_sent_away_and_misses_nothing(
     served: Served, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscription, "MOST_WAITING", 2)
+    monkeypatch.setattr(stream, "MOST_WAITING", 2)
     async with following(served) as client:
         await platform.runs(1)
         await client.next()

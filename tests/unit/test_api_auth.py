@@ -18,7 +18,7 @@ from jwt.warnings import InsecureKeyLengthWarning
 from pydantic import SecretStr
 
 from api.auth import LONGEST_TOKEN, Bearer, Role, Unauthenticated, Verifier, verifier
-from api.problems import Unavailable
+from api.problems import Problem
 from contracts.errors import SettingError
 from contracts.jwks import REFRESH_S, RETRY_S, TRUST_S
 from contracts.settings import AuthSettings
@@ -282,7 +282,7 @@ async def test_without_keys_it_cannot_be_said_whether_a_token_is_good(file: Jwks
     assert await known.bearer(signed)
     file.now += 1
     for given in (signed, token(ED25519, "EdDSA", "unknown")):
-        with pytest.raises(Unavailable) as raised:
+        with pytest.raises(Problem) as raised:
             await known.bearer(given)
         assert (raised.value.status, raised.value.code) == (503, "keys_unavailable")
 
@@ -325,5 +325,5 @@ def test_a_file_that_is_no_jwks_is_one_clear_line(tmp_path: Path, text: bytes | 
 
 async def test_a_url_is_asked_when_the_first_token_comes() -> None:
     away = verifier(settings("http://127.0.0.1:1/jwks.json"))
-    with pytest.raises(Unavailable):
+    with pytest.raises(Problem):
         await away.bearer(token(ED25519, "EdDSA", "ed"))

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from api.cursors import BadCursor, Cursors
-from api.queries.entries import EntryKey
-from api.queries.run_keys import RunKey
+from api.cursors import Cursors
+from api.problems import Problem
+from api.queries.runs import RunKey
+from api.queries.timeline import EntryKey
 
 RUNS = Cursors("runs", TypeAdapter(RunKey))
 ENTRIES = Cursors("timeline", TypeAdapter(EntryKey))
@@ -27,7 +28,7 @@ STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 
 
 def refused(cursors: Cursors[Any], cursor: str, where: dict[str, Any]) -> None:
-    with pytest.raises(BadCursor) as raised:
+    with pytest.raises(Problem) as raised:
         cursors.key(cursor, where)
     assert (raised.value.status, raised.value.code) == (422, "bad_cursor")
     assert [error["parameter"] for error in raised.value.errors] == ["cursor"]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.queries.windows import END, Part, Window, cover
+from api.queries.totals import END, Part, Window, cover
 from contracts.buckets import DAY, HOUR, MINUTE, OF_INCIDENTS, OF_RUNS, ORIGIN, Level
 
 MOMENTS = st.one_of(

@@ -13,7 +13,7 @@ from aiokafka.errors import (
 from structlog.testing import capture_logs
 
 from api.database import reachable
-from api.problems import Unavailable
+from api.problems import Problem
 from contracts.health import Outage, Stopping
 from projector.kafka.consumer import is_outage
 from projector.writing import faults
@@ -106,6 +106,6 @@ def test_a_connection_that_is_gone_after_a_long_time_was_given_too_much() -> Non
     ],
 )
 def test_what_passes_is_no_fault_of_the_api(error: Exception, code: str) -> None:
-    with pytest.raises(Unavailable) as raised, reachable(Outage("database")):
+    with pytest.raises(Problem) as raised, reachable(Outage("database")):
         raise error
     assert (raised.value.status, raised.value.code) == (503, code)

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from api.stream import subscription
-from api.stream.changes import Change, Changes
-from api.stream.subscription import Subscription, frames
+from api import stream
+from api.changes import Change, Changes
+from api.stream import Subscription, frames
 
 ONE = Change("p1", b'{"run_id":"1"}')
 OTHER = Change("p2", b'{"run_id":"2"}')
@@ -27,7 +27,7 @@ async def test_a_share_is_of_ones_own_projects_and_the_rest_takes_no_room() -> N
 
 
 async def test_too_much_closes_and_keeps_what_was_owed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscription, "MOST_WAITING", 2)
+    monkeypatch.setattr(stream, "MOST_WAITING", 2)
     mine = Subscription(None)
     mine.offer(Changes("a", "b", (ONE, OTHER)))
     assert mine.is_open

@@ -1,51 +1,60 @@
-"""The detail of a run."""
+"""The detail of a run and its timeline, as the OpenAPI document states them."""
 
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
-from api.models.base import Answer, Count, Money, Uuid, View
-from api.models.runs import RemediationSummary
-from api.models.timeline import Entry
+from api.queries.timeline import Kind
+from api.schemas import (
+    Answer,
+    Count,
+    InboundEvent,
+    Metadata,
+    PendingAction,
+    RemediationSummary,
+    RunHead,
+    View,
+)
 
 
-class PendingAction(Answer):
-    """What a human is asked to allow."""
+class Entry(Answer):
+    """Something that happened in a run."""
 
-    tool_name: str
-    """Tool the run wants to call."""
+    ts: datetime
+    kind: Kind
+    title: str
+    """What, in the language of the answer."""
+    status: str | None
+    """How it stands or ended."""
     summary: str | None
-    """What the call would do."""
-    arguments_sha256: str | None
-    """SHA-256 of the arguments of the call."""
-    requested_by: str | None
-    """Who asks; may not decide."""
+    """More in words."""
+    metadata: Metadata
+    """More for programs; which members depends on the kind."""
 
 
-class RunSnapshot(Answer):
+class TimelinePage(View):
+    """A page of a timeline, oldest first."""
+
+    timeline: list[Entry]
+    next_cursor: str | None
+    """Cursor of the next page; null on the last one."""
+
+
+class RunSnapshot(RunHead):
     """A run as it is now."""
 
-    run_id: Uuid
-    project_id: str
-    agent_id: str
-    state: str
     state_changed_at: datetime
-    created_at: datetime
-    is_shadow: bool
     trace_id: str | None
     trigger_type: str | None
     trigger_ref: str | None
     worker_id: str | None
-    cost_usd: Money
-    step_count: Count
     attempt_count: Count
     max_attempts: int | None
     error_code: str | None
     error_detail: str | None
     started_at: datetime | None
     completed_at: datetime | None
-    timeout_at: datetime | None
     heartbeat_at: datetime | None
     pending_action: PendingAction | None
 
@@ -63,18 +72,6 @@ class Step(Answer):
     latency_ms: int | None
     created_at: datetime
     completed_at: datetime | None
-
-
-class InboundEvent(Answer):
-    """An event that came in for the run."""
-
-    event_id: Uuid
-    channel_type: str
-    provider_event_id: str | None
-    channel_chat_id: str | None
-    content_preview: str | None
-    is_duplicate: bool
-    received_at: datetime
 
 
 class OutboundMessage(Answer):
@@ -112,22 +109,24 @@ class McpCall(Answer):
     """From `gate_result`, as the gate wrote it."""
 
 
-class ToolCalls(Answer):
+class Outcomes(Answer):
+    """How calls ended."""
+
+    total: Count
+    success: Count
+    failed: Count
+
+
+class ToolCalls(Outcomes):
     """How the calls of one tool ended."""
 
     tool_name: str
-    total: Count
-    success: Count
-    failed: Count
     blocked: Count
 
 
-class McpGateway(Answer):
+class McpGateway(Outcomes):
     """How all calls of the run ended."""
 
-    total: Count
-    success: Count
-    failed: Count
     blocked: Count
     shadow: Count
     policy_enforced: Count
@@ -154,22 +153,16 @@ class LegacyRecord(Answer):
     created_at: datetime
 
 
-class ServerToolCalls(Answer):
+class ServerToolCalls(Outcomes):
     """How the legacy calls of one tool ended."""
 
     mcp_server: str | None
     tool_name: str | None
-    total: Count
-    success: Count
-    failed: Count
 
 
-class LegacySummary(Answer):
+class LegacySummary(Outcomes):
     """How all legacy calls ended."""
 
-    total: Count
-    success: Count
-    failed: Count
     by_server_tool: list[ServerToolCalls]
     """Most calls first."""
 
@@ -181,9 +174,7 @@ class McpLegacy(Answer):
     source: Literal["mcp_audit_log"]
     incident_ids: list[str]
     total: Count
-    """Exact number of records."""
     limit: int
-    """How many are listed at most."""
     records: list[LegacyRecord] = Field(max_length=100)
     """Newest first."""
     summary: LegacySummary
@@ -227,15 +218,12 @@ class RemediationHistory(Answer):
     source: Literal["alert_operation_log"]
     incident_ids: list[str]
     total: Count
-    """Exact number of items."""
     limit: int
-    """How many are listed at most."""
     items: list[RemediationItem] = Field(max_length=20)
     """Newest first."""
     by_work_item: list[WorkItem]
     """The listed items by work item, else by incident."""
     errors: list[str] = Field(max_length=0)
-    """Always empty."""
 
 
 class Counts(Answer):

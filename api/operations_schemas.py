@@ -1,14 +1,14 @@
-"""The projection's progress, dead letters, keys and health."""
+"""What operators and monitoring are answered, as the OpenAPI document states it."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import WithJsonSchema
 
-from api.models.base import Answer, Count, View
+from api.queries.operations import DeadLetterStatus
+from api.schemas import Answer, Count, Page, View
 from contracts.decoding import Reason
 
-DeadLetterStatus = Literal["parked", "retried", "discarded"]
 Base64 = Annotated[str, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
 
 
@@ -24,13 +24,11 @@ class PartitionProgress(Answer):
     lag: Count | None
     """Events behind; null when the end is not known."""
     events_per_second: float | None
-    """Speed of late; null when no worker has the partition."""
+    """Null when no worker has the partition."""
     last_error: str | None
-    """What keeps its worker from going on."""
+    """What its worker waits for."""
     worker_id: str | None
-    """Worker that has the partition."""
     updated_at: datetime | None
-    """When the position last moved."""
 
 
 class TopicProgress(Answer):
@@ -43,12 +41,12 @@ class TopicProgress(Answer):
 
 
 class RebuildProgress(Answer):
-    """How far a generation is that is being made."""
+    """A generation that is being built."""
 
     generation: str
     phase: str
     is_running: bool
-    """Whether somebody is at it; otherwise it can be resumed or dropped."""
+    """Whether a process builds it; otherwise it can be resumed or dropped."""
     done: Count
     """Events, or runs while these are derived."""
     total: Count
@@ -69,7 +67,6 @@ class ProjectionProgress(View):
     lag: Count | None
     """Events behind over all partitions; null when no end is known."""
     rebuilds: list[RebuildProgress]
-    """Those that are not done."""
 
 
 class DeadLetter(Answer):
@@ -83,19 +80,15 @@ class DeadLetter(Answer):
     partition: Count
     offset: Count
     key: str | None
-    """The record's key; what is no UTF-8 in it is replaced by U+FFFD."""
+    """The record's key; what is not UTF-8 in it is replaced by U+FFFD."""
     status: DeadLetterStatus
     created_at: datetime
 
 
-class DeadLetterPage(View):
+class DeadLetterPage(Page):
     """A page of dead letters, newest first."""
 
     dead_letters: list[DeadLetter]
-    total: Count
-    """Exact number of dead letters the filters find."""
-    next_cursor: str | None
-    """Cursor of the next page; null on the last one."""
 
 
 class DeadLetterDetail(View, DeadLetter):
@@ -104,13 +97,9 @@ class DeadLetterDetail(View, DeadLetter):
     headers: list[tuple[str, Base64 | None]]
     """The record's headers in order, their values in base64."""
     key_base64: Base64 | None
-    """The record's key."""
     value_base64: Base64
-    """The record's value."""
     changed_at: datetime | None
-    """When it was retried or discarded."""
     changed_by: str | None
-    """Who did that."""
 
 
 class DeadLetterRequested(Answer):
@@ -118,7 +107,7 @@ class DeadLetterRequested(Answer):
 
     id: int
     status: DeadLetterStatus
-    """What has become of the dead letter; `parked` while no worker has carried the request out."""
+    """`parked` while no worker has carried the request out."""
 
 
 class Key(Answer):
@@ -150,10 +139,6 @@ class Ready(Answer):
 
     status: Literal["ready"]
     generation: str
-    """The active generation."""
     workers: Count
-    """Workers seen of late."""
     lag: Count
-    """Events behind, over all partitions."""
     max_lag: Count
-    """Most events it may be behind."""

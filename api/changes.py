@@ -1,9 +1,8 @@
-"""What the log of changes says since a place in it.
+"""The log of runs that changed, read from one place in it to the next.
 
-A place is a snapshot of the database, as text: it says exactly which transactions are contained
-in it. What came after a place is what those transactions logged that it does not contain. So no
-change is passed over because an earlier transaction commits after a later one, and none waits
-for a long one.
+A place is a snapshot of the database, as text: it says exactly which transactions it contains. New
+since a place is what the transactions logged that it does not contain. So no change is missed
+because an earlier transaction commits after a later one, and none waits for a long one.
 """
 
 import re
@@ -16,7 +15,7 @@ import orjson
 from api.reading import Snapshot
 
 MOST_CHANGES: Final = 10_000
-"""Most runs that are told at once; after more of them it is cheaper to read the views again."""
+"""Most runs that are reported at once; with more of them it is cheaper to read the views again."""
 
 # Longer than any snapshot of a server whose transactions are numbered in the hundreds.
 _PLACE: Final = re.compile(r"[0-9]{1,19}:[0-9]{1,19}:[0-9,]{0,8000}")
@@ -26,17 +25,17 @@ HERE: Final = """
     SELECT pg_current_snapshot()::text AS place
 """
 
-# A transaction after the place began after it, or was under way then. One that still is has no
-# change that could have been forgotten, be it open for days and in another database. Of one that
-# has ended nobody knows what it had: that counts as lost. A place that lies ahead is one of another
-# server, or of this one before it was restored.
+# A transaction that the place does not contain began after it, or was in progress. One that still
+# is has no change that could have been deleted, be it open for days and in another database. What
+# one that has ended had logged is not known any more: that counts as lost. A place that lies ahead
+# is one of another server, or of this one before it was restored.
 IS_LOST: Final = """
-    -- stream: whether changes after this place have been forgotten
+    -- stream: whether changes after this place have been deleted
     SELECT coalesce(pruned_to >= pg_snapshot_xmax(place), false)
         OR EXISTS (
-            SELECT FROM pg_snapshot_xip(place) AS then_under_way
-            WHERE then_under_way <= pruned_to
-                AND pg_visible_in_snapshot(then_under_way, pg_current_snapshot())
+            SELECT FROM pg_snapshot_xip(place) AS then_in_progress
+            WHERE then_in_progress <= pruned_to
+                AND pg_visible_in_snapshot(then_in_progress, pg_current_snapshot())
         )
         OR pg_snapshot_xmax(place) > pg_snapshot_xmax(pg_current_snapshot())
     FROM runfold.run_change_horizon, CAST($1::text AS pg_snapshot) AS place
@@ -56,7 +55,7 @@ SINCE: Final = """
         ORDER BY latest DESC
         LIMIT $3
     )
-    SELECT changed.run_id::text, run.project_id, run.state, run.status
+    SELECT changed.run_id::text, run.project_id, run.state, run.status AS remediation_status
     FROM changed LEFT JOIN run
         ON run.run_id = changed.run_id AND ($2::text[] IS NULL OR run.project_id = ANY ($2))
     ORDER BY changed.latest, run.run_id
@@ -66,11 +65,11 @@ AS_OF: Final = "SELECT runfold.rfc3339(max(updated_at)) FROM position"
 
 
 class Change(NamedTuple):
-    """A run that has changed, and what the client is told of it."""
+    """A run that has changed."""
 
     project_id: str
     data: bytes
-    """JSON."""
+    """JSON of the event that a client gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,12 @@ class Changes:
     """Where the log was when this was read."""
     runs: tuple[Change, ...] = ()
     is_lost: bool = False
-    """Whether there is more than can be told: the client has to read the views again."""
+    """Whether more has changed than can be reported: the client has to read the views again."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether a client gets more of it than a place."""
+        return bool(self.runs) or self.is_lost
 
 
 async def here(snapshot: Snapshot) -> str:
@@ -91,10 +95,10 @@ async def here(snapshot: Snapshot) -> str:
 
 
 async def since(snapshot: Snapshot, place: str, projects: list[str] | None) -> Changes:
-    """Return what has changed after a place, of these projects or, with None, of all one may see.
+    """Return what changed after a place, of these projects or, with None, of all one may see.
 
-    Each run once, as it is now. A place that is none, or from which the log no longer leads
-    here, and more than `MOST_CHANGES` runs are lost.
+    Each run once, as it is now. Lost are changes after a text that is no place or from which the
+    log no longer leads here, and changes of more than `MOST_CHANGES` runs.
     """
     now = await here(snapshot)
     if not _PLACE.fullmatch(place) or await _is_lost(snapshot, place):
@@ -105,9 +109,13 @@ async def since(snapshot: Snapshot, place: str, projects: list[str] | None) -> C
     if len(rows) > MOST_CHANGES:
         return Changes(place, now, is_lost=True)
     as_of = await snapshot.connection.fetchval(AS_OF) if rows else None
-    # a run that is not there any more, or now another project's, counts and is not told of
-    runs = tuple(_change(row, as_of) for row in rows if row["project_id"] is not None)
-    return Changes(place, now, runs)
+    # a run that was removed, or is another project's now, counts and is not reported
+    runs = (
+        Change(row["project_id"], orjson.dumps({**row, "as_of": as_of}))
+        for row in rows
+        if row["project_id"] is not None
+    )
+    return Changes(place, now, tuple(runs))
 
 
 async def _is_lost(snapshot: Snapshot, place: str) -> bool:
@@ -117,14 +125,3 @@ async def _is_lost(snapshot: Snapshot, place: str) -> bool:
             return bool(await snapshot.connection.fetchval(IS_LOST, place))
     except asyncpg.DataError:
         return True
-
-
-def _change(row: asyncpg.Record, as_of: str | None) -> Change:
-    told = {
-        "run_id": row["run_id"],
-        "project_id": row["project_id"],
-        "state": row["state"],
-        "remediation_status": row["status"],
-        "as_of": as_of,
-    }
-    return Change(row["project_id"], orjson.dumps(told))

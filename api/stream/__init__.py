@@ -1,1 +1,0 @@
-"""Live updates: which runs have changed, told as it happens."""
