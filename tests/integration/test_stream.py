@@ -16,7 +16,7 @@ from tests.command import running
 from tests.stack.waiting import until
 from tests.streams import Platform, Served, following, listening, next_of, nothing_but
 
-LOGINS = 20
+LOGINS = 50
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
