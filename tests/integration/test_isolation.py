@@ -18,6 +18,7 @@ from contracts.read_model import (
     READER_ROLE,
     metadata,
 )
+from tests.api_rows import SECRET as SECRET_OF_TOKENS
 from tests.api_rows import Client, numbered, project, serving
 from tests.unit.event_samples import OPTIONAL, REQUIRED, envelope, least
 
@@ -194,14 +195,10 @@ async def test_row_level_security_is_not_to_be_turned_off(reader: asyncpg.Connec
     assert await reader.fetchval("SELECT current_user") == READER_ROLE
 
 
-async def get_as(
-    client: Client, path: str, projects: list[str], roles: list[str]
-) -> httpx.Response:
+async def get_as(client: Client, path: str, projects: list[str], role: str) -> httpx.Response:
     """Ask as the bearer of exactly these projects, a project called `*` among them."""
     claims = {"iss": "runfold", "aud": "runfold", "sub": "t", "exp": 2**33}
-    secret = client.settings.auth_hs256_secret
-    assert secret is not None
-    token = jwt.encode(claims | {"projects": projects, "roles": roles}, secret.get_secret_value())
+    token = jwt.encode(claims | {"projects": projects, "roles": [role]}, SECRET_OF_TOKENS)
     return await client.http.get(path, headers={"Authorization": f"Bearer {token}"})
 
 
@@ -222,7 +219,7 @@ async def test_no_answer_tells_of_another_project(
     for name in [*LISTS, *(["ops/projection"] if role == "operator" else [])]:
         path = f"/v1/{name}"
         assert (await client.ask(path, projects=["*"], roles=[role])).status_code == 200, path
-        told = (await get_as(client, path, bearer, [role])).text
+        told = (await get_as(client, path, bearer, role)).text
         for private in (SECRET, f'"{THEIRS}"', f"{THEIRS}-", THEIR_RUN, THEIR_COMMAND):
             assert private not in told, (path, private)
         assert "mine alone" not in told or MINE in bearer, path
@@ -231,9 +228,9 @@ async def test_no_answer_tells_of_another_project(
 async def test_an_operator_of_some_projects_is_told_of_no_dead_letter(client: Client) -> None:
     path = "/v1/ops/dead-letters"
     [parked] = (await client.get(path, roles=["operator"]))["dead_letters"]
-    mine = await get_as(client, path, [MINE, *AWKWARD], ["operator"])
+    mine = await get_as(client, path, [MINE, *AWKWARD], "operator")
     assert (mine.json()["dead_letters"], mine.json()["total"]) == ([], 0)
-    letter = await get_as(client, f"{path}/{parked['id']}", [MINE, *AWKWARD], ["operator"])
+    letter = await get_as(client, f"{path}/{parked['id']}", [MINE, *AWKWARD], "operator")
     assert letter.status_code == 404
 
 

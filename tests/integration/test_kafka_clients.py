@@ -85,11 +85,8 @@ async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked_or_are
     assert sent == {"project": 201, "run-state": 1}
 
     places: dict[bytes, set[int]] = {}
-    async with AIOKafkaConsumer(
-        f"{ours.topic_prefix}project",
-        bootstrap_servers=ours.kafka_bootstrap,
-        auto_offset_reset="earliest",
-    ) as consumer:
+    how = {"bootstrap_servers": ours.kafka_bootstrap, "auto_offset_reset": "earliest"}
+    async with AIOKafkaConsumer(f"{ours.topic_prefix}project", **how) as consumer:
         for _ in range(201):
             found = await consumer.getone()
             places.setdefault(found.key, set()).add(found.partition)
