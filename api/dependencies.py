@@ -11,7 +11,7 @@ from api.auth import INVALID, Bearer, Forbidden, Role, Unauthenticated, Verifier
 from api.dead_letters import DeadLetters
 from api.decisions.deciding import Decisions
 from api.metrics import Metrics
-from api.parameters import LiveParameters, given_once
+from api.parameters import LiveParameters, read
 from api.reading import Answer, Snapshot, Views
 from api.responses import Language, preferred_language, view_response
 from api.stream import Feed
@@ -48,10 +48,7 @@ TOKEN = HTTPBearer(auto_error=False)
 
 
 def having(*needed: Role) -> Callable[[Request], Awaitable[Bearer]]:
-    """Return a dependency: who asks, if they have one of these roles. Raises `Problem`: 401, 403.
-
-    It rejects parameters that are given twice, after all that is wrong with who asks.
-    """
+    """Return a dependency: who asks and has one of these roles. Raises `Problem`: 401, 403."""
 
     async def bearer(request: Request) -> Bearer:
         if len(request.headers.getlist("Authorization")) > 1:
@@ -62,7 +59,6 @@ def having(*needed: Role) -> Callable[[Request], Awaitable[Bearer]]:
         who = await verifier.bearer(token.credentials if token else None)
         if who.roles.isdisjoint(needed):
             raise Forbidden(needed)
-        await given_once(request)
         return who
 
     return bearer
@@ -82,14 +78,23 @@ class Reader:
     bearer: Bearer
     views: Views
 
+    @property
+    def language(self) -> Language:
+        """The language of the titles."""
+        return preferred_language(",".join(self.request.headers.getlist("Accept-Language")))
+
     async def answer(
         self,
         question: Callable[[Snapshot, P, *Rest], Awaitable[Answer]],
-        parameters: P,
+        model: type[P],
         *rest: *Rest,
         language: Language | None = None,
     ) -> Response:
-        """Return the response of a question to the views (see `api.reading.Views.read`)."""
+        """Return the response of a question to the views (see `api.reading.Views.read`).
+
+        The question gets the request's parameters, and `rest`. Raises `Problem`.
+        """
+        parameters = read(model, self.request)
         body, as_of = await self.views.read(
             self.bearer, parameters, lambda snapshot: question(snapshot, parameters, *rest)
         )
@@ -106,11 +111,5 @@ async def operations_reader(request: Request) -> Reader:
     return Reader(request, await operator(request), request.app.state.services.views)
 
 
-async def language(request: Request) -> Language:
-    """Return the language of the titles."""
-    return preferred_language(",".join(request.headers.getlist("Accept-Language")))
-
-
 Reading = Annotated[Reader, Depends(reader)]
 Operating = Annotated[Reader, Depends(operations_reader)]
-Titles = Annotated[Language, Depends(language)]

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from fastapi import FastAPI
+from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.problems import MEDIA_TYPE
@@ -43,14 +44,28 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def view(*statuses: int, with_language: bool = False) -> dict[int | str, dict[str, Any]]:
-    """Return the documentation of an endpoint that reads a view, and of these errors too."""
+def parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
+    """Return the documentation of query parameters (see `api.parameters.read`)."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return [
+        {"name": name, "in": "query", "required": False, "schema": each}
+        | ({"description": each["description"]} if "description" in each else {})
+        for name, each in schema["properties"].items()
+    ]
+
+
+def view(model: type[BaseModel], *statuses: int, with_language: bool = False) -> dict[str, Any]:
+    """Return the documentation of an endpoint that reads a view, as arguments of its route.
+
+    `model` is of its query parameters; `statuses` are errors besides those of every view.
+    """
     headers = _VIEW_HEADERS | (_LANGUAGE if with_language else {})
-    return {
+    responses = {
         200: {"description": "What the view says.", "headers": headers},
         304: {"description": "The answer is the one the client has.", "headers": headers},
         **problems(401, 403, 404, 422, 503, *statuses),
     }
+    return {"responses": responses, "openapi_extra": {"parameters": parameters(model)}}
 
 
 class DocumentedApi(FastAPI):
@@ -58,7 +73,7 @@ class DocumentedApi(FastAPI):
 
     Errors would be described as `application/json`, so the endpoints refer to their schema by name
     and it is added here. A parameter that may be left out would be described as one that may be
-    null, which no query can say. Tokens are read by a dependency that FastAPI does not know.
+    null, which no query can say. Tokens are read by a dependency that FastAPI does not know of.
     """
 
     def openapi(self) -> dict[str, Any]:

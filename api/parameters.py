@@ -5,12 +5,11 @@ they are compared with, and no text holds a NUL character, which PostgreSQL coul
 """
 
 import re
-from collections import Counter
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal, NamedTuple, get_args, get_origin
+from functools import cache
+from typing import Annotated, Any, Final, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 from fastapi import Request
-from fastapi.routing import APIRoute
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -18,10 +17,11 @@ from pydantic import (
     Field,
     PlainValidator,
     StringConstraints,
+    ValidationError,
     WithJsonSchema,
 )
 
-from api.problems import bad_parameter
+from api.problems import bad_parameter, plain
 from contracts.fields import OFFSET, STATE, TIMESTAMP
 from contracts.incidents import INCIDENT_ID
 from contracts.keys import GENERATION_NAME, UUID
@@ -192,25 +192,44 @@ _NO_FILTERS: Final = {
 }
 
 
-async def given_once(request: Request) -> None:
-    """Reject a parameter that is given twice where one value is taken.
+M = TypeVar("M", bound=StrictParameters)
 
-    Which of two values counts would be a guess. An endpoint without parameters rejects any.
+
+def read(model: type[M], request: Request) -> M:
+    """Return the parameters of a query. Raises `Problem`: 422.
+
+    FastAPI would take the last of several values where one is asked for: which one counts would be
+    a guess. It would also spend a third of a request on it.
     """
-    given = request.query_params.multi_items()
-    if not given:
-        return
-    route: APIRoute = request.scope["route"]
-    models: list[Any] = [field.field_info.annotation for field in route.dependant.query_params]
-    if not models:
-        raise bad_parameter({name: "there is no such parameter" for name, _ in given})
-    if len(given) > len(request.query_params):
-        times = Counter(name for name, _ in given)
-        fields = models[0].model_fields.items()
-        lists = {name for name, field in fields if _is_list(field.annotation)}
-        twice = [name for name, count in times.items() if count > 1 and name not in lists]
-        if twice:
-            raise bad_parameter(dict.fromkeys(twice, "it may be given once"))
+    lists = _lists(model)
+    given: dict[str, Any] = {}
+    twice = []
+    for name, value in request.query_params.multi_items():
+        if name in lists:
+            given.setdefault(name, []).append(value)
+        elif name in given:
+            twice.append(name)
+        else:
+            given[name] = value
+    if twice:
+        raise bad_parameter(dict.fromkeys(twice, "it may be given once"))
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        wrong = {str(each["loc"][0]): plain(each) for each in error.errors(include_url=False)}
+        raise bad_parameter(wrong) from None
+
+
+async def without_parameters(request: Request) -> None:
+    """Reject every parameter. Raises `Problem`: 422."""
+    read(StrictParameters, request)
+
+
+@cache
+def _lists(model: type[BaseModel]) -> frozenset[str]:
+    """Return the parameters of which several values may be given."""
+    fields = model.model_fields.items()
+    return frozenset(name for name, field in fields if _is_list(field.annotation))
 
 
 def _is_list(annotation: Any) -> bool:

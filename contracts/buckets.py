@@ -22,23 +22,16 @@ class Level(NamedTuple):
         return moment - (moment - ORIGIN) % self.width
 
 
-DAY: Final = Level(4, timedelta(days=1))
-HOUR: Final = Level(5, timedelta(hours=1))
-MINUTE: Final = Level(6, timedelta(minutes=1))
+DAY: Final = Level(2, timedelta(days=1))
+HOUR: Final = Level(3, timedelta(hours=1))
 
-OF_RUNS: Final[Sequence[Level]] = (
-    Level(1, timedelta(days=64)),
-    Level(2, timedelta(days=16)),
-    Level(3, timedelta(days=4)),
-    DAY,
-    HOUR,
-    MINUTE,
-)
+OF_RUNS: Final[Sequence[Level]] = (Level(1, timedelta(days=16)), DAY, HOUR)
 """Levels by which all runs are counted, the widest first.
 
 A day has about as many counts as there are kinds of runs and workers, and many days hardly more:
-with wide buckets a range of years costs about as much as one of days.
+with wide buckets a range of years costs about as much as one of days. More levels than three make
+no page faster, and every change of a run moves a count of each.
 """
 
-OF_INCIDENTS: Final[Sequence[Level]] = (DAY, HOUR, MINUTE)
+OF_INCIDENTS: Final[Sequence[Level]] = (DAY, HOUR)
 """Levels by which the runs of one incident are counted: few of them last for many days."""

@@ -1,13 +1,13 @@
 """The approval queue, deciding on a run that waits, and what became of a decision."""
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from api import openapi
 from api.decisions import request as asking
 from api.dependencies import Approver, Reading, Serving
-from api.parameters import Parameters, ProjectId, StrictParameters, Uuid
+from api.parameters import Parameters, ProjectId, StrictParameters, Uuid, read
 from api.problems import MEDIA_TYPE as PROBLEM_TYPE
 from api.queries import approvals
 from api.queries.approvals import QueueParameters
@@ -17,28 +17,20 @@ from api.schemas import Approvals, Command, Decided
 router = APIRouter(prefix="/v1", tags=["approvals"])
 
 
-@router.get(
-    "/approvals",
-    response_model=Approvals,
-    responses=openapi.view(),
-)
-async def list_approvals(
-    reader: Reading, parameters: Annotated[QueueParameters, Query()]
-) -> Response:
+@router.get("/approvals", response_model=Approvals, **openapi.view(QueueParameters))
+async def list_approvals(reader: Reading) -> Response:
     """List the runs that wait for a human, oldest first."""
-    return await reader.answer(approvals.queue, parameters)
+    return await reader.answer(approvals.queue, QueueParameters)
 
 
 @router.get(
     "/approvals/commands/{command_id}",
     response_model=Command,
-    responses=openapi.view(404),
+    **openapi.view(Parameters, 404),
 )
-async def show_command(
-    command_id: Uuid, reader: Reading, parameters: Annotated[Parameters, Query()]
-) -> Response:
+async def show_command(command_id: Uuid, reader: Reading) -> Response:
     """Show what became of a decision."""
-    return await reader.answer(approvals.command, parameters, command_id)
+    return await reader.answer(approvals.command, Parameters, command_id)
 
 
 class DecisionParameters(StrictParameters):
@@ -56,6 +48,7 @@ BODY: Final[dict[str, Any]] = {
         "content": {asking.MEDIA_TYPE: {"schema": asking.DecisionRequest.model_json_schema()}},
     },
     "parameters": [
+        *openapi.parameters(DecisionParameters),
         {
             "name": "If-Match",
             "in": "header",
@@ -79,15 +72,9 @@ BODY: Final[dict[str, Any]] = {
     responses=openapi.problems(400, 401, 403, 404, 409, 410, 412, 413, 415, 422, 503),
     openapi_extra=BODY,
 )
-async def decide(
-    run_id: Uuid,
-    request: Request,
-    serving: Serving,
-    who: Approver,
-    parameters: Annotated[DecisionParameters, Query()],
-) -> Response:
+async def decide(run_id: Uuid, request: Request, serving: Serving, who: Approver) -> Response:
     """Approve or reject what a run waits for; of any number of decisions on a version, one wins."""
-    ask = await asking.read(request, run_id, parameters.project_id)
+    ask = await asking.read(request, run_id, read(DecisionParameters, request).project_id)
     answer = await serving.decisions.decide(who, ask)
     kind = MEDIA_TYPE if answer.status == 202 else PROBLEM_TYPE
     return Response(answer.body, answer.status, {"Cache-Control": "no-store"}, media_type=kind)

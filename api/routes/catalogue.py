@@ -1,8 +1,6 @@
 """Projects, contract revisions, and inbound channel events."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from api import openapi
 from api.dependencies import Reading
@@ -14,28 +12,29 @@ from api.schemas import ChannelEvents, Projects, RevisionPage
 router = APIRouter(prefix="/v1")
 
 
-@router.get("/projects", tags=["catalogue"], response_model=Projects, responses=openapi.view())
-async def list_projects(reader: Reading, parameters: Annotated[Parameters, Query()]) -> Response:
+@router.get("/projects", tags=["catalogue"], response_model=Projects, **openapi.view(Parameters))
+async def list_projects(reader: Reading) -> Response:
     """List the bearer's projects."""
-    return await reader.answer(catalogue.projects, parameters)
+    return await reader.answer(catalogue.projects, Parameters)
 
 
-@router.get("/contracts", tags=["catalogue"], response_model=RevisionPage, responses=openapi.view())
-async def list_contracts(
-    reader: Reading, parameters: Annotated[RevisionParameters, Query()]
-) -> Response:
+@router.get(
+    "/contracts",
+    tags=["catalogue"],
+    response_model=RevisionPage,
+    **openapi.view(RevisionParameters),
+)
+async def list_contracts(reader: Reading) -> Response:
     """List contract revisions, newest first."""
-    return await reader.answer(catalogue.revisions, parameters)
+    return await reader.answer(catalogue.revisions, RevisionParameters)
 
 
 @router.get(
     "/channel-events",
     tags=["channel events"],
     response_model=ChannelEvents,
-    responses=openapi.view(),
+    **openapi.view(EventParameters),
 )
-async def list_channel_events(
-    reader: Reading, parameters: Annotated[EventParameters, Query()]
-) -> Response:
+async def list_channel_events(reader: Reading) -> Response:
     """List inbound events, newest first."""
-    return await reader.answer(catalogue.channel_events, parameters)
+    return await reader.answer(catalogue.channel_events, EventParameters)

@@ -10,14 +10,14 @@ from api.auth import Bearer, Role
 from api.dependencies import Serving
 from api.metrics import Backlog
 from api.operations_schemas import Health, KeySet, Ready
-from api.parameters import given_once
+from api.parameters import without_parameters
 from api.problems import Problem, unavailable
 from api.queries import operations
 from api.reading import Views
 from api.responses import json_response
 
 router = APIRouter(
-    tags=["service"], dependencies=[Depends(given_once)], responses=openapi.problems(422)
+    tags=["service"], dependencies=[Depends(without_parameters)], responses=openapi.problems(422)
 )
 
 NOBODY: Final = Bearer(subject="", projects=(), roles=frozenset())

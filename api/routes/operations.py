@@ -2,17 +2,17 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Response
 
 from api import openapi
-from api.dependencies import Operating, Operator, Serving
+from api.dependencies import Operating, Operator, Serving, operator
 from api.operations_schemas import (
     DeadLetterDetail,
     DeadLetterPage,
     DeadLetterRequested,
     ProjectionProgress,
 )
-from api.parameters import DIGITS, LARGEST, Parameters
+from api.parameters import DIGITS, LARGEST, Parameters, without_parameters
 from api.queries import operations
 from api.queries.operations import DeadLetterParameters, DeadLetterStatus
 from api.responses import json_response
@@ -23,28 +23,22 @@ Number = Annotated[int, Path(alias="id", ge=0, le=LARGEST), DIGITS]
 """A dead letter's id."""
 
 
-@router.get("/projection", response_model=ProjectionProgress, responses=openapi.view())
-async def show_projection(
-    reader: Operating, parameters: Annotated[Parameters, Query()]
-) -> Response:
+@router.get("/projection", response_model=ProjectionProgress, **openapi.view(Parameters))
+async def show_projection(reader: Operating) -> Response:
     """Show where the projection of every partition stands."""
-    return await reader.answer(operations.projection, parameters)
+    return await reader.answer(operations.projection, Parameters)
 
 
-@router.get("/dead-letters", response_model=DeadLetterPage, responses=openapi.view())
-async def list_dead_letters(
-    reader: Operating, parameters: Annotated[DeadLetterParameters, Query()]
-) -> Response:
+@router.get("/dead-letters", response_model=DeadLetterPage, **openapi.view(DeadLetterParameters))
+async def list_dead_letters(reader: Operating) -> Response:
     """List records that could not be used, newest first."""
-    return await reader.answer(operations.dead_letters, parameters)
+    return await reader.answer(operations.dead_letters, DeadLetterParameters)
 
 
-@router.get("/dead-letters/{id}", response_model=DeadLetterDetail, responses=openapi.view(404))
-async def show_dead_letter(
-    number: Number, reader: Operating, parameters: Annotated[Parameters, Query()]
-) -> Response:
+@router.get("/dead-letters/{id}", response_model=DeadLetterDetail, **openapi.view(Parameters, 404))
+async def show_dead_letter(number: Number, reader: Operating) -> Response:
     """Show a record that could not be used, with its headers and bytes."""
-    return await reader.answer(operations.dead_letter, parameters, number)
+    return await reader.answer(operations.dead_letter, Parameters, number)
 
 
 REQUESTED: Final = {
@@ -58,14 +52,24 @@ REQUESTED: Final = {
 }
 
 
-@router.post("/dead-letters/{id}/retry", response_model=DeadLetterRequested, responses=REQUESTED)
+@router.post(
+    "/dead-letters/{id}/retry",
+    response_model=DeadLetterRequested,
+    responses=REQUESTED,
+    dependencies=[Depends(operator), Depends(without_parameters)],
+)
 async def retry_dead_letter(number: Number, serving: Serving, who: Operator) -> Response:
     """Have a worker decode the record with today's code and apply the event it makes."""
     done = await serving.dead_letters.carried_out(who, number, "retry")
     return _requested(number, "retried", done)
 
 
-@router.post("/dead-letters/{id}/discard", response_model=DeadLetterRequested, responses=REQUESTED)
+@router.post(
+    "/dead-letters/{id}/discard",
+    response_model=DeadLetterRequested,
+    responses=REQUESTED,
+    dependencies=[Depends(operator), Depends(without_parameters)],
+)
 async def discard_dead_letter(number: Number, serving: Serving, who: Operator) -> Response:
     """Have a dead letter set aside; it is kept."""
     done = await serving.dead_letters.carried_out(who, number, "discard")

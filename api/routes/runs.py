@@ -1,11 +1,9 @@
 """The run list, its counts, the detail of a run and its timeline."""
 
-from typing import Annotated
-
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 
 from api import openapi
-from api.dependencies import Reading, Titles
+from api.dependencies import Reading
 from api.detail_schemas import RunDetail, TimelinePage
 from api.parameters import Uuid
 from api.queries import detail, runs, timeline
@@ -17,39 +15,35 @@ from api.schemas import RunCounts, RunPage
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 
-@router.get("", response_model=RunPage, responses=openapi.view())
-async def list_runs(reader: Reading, parameters: Annotated[RunParameters, Query()]) -> Response:
+@router.get("", response_model=RunPage, **openapi.view(RunParameters))
+async def list_runs(reader: Reading) -> Response:
     """List runs, newest first."""
-    return await reader.answer(runs.page, parameters)
+    return await reader.answer(runs.page, RunParameters)
 
 
-@router.get("/counts", response_model=RunCounts, responses=openapi.view())
-async def count_runs(reader: Reading, parameters: Annotated[CountsParameters, Query()]) -> Response:
+@router.get("/counts", response_model=RunCounts, **openapi.view(CountsParameters))
+async def count_runs(reader: Reading) -> Response:
     """Count the runs that each combination of the filters finds."""
-    return await reader.answer(runs.counts, parameters)
+    return await reader.answer(runs.counts, CountsParameters)
 
 
-@router.get("/{run_id}", response_model=RunDetail, responses=openapi.view(404, with_language=True))
-async def show_run(
-    run_id: Uuid,
-    reader: Reading,
-    language: Titles,
-    parameters: Annotated[DetailParameters, Query()],
-) -> Response:
+@router.get(
+    "/{run_id}", response_model=RunDetail, **openapi.view(DetailParameters, 404, with_language=True)
+)
+async def show_run(run_id: Uuid, reader: Reading) -> Response:
     """Show everything told of a run, each list to its first 100."""
-    return await reader.answer(detail.detail, parameters, run_id, language, language=language)
+    return await reader.answer(
+        detail.detail, DetailParameters, run_id, reader.language, language=reader.language
+    )
 
 
 @router.get(
     "/{run_id}/timeline",
     response_model=TimelinePage,
-    responses=openapi.view(404, with_language=True),
+    **openapi.view(TimelineParameters, 404, with_language=True),
 )
-async def show_timeline(
-    run_id: Uuid,
-    reader: Reading,
-    language: Titles,
-    parameters: Annotated[TimelineParameters, Query()],
-) -> Response:
+async def show_timeline(run_id: Uuid, reader: Reading) -> Response:
     """Show what happened in a run, oldest first."""
-    return await reader.answer(timeline.page, parameters, run_id, language, language=language)
+    return await reader.answer(
+        timeline.page, TimelineParameters, run_id, reader.language, language=reader.language
+    )

@@ -5,12 +5,12 @@ import time
 from contextlib import ExitStack
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Response
 
 from api import changes, openapi
 from api.changes import Changes
 from api.dependencies import Reading, Serving
-from api.parameters import LiveParameters, ProjectId
+from api.parameters import LiveParameters, ProjectId, read
 from api.reading import Snapshot
 from api.stream import EventStream, frames
 
@@ -36,14 +36,19 @@ class StreamParameters(LiveParameters):
     """Only runs of this project."""
 
 
-@router.get("/stream", response_class=Response, responses=_EVENTS)
+@router.get(
+    "/stream",
+    response_class=Response,
+    responses=_EVENTS,
+    openapi_extra={"parameters": openapi.parameters(StreamParameters)},
+)
 async def follow(
     reader: Reading,
     serving: Serving,
-    parameters: Annotated[StreamParameters, Query()],
     last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
 ) -> Response:
     """Follow the runs whose row changes; with `Last-Event-ID`, from there on."""
+    parameters = read(StreamParameters, reader.request)
     asked = None if parameters.project_id is None else [parameters.project_id]
     projects = reader.bearer.among(asked)
 

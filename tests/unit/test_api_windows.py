@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.queries.totals import END, Part, Window, cover
-from contracts.buckets import DAY, HOUR, MINUTE, OF_INCIDENTS, OF_RUNS, ORIGIN, Level
+from contracts.buckets import DAY, HOUR, OF_INCIDENTS, OF_RUNS, ORIGIN, Level
 
 MOMENTS = st.one_of(
     st.datetimes(timezones=st.just(UTC)),
@@ -71,10 +71,8 @@ def part(start: str, end: str, sign: int = 1) -> Part:
                 Window(DAY.number, part("18T00:00:00", "20T00:00:00")),
                 Window(HOUR.number, part("17T23:00:00", "18T00:00:00")),
                 Window(HOUR.number, part("20T00:00:00", "20T02:00:00")),
-                Window(MINUTE.number, part("17T22:59:00", "17T23:00:00")),
-                Window(MINUTE.number, part("20T01:59:00", "20T02:00:00", -1)),
             ],
-            [part("17T22:58:59.5", "17T22:59:00"), part("20T01:59:00", "20T01:59:00.000001")],
+            [part("17T22:58:59.5", "17T23:00:00"), part("20T01:59:00.000001", "20T02:00:00", -1)],
         ),
         (part("18T06:01:02", "18T06:01:03"), [], [part("18T06:01:02", "18T06:01:03")]),
     ],
