@@ -48,7 +48,7 @@ bench-large: install ## measure with five million events in the views
 
 clean: ## remove all that is made here, .venv too
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
-		.hypothesis .schemathesis
+		.hypothesis .schemathesis bench-results
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # Pip runs again only when what is needed has changed.

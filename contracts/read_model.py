@@ -35,12 +35,12 @@ VERSION: Final = 4
 
 CONTROL_SCHEMA: Final = "runfold"
 """Schema of what belongs to no generation: the list of generations, which one is active, the
-workers, the decisions, the dead letters."""
+workers, the decisions, the log of changes, the dead letters."""
 
 WRITER_ROLE: Final = "runfold_writer"
 READER_ROLE: Final = "runfold_reader"
 COMMANDER_ROLE: Final = "runfold_commander"
-"""Reads what the reader reads, and writes decisions."""
+"""Reads what the reader reads; writes decisions and what operators ask about dead letters."""
 
 PROJECTS_SETTING: Final = "runfold.projects"
 """Transaction setting with the readable project ids, as the text of a PostgreSQL `text[]`."""
@@ -183,8 +183,7 @@ item = Table(
     # of a decision the metadata holds texts that the detail does not
     _storable("metadata", unless="rank <> 8"),
     _index("item_timeline", "run_id, ts, rank, seq, tie"),
-    # decisions and messages are few among steps and calls, which are read through `item_timeline`;
-    # generations made before this was so have all items in it, which serves as well
+    # decisions and messages are few among steps and calls, which are read through `item_timeline`
     _index("item_listed", "run_id, rank, seq, listed_at, tie", where="rank IN (8, 9)"),
     comment="What belongs to one run by its run_id: steps (rank 4), gateway calls (5),"
     " approval decisions (8), outbound messages (9)",

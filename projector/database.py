@@ -36,7 +36,7 @@ async def connected(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 async def active_generation(connection: asyncpg.Connection) -> AsyncIterator[str]:
     """One consistent look at the active generation's tables, which need no schema before them.
 
-    Gives the generation's name. Raises what `generations.resolve` raises.
+    Gives the generation's name. Raises what `schema.resolve` raises.
     """
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         name = await schema.resolve(connection)
@@ -65,7 +65,7 @@ def place(database_url: str) -> str:
 async def as_writer(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection as the writer role, to the active generation's tables.
 
-    Raises `OperationError` when the database is not to be had, and what `generations.resolve`
+    Raises `OperationError` when the database is not to be had, and what `schema.resolve`
     raises.
     """
     async with connected(database_url) as connection:

@@ -67,7 +67,7 @@ MARK: Final = """
     UPDATE runfold.command SET published_at = clock_timestamp() WHERE command_id = ANY ($1::uuid[])
 """
 
-logger = structlog.stdlib.get_logger("api.relay")
+logger = structlog.stdlib.get_logger("api.decisions.relay")
 
 
 class Relay:

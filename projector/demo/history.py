@@ -23,7 +23,7 @@ T = TypeVar("T")
 Data = dict[str, Any]
 
 START: Final = datetime(2026, 5, 18, 6, tzinfo=UTC)
-GAPSECONDS: Final = 20.0
+GAP_SECONDS: Final = 20.0
 RUNS_PER_INCIDENT: Final = 4
 """So many runs in a row share a project and, those that are about one, an incident."""
 RUNS_PER_REVISION: Final = 50
@@ -57,7 +57,7 @@ class Generated(NamedTuple):
 
 
 def history(
-    seed: int, runs: int | None, start: datetime = START, gap_seconds: float = GAPSECONDS
+    seed: int, runs: int | None, start: datetime = START, gap_seconds: float = GAP_SECONDS
 ) -> Iterator[Generated]:
     """Yield the events of `runs` runs (endless when None), all valid, in order of time.
 

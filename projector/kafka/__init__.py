@@ -1,4 +1,5 @@
-"""Everything said to the Kafka client: consuming, seeking, publishing, and what the topics hold.
+"""The Kafka client: consuming, seeking, publishing, and what the topics hold.
 
-Nothing here writes a view; polls are handed to `projector.writing`.
+Nothing here writes a view; polls are handed to `projector.writing`. Rebuilds and exports read
+through `log_reader`.
 """

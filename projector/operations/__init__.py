@@ -1,4 +1,5 @@
 """What operators look at and ask for: status, audit, dead letters, metrics, exports.
 
-It reads the views and the control schema; rows of a generation are written by `projector.writing`.
+It reads the views and the control schema; rows of a generation are written by `projector.writing`,
+but for the counts of dead letters that a swap takes over.
 """

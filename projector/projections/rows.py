@@ -20,7 +20,7 @@ SUMMARY_LENGTH: Final = 500
 
 
 class Rank(IntEnum):
-    """Order of the timeline at equal `ts`; the stored tables use 3 to 9."""
+    """Order of the timeline at equal `ts`; the stored tables use 4 to 9."""
 
     CREATED = 0
     STARTED = 1

@@ -1,4 +1,7 @@
-"""The schema `runfold`, which belongs to no generation: roles, generations, workers, decisions."""
+"""The schema `runfold`, which belongs to no generation.
+
+Roles, generations, workers, decisions, the log of changes, dead letters.
+"""
 
 from typing import Final
 
