@@ -63,7 +63,7 @@ class Servers:
 
 
 def api_variables(database_url: str, directory: Path | None = None) -> dict[str, str]:
-    """The settings of an API that signs, always with the same key, if it has a directory for it."""
+    """The settings of an API; it signs, always with the same key, where it has a directory."""
     variables = {"RUNFOLD_DATABASE_URL": database_url, "RUNFOLD_AUTH_HS256_SECRET": SECRET}
     if directory is not None:
         key = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
@@ -82,14 +82,12 @@ def token(sub: str | None, secret: str = SECRET, **claims: Any) -> str:
 
 
 def done(*arguments: str, variables: Mapping[str, str], stdin: bytes = b"") -> None:
-    """Run a command that ends well."""
     finished = runfold(*arguments, variables=variables, stdin=stdin)
     assert finished.status == 0, finished
 
 
 @contextmanager
 def projecting(variables: Mapping[str, str]) -> Iterator[None]:
-    """A worker for as long as the block runs."""
     with running("projector", variables=variables) as worker:
         yield
         _end_well(worker)
@@ -132,11 +130,8 @@ def fill(variables: Mapping[str, str], history: bytes, bad: Sequence[Record]) ->
     count = history.count(b"\n")
 
     async def is_projected() -> bool:
-        connection = await asyncpg.connect(variables["RUNFOLD_DATABASE_URL"])
-        try:
-            return bool(await connection.fetchval(PROJECTED) == count)
-        finally:
-            await connection.close()
+        async with asyncpg.create_pool(variables["RUNFOLD_DATABASE_URL"], min_size=1) as pool:
+            return bool(await pool.fetchval(PROJECTED) == count)
 
     wait(is_projected, "the history in the views")
     for place in dict.fromkeys((each.topic, each.partition) for each in bad):
@@ -147,5 +142,4 @@ def fill(variables: Mapping[str, str], history: bytes, bad: Sequence[Record]) ->
 
 
 def wait(condition: Callable[[], object], what: str) -> None:
-    """Return once the condition holds."""
     asyncio.run(until(condition, DEADLINE_S, what))

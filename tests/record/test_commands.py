@@ -37,7 +37,6 @@ class Calls:
         self._directory, self._settings, self._plain = str(directory), settings, Plain()
 
     def all(self) -> dict[str, Any]:
-        """What came of the commands under these headings, by line."""
         lines = [(what, line) for what in self._settings for line in COMMANDS[what]]
         assert len(set(lines)) == len(lines)
         finished = call_all([self._call(what, line) for what, line in lines])
@@ -47,14 +46,13 @@ class Calls:
         }
 
     def _call(self, what: str, line: str) -> Call:
-        words = shlex.split(self._here(line).partition("=>")[0], comments=True)
+        words = shlex.split(
+            line.replace("{dir}", self._directory).partition("=>")[0], comments=True
+        )
         given: dict[str, str] = {}
         while words and words[0].startswith("RUNFOLD_"):
             name, _, given[name] = words.pop(0).partition("=")
         return Call(words, self._settings[what] | given, TOMBSTONE)
-
-    def _here(self, line: str) -> str:
-        return line.replace("{dir}", self._directory)
 
     def _kept(self, what: str, line: str, finished: Finished) -> dict[str, Any]:
         assert "Traceback" not in finished.err, finished.err
@@ -65,7 +63,8 @@ class Calls:
             err = "(any)" if "rebuild" in words else self._text(what, finished.err)
             return {"status": 0, "out": out, "err": err}
         *before, last = finished.err.splitlines()
-        is_named = [each for each in named.split() if self._here(each).lower() in last.lower()]
+        last = last.replace(self._directory, "{dir}").lower()
+        is_named = [each for each in named.split() if each.lower() in last]
         return {"status": finished.status, "out": out, "lines": len(before) + 1, "named": is_named}
 
     def _text(self, what: str, text: str) -> Any:
