@@ -5,7 +5,6 @@ so what is moved or written anew in them changes nothing here.
 """
 
 import asyncio
-import signal
 import socket
 import subprocess
 import time
@@ -87,10 +86,20 @@ def done(*arguments: str, variables: Mapping[str, str], stdin: bytes = b"") -> N
 
 
 @contextmanager
+def _ending_well(
+    *arguments: str, variables: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    with running(*arguments, variables=variables) as process:
+        yield process
+        process.terminate()
+        _, said = process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == 0, said.decode()
+
+
+@contextmanager
 def projecting(variables: Mapping[str, str]) -> Iterator[None]:
-    with running("projector", variables=variables) as worker:
+    with _ending_well("projector", variables=variables):
         yield
-        _end_well(worker)
 
 
 @contextmanager
@@ -99,7 +108,7 @@ def serving(variables: Mapping[str, str]) -> Iterator[httpx.Client]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with (
-        running("api", "--port", str(port), variables=variables) as server,
+        _ending_well("api", "--port", str(port), variables=variables) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S) as client,
     ):
 
@@ -111,14 +120,6 @@ def serving(variables: Mapping[str, str]) -> Iterator[httpx.Client]:
 
         wait(answers, "the API to answer")
         yield client
-        client.close()
-        _end_well(server)
-
-
-def _end_well(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, said.decode()
 
 
 def fill(variables: Mapping[str, str], history: bytes, bad: Sequence[Record]) -> None:
