@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count, islice
+from itertools import islice
 
 import pytest
 
@@ -37,8 +37,6 @@ class Backlog:
     bootstrap: str
     prefix: str
     events: int = 0
-    raw_bytes: int = 0
-    """Keys and values of all records."""
 
     def variables(self, database_url: str, group: str) -> dict[str, str]:
         return {
@@ -71,14 +69,9 @@ class Site:
             topic_prefix=self.prefix,
         )
         await create_topics(settings, settings.partitions)
-        size = 0
-
-        def records() -> Iterator[Record]:
-            nonlocal size
-            for number, event in zip(count(1), events(many, seed), strict=False):
-                key = event.key.encode()
-                size += len(key) + len(event.value)
-                yield Record(number, event.topic, key, event.value)
-
-        sent = await publish(settings, paced(records(), None), "event")
-        return Backlog(self.bootstrap, self.prefix, sent.total(), size)
+        records = (
+            Record(number, event.topic, event.key.encode(), event.value)
+            for number, event in enumerate(events(many, seed), 1)
+        )
+        sent = await publish(settings, paced(records, None), "event")
+        return Backlog(self.bootstrap, self.prefix, sent.total())

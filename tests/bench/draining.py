@@ -1,16 +1,27 @@
-"""A backlog drained by workers, or copied by the floor, and how fast."""
+"""A backlog drained by workers, or copied raw into a bare table, the floor of cost; how fast.
+
+The floor is a process of its own, set up as a worker is: `python -m tests.bench.draining EVENTS`
+prints its events per second from the first commit to the last.
+"""
 
 import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 import psutil
+import uvloop
+from aiokafka import AIOKafkaConsumer
 
 from contracts.locks import ACTIVATION
+from contracts.settings import kafka_connection, load
+from contracts.topics import TOPICS, topic_name
 from projector.database import connected
+from projector.kafka.subscription import POLL_TIMEOUT_MS
+from projector.settings import ProjectorSettings
 from tests.bench.backlog import Backlog
 from tests.command import environment, running
 from tests.stack.waiting import until
@@ -24,6 +35,7 @@ PROGRESS = """
     HAVING sum(next_offset - first_offset) > 0
 """
 ASSIGNED = "SELECT count(*) FROM runfold.worker WHERE json_array_length(partitions) > 0"
+BARE = 'CREATE TABLE bare (topic text, partition int, "offset" bigint, key bytea, value bytea)'
 
 
 @asynccontextmanager
@@ -71,10 +83,49 @@ async def drain(backlog: Backlog, database_url: str, workers: int = 1) -> tuple[
 
 def copy_raw(backlog: Backlog, database_url: str) -> float:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.floor", str(backlog.events)],
+        [sys.executable, "-m", __name__, str(backlog.events)],
         env=environment(backlog.variables(database_url, "floor")),
         stdout=subprocess.PIPE,
         timeout=DEADLINE_S,
         check=True,
     )
     return float(done.stdout)
+
+
+async def floor(settings: ProjectorSettings, events: int) -> float:
+    connection = await asyncpg.connect(settings.database_url)
+    await connection.execute(BARE)
+    consumer = AIOKafkaConsumer(
+        *(topic_name(settings.topic_prefix, topic.suffix) for topic in TOPICS),
+        **kafka_connection(settings),
+        group_id=settings.group_id,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_bytes=settings.poll_max_bytes,
+        max_partition_fetch_bytes=max(65_536, settings.poll_max_bytes // 32),
+        fetch_max_wait_ms=100,
+    )
+    most, first, done = settings.poll_max_records, 0, 0
+    began = 0.0
+    async with consumer:
+        while done < events:
+            polled = await consumer.getmany(timeout_ms=POLL_TIMEOUT_MS, max_records=most)
+            rows = [
+                (record.topic, record.partition, record.offset, record.key, record.value)
+                for records in polled.values()
+                for record in records
+            ]
+            if not rows:
+                continue
+            await connection.copy_records_to_table("bare", records=rows)
+            done += len(rows)
+            if not first:
+                first, began = done, time.monotonic()
+        seconds = time.monotonic() - began
+    await connection.close()
+    return (done - first) / seconds
+
+
+if __name__ == "__main__":
+    print(uvloop.run(floor(load(ProjectorSettings), int(sys.argv[1]))))

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from tests.bench.timing import Times
 from tests.readme import README
 
 COMMITTED = Path(__file__).with_name("figures.json")
@@ -84,6 +85,10 @@ class Figures:
         figure = Figure(name, value, unit, reference, samples, load, ratio)
         self._all.append(figure)
         self._show(" | ".join(figure.cells))
+
+    def percentiles(self, name: str, times: Times, samples: int | None = None) -> None:
+        self.add(f"{name}, p50", times.p50, "ms", None, samples)
+        self.add(f"{name}, p99", times.p99, "ms", None, samples)
 
     def write(self, file: Path) -> None:
         figures = [asdict(each) for each in self._all]

@@ -95,7 +95,11 @@ async def multiply(database_url: str, days: int, runs_a_day: int, *, whole: bool
     Only the first day has steps and calls of its runs, and their states, unless `whole`.
     """
     async with workers(database_url, 1) as (worker,):
-        records = _day(runs_a_day)
+        offsets: defaultdict[str, Iterator[int]] = defaultdict(count)
+        records = [
+            FakeRecord(PREFIX + it.topic, 0, next(offsets[it.topic]), it.key.encode(), it.value)
+            for it in history(SEED, runs_a_day, START)
+        ]
         await worker.own(records)
         for start in range(0, len(records), POLL):
             await worker.poll(records[start : start + POLL])
@@ -104,45 +108,32 @@ async def multiply(database_url: str, days: int, runs_a_day: int, *, whole: bool
         await connection.execute(RENAMED)
         for table, ids in IDS.items():
             chosen = "true" if whole else LISTED.get(table, "true")
-            statement = COPY.format(table=table, ids=ids, chosen=chosen, days=days)
-            await _copy(connection, table, statement)
+            await _copy(connection, table, ids=ids, chosen=chosen, days=days)
         await connection.execute("TRUNCATE run_counter, incident_counter")
         for counter, table, key, of in (
             ("run_counter", "run", COUNTED, buckets.OF_RUNS),
             ("incident_counter", "run_incident", f"incident, {COUNTED}", buckets.OF_INCIDENTS),
         ):
-            given = {"counter": counter, "table": table, "key": key, "moments": moments(of)}
-            await connection.execute(COUNT.format(**given))
+            await connection.execute(
+                COUNT.format(counter=counter, table=table, key=key, moments=moments(of))
+            )
         await connection.execute("VACUUM ANALYZE")
-        await _check(connection)
+        # the copies are held to what the projector says of their facts
+        assert (await audit(connection)).faults == ()
+        await connection.execute("SET search_path = g_main")
+        sample = {row["run_id"] for row in await connection.fetch(SAMPLE)}
+        async with connection.transaction():
+            assert not await recompute(connection, Affected(runs=sample), slot=0)
 
 
-def _day(runs: int) -> list[FakeRecord]:
-    """The whole history of so many runs, one every 20 s, in hand instead of on a broker."""
-    offsets: defaultdict[str, Iterator[int]] = defaultdict(count)
-    return [
-        FakeRecord(PREFIX + it.topic, 0, next(offsets[it.topic]), it.key.encode(), it.value)
-        for it in history(SEED, runs, START)
-    ]
-
-
-async def _check(connection: asyncpg.Connection) -> None:
-    """Hold the copies to what the projector says of their facts."""
-    assert (await audit(connection)).faults == ()
-    await connection.execute("SET search_path = g_main")
-    sample = {row["run_id"] for row in await connection.fetch(SAMPLE)}
-    async with connection.transaction():
-        assert not await recompute(connection, Affected(runs=sample), slot=0)
-
-
-async def _copy(connection: asyncpg.Connection, table: str, statement: str) -> None:
+async def _copy(connection: asyncpg.Connection, table: str, **given: object) -> None:
     """Copy a table's rows without its keys and indexes, which are made again afterwards."""
     key = ", ".join(column.name for column in metadata.tables[table].primary_key.columns)
     indexes = [each for each in await connection.fetch(INDEXES, table) if not each["indisprimary"]]
     await connection.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_pkey")
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['indexname']}")
-    await connection.execute(statement)
+    await connection.execute(COPY.format(table=table, **given))
     await connection.execute(f"ALTER TABLE {table} ADD CONSTRAINT {table}_pkey PRIMARY KEY ({key})")
     for index in indexes:
         await connection.execute(index["indexdef"])

@@ -109,12 +109,11 @@ MENTIONS: Final = rf"""
             said.source, said.at, said.tie, found.place
         FROM (
             SELECT r.run_id, r.project_id, 1 AS source, NULL::timestamptz AS at, '' AS tie,
-                coalesce(r.trigger_ref, '') || ' ' || coalesce(r.error_detail, '') AS text
+                {TEXTS["run"]} AS text
             FROM wanted w JOIN run r USING (run_id)
             {OF_INBOUND}
             UNION ALL
-            SELECT r.run_id, r.project_id, 3, m.queued_at, m.message_id,
-                coalesce(m.content_preview, '') || ' ' || coalesce(m.send_error, '')
+            SELECT r.run_id, r.project_id, 3, m.queued_at, m.message_id, {TEXTS["message"]}
             FROM wanted w JOIN run r USING (run_id)
             JOIN message m ON m.run_id = r.run_id AND m.project_id = r.project_id
         ) AS said
@@ -150,6 +149,11 @@ STATUSES: Final = f"""
         LEFT JOIN observed USING (run_id)
     )
 """
+ITEMS: Final = {
+    "steps": ("step", "step_seq, step_id"),
+    "mcp_calls": ("call", "created_at, call_id"),
+    "outbound_messages": ("message", "queued_at, message_id"),
+}
 HEARD: Final = """
     SELECT * FROM inbound
     WHERE project_id = $2
@@ -220,11 +224,7 @@ async def detail(connection: asyncpg.Connection, run_id: str) -> dict[str, int]:
     own = "SELECT * FROM {} WHERE run_id = $1 AND project_id = $2 ORDER BY {}"
     found = {
         name: await fetch(own.format(table, order), run_id, run["project_id"])
-        for name, table, order in (
-            ("steps", "step", "step_seq, step_id"),
-            ("mcp_calls", "call", "created_at, call_id"),
-            ("outbound_messages", "message", "queued_at, message_id"),
-        )
+        for name, (table, order) in ITEMS.items()
     }
     await fetch(HEARD, run_id, run["project_id"], run["trigger_event"], run["trigger_ref"])
     (named,) = await fetch(SUMMARIES, [run_id])

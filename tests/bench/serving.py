@@ -17,13 +17,13 @@ from tests.command import running
 from tests.stack.waiting import until
 
 
+@dataclass(frozen=True, slots=True)
 class Client:
     """One connection that is kept, one request at a time."""
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter, token: str) -> None:
-        self._reader, self._writer = reader, writer
-        self._headers = f"Host: {LOOPBACK}\r\nAuthorization: Bearer {token}\r\n"
-        self._headers += "Content-Type: application/json\r\n"
+    reader: StreamReader
+    writer: StreamWriter
+    headers: str
 
     async def get(self, path: str) -> bytes:
         status, body = await self.ask("GET", path)
@@ -31,24 +31,24 @@ class Client:
         return body
 
     async def ask(self, method: str, path: str, content: bytes = b"") -> tuple[int, bytes]:
-        head = f"{method} {path} HTTP/1.1\r\n{self._headers}Content-Length: {len(content)}\r\n\r\n"
-        self._writer.write(head.encode() + content)
-        answer = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        head = f"{method} {path} HTTP/1.1\r\n{self.headers}Content-Length: {len(content)}\r\n\r\n"
+        self.writer.write(head.encode() + content)
+        answer = (await self.reader.readuntil(b"\r\n\r\n")).lower()
         length = answer.partition(b"content-length:")[2].partition(b"\r\n")[0]
-        return int(answer[9:12]), await self._reader.readexactly(int(length))
+        return int(answer[9:12]), await self.reader.readexactly(int(length))
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
     port: int
-    token: str
+    headers: str
     process: psutil.Process
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Client]:
         """A client that may see and do everything."""
         reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
-        yield Client(reader, writer, self.token)
+        yield Client(reader, writer, self.headers)
         writer.close()
         await writer.wait_closed()
 
@@ -57,9 +57,11 @@ class Api:
 async def serving(database_url: str, **variables: str) -> AsyncIterator[Api]:
     port = free_port()
     token = make_token(settings_for(database_url), "bench", ["*"], ["operator"], 3600)
+    headers = f"Host: {LOOPBACK}\r\nAuthorization: Bearer {token}\r\n"
+    headers += "Content-Type: application/json\r\n"
     given = {"RUNFOLD_DATABASE_URL": database_url, "RUNFOLD_AUTH_HS256_SECRET": SECRET}
     with running("api", "--port", str(port), variables=given | variables) as process:
-        api = Api(port, token, psutil.Process(process.pid))
+        api = Api(port, headers, psutil.Process(process.pid))
 
         async def answers() -> bool:
             assert process.poll() is None, "the API has ended"

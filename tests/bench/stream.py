@@ -19,39 +19,33 @@ Ask = Callable[[Client, str], Awaitable[None]]
 """Returns once the API shows the record at this place."""
 
 
-class Stream:
-    """One history, sent at its rate; who samples takes the next event out of turn."""
-
-    def __init__(self, producer: AIOKafkaProducer, prefix: str, seed: int) -> None:
-        self._producer, self._prefix = producer, prefix
-        self._events = events(None, seed)
-
-    async def visible(self, client: Client, ask: Ask) -> None:
-        place = await (await self._send())
-        await ask(client, f"{place.topic}:{place.partition}:{place.offset}")
-
-    async def flow(self) -> None:
-        began, sent = time.monotonic(), 0
-        while True:
-            await self._send()
-            sent += 1
-            await asyncio.sleep(max(0.0, began + sent / EVENTS_PER_SECOND - time.monotonic()))
-
-    async def _send(self) -> asyncio.Future[Any]:
-        event = next(self._events)
-        topic, key = topic_name(self._prefix, event.topic), event.key.encode()
-        sent: asyncio.Future[Any]
-        sent = await self._producer.send(topic, event.value, key=key, headers=HEADERS)
-        return sent
-
-
 @asynccontextmanager
-async def flowing(backlog: Backlog, seed: int) -> AsyncIterator[Stream]:
+async def flowing(
+    backlog: Backlog, seed: int
+) -> AsyncIterator[Callable[[Client, Ask], Awaitable[None]]]:
+    """Send one history at its rate; yield what sends its next event and waits until it is shown."""
+    history = events(None, seed)
     async with AIOKafkaProducer(bootstrap_servers=backlog.bootstrap, acks="all") as producer:
-        stream = Stream(producer, backlog.prefix, seed)
-        flow = asyncio.create_task(stream.flow())
-        yield stream
-        flow.cancel()
+
+        async def send() -> Any:
+            event = next(history)
+            topic, key = topic_name(backlog.prefix, event.topic), event.key.encode()
+            return await producer.send(topic, event.value, key=key, headers=HEADERS)
+
+        async def visible(client: Client, ask: Ask) -> None:
+            place = await (await send())
+            await ask(client, f"{place.topic}:{place.partition}:{place.offset}")
+
+        async def flow() -> None:
+            began, sent = time.monotonic(), 0
+            while True:
+                await send()
+                sent += 1
+                await asyncio.sleep(max(0.0, began + sent / EVENTS_PER_SECOND - time.monotonic()))
+
+        flows = asyncio.create_task(flow())
+        yield visible
+        flows.cancel()
 
 
 async def asked_again(client: Client, place: str) -> None:

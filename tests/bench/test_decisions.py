@@ -29,14 +29,13 @@ async def test_decisions(site: Site, tmp_path: Path, decisions: int) -> None:
     runs = [str(UUID(int=number + 1)) for number in range(decisions)]
     asked: dict[str, float] = {}
     seen: dict[str, float] = {}
-    answered, published = Times(), Times()
+    answered = Times()
     async with site.fresh() as database_url:
         await Told(database_url)(*(waiting(run_id=run) for run in runs))
         variables = Backlog(site.bootstrap, site.prefix).variables(database_url, "group")
         variables["RUNFOLD_APPROVAL_KEY"] = str(key_file(tmp_path))
-        consumer = AIOKafkaConsumer(
-            topic, bootstrap_servers=site.bootstrap, auto_offset_reset="earliest"
-        )
+        where = {"bootstrap_servers": site.bootstrap, "auto_offset_reset": "earliest"}
+        consumer = AIOKafkaConsumer(topic, **where)
         async with consumer, serving(database_url, **variables) as api:
 
             async def watch() -> None:
@@ -48,7 +47,7 @@ async def test_decisions(site: Site, tmp_path: Path, decisions: int) -> None:
                     for run in left:
                         asked[run] = began = time.perf_counter()
                         status, body = await client.ask("POST", f"/v1/runs/{run}/decision", APPROVE)
-                        answered.all.append(1000 * (time.perf_counter() - began))
+                        answered.append(1000 * (time.perf_counter() - began))
                         assert status == 202, body
 
             watching = asyncio.create_task(watch())
@@ -56,8 +55,7 @@ async def test_decisions(site: Site, tmp_path: Path, decisions: int) -> None:
             await asyncio.gather(*(decide(left) for _ in range(CLIENTS)))
             await until(lambda: len(seen) == decisions, 60, "all events on the topic")
             watching.cancel()
-    published.all = [1000 * (seen[run] - asked[run]) for run in runs]
+    published = Times(1000 * (seen[run] - asked[run]) for run in runs)
     name = f"decision, {CLIENTS} clients, {site.name}"
-    site.figures.add(f"{name}, answered, p50", answered.p50, "ms", None, decisions)
-    site.figures.add(f"{name}, answered, p99", answered.p99, "ms", None, decisions)
+    site.figures.percentiles(f"{name}, answered", answered, decisions)
     site.figures.add(f"{name}, event on the topic, p99", published.p99, "ms", None, decisions)

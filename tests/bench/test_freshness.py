@@ -25,15 +25,14 @@ async def test_freshness(site: Site, seconds: float) -> None:
         worker(topics, database_url),
         serving(database_url) as api,
         api.client() as client,
-        flowing(topics, SEED) as stream,
+        flowing(topics, SEED) as shown,
     ):
         for how, ask in {"asked again and again": asked_again, "held by wait_for": held}.items():
-            visible = partial(stream.visible, client, ask)
+            visible = partial(shown, client, ask)
             times = Times()
             for measured, limit in ((Times(), WARM_UP * seconds), (times, seconds)):
                 began = time.monotonic()
                 while time.monotonic() < began + limit:
                     await measured.take(visible)
             name = f"freshness at {EVENTS_PER_SECOND} events/s, {how}, {site.name}"
-            site.figures.add(f"{name}, p50", times.p50, "ms", None, len(times.all))
-            site.figures.add(f"{name}, p99", times.p99, "ms", None, len(times.all))
+            site.figures.percentiles(name, times, len(times))

@@ -155,8 +155,6 @@ async def _deep_pages(client: Client, asked: Sequence[Asked]) -> list[Asked]:
 
 @dataclass(frozen=True, slots=True)
 class _Lists:
-    """What is measured of one database through one client."""
-
     figures: Figures
     size: Size
     client: Client
@@ -214,10 +212,9 @@ class _Lists:
         assert answer["total"] == total, asked.name
         assert [*map(_plain, answer["runs"])] == [*map(_plain, listed)], asked.name
         times = await timed(page, self.size.times, at_most_s=self.size.seconds)
-        which = "first page" if asked.after is None else "deep page"
+        name = f"run list, {asked.name}, {'deep' if asked.after else 'first'} page, p50"
         reference = Reference("joins, texts indexed" if is_indexed else "joins", times.p50)
-        name = f"run list, {asked.name}, {which}, p50"
-        self.figures.add(name, taken.p50, "ms", reference, len(taken.all))
+        self.figures.add(name, taken.p50, "ms", reference, len(taken))
 
 
 async def _ask(pool: asyncpg.Pool, asked: Asked) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from projector.database import connected
-from tests.bench.backlog import APACHE, SEED, Site, on_brokers
+from tests.bench.backlog import APACHE, SEED, Site, events, on_brokers
 from tests.bench.draining import copy_raw, drain
 from tests.bench.figures import Reference
 from tests.bench.multiplied import multiply
@@ -29,13 +29,14 @@ async def test_live(site: Site, many: int) -> None:
         floor = copy_raw(backlog, database_url)
     async with site.fresh() as database_url:
         alone, most = await drain(backlog, database_url)
-        size = await _size(database_url)
-    raw = Reference("raw record", backlog.raw_bytes / many)
+        async with connected(database_url) as connection:
+            size = int(await connection.fetchval(SIZE))
+    raw = sum(len(event.key.encode()) + len(event.value) for event in events(many)) / many
     site.figures.add(f"floor, {site.name}", floor, "events/s", None, many)
     name = f"live, one worker, {site.name}"
     site.figures.add(name, alone, "events/s", Reference("floor", floor), many)
     site.figures.add(f"memory of a worker, {site.name}", most / 1e6, "MB")
-    site.figures.add("database per event", size / many, "bytes", raw, many)
+    site.figures.add("database per event", size / many, "bytes", Reference("raw record", raw), many)
     if many == QUICK:
         return
     async with site.fresh() as database_url:
@@ -54,10 +55,4 @@ async def test_an_event_costs_the_same_with_a_long_history_in_the_views(site: Si
         await multiply(database_url, DAYS, RUNS_A_DAY, whole=True)
         after, _ = await drain(backlog, database_url)
     name = f"live, five million events in the views before, {site.name}"
-    reference = Reference("none before", none)
-    site.figures.add(name, after, "events/s", reference, FULL)
-
-
-async def _size(database_url: str) -> int:
-    async with connected(database_url) as connection:
-        return int(await connection.fetchval(SIZE))
+    site.figures.add(name, after, "events/s", Reference("none before", none), FULL)

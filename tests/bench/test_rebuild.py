@@ -1,7 +1,6 @@
 """A rebuild of the whole history: alone, and beside a worker that keeps the live views fresh."""
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -15,7 +14,7 @@ from projector.database import connected
 from tests.bench.backlog import SEED, Site, on_brokers
 from tests.bench.draining import copy_raw, worker
 from tests.bench.figures import Reference
-from tests.bench.serving import Client, serving
+from tests.bench.serving import serving
 from tests.bench.stream import EVENTS_PER_SECOND, flowing, held
 from tests.bench.timing import Times
 from tests.command import running
@@ -51,9 +50,13 @@ async def test_rebuild(site: Site, many: int) -> None:
             return
         api_of = serving(database_url)
         async with worker(backlog, database_url), api_of as api, api.client() as client:
-            await until(lambda: _is_ready(client), 60, "a worker that has caught up")
-            async with flowing(backlog, SEED + 1) as stream:
-                visible = partial(stream.visible, client, held)
+
+            async def is_ready() -> bool:
+                return (await client.ask("GET", "/readyz"))[0] == 200
+
+            await until(is_ready, 60, "a worker that has caught up")
+            async with flowing(backlog, SEED + 1) as shown:
+                visible = partial(shown, client, held)
                 times = Times()
                 warm = time.monotonic() + WARM_UP_S
                 while time.monotonic() < warm:
@@ -61,8 +64,7 @@ async def test_rebuild(site: Site, many: int) -> None:
                 seconds, _ = await _rebuild(variables, "beside", partial(times.take, visible))
         beside = f"beside {EVENTS_PER_SECOND} live events/s, {site.name}"
         site.figures.add(f"rebuild {beside}", many / seconds, "events/s", None, many)
-        site.figures.add(f"freshness during a rebuild {beside}, p50", times.p50, "ms", None)
-        site.figures.add(f"freshness during a rebuild {beside}, p99", times.p99, "ms", None)
+        site.figures.percentiles(f"freshness during a rebuild {beside}", times)
         assert times.p99 < MOST_P99_MS
 
 
@@ -73,23 +75,13 @@ async def _rebuild(
     with running("rebuild", "--name", name, variables=variables) as process:
         most = 0
         while process.poll() is None:
-            most = max(most, _most_bytes(process))
+            with suppress(psutil.NoSuchProcess):
+                parent = psutil.Process(process.pid)
+                for each in (parent, *parent.children(recursive=True)):
+                    most = max(most, each.memory_info().rss)
             await meanwhile()
         said = process.communicate()[1].decode()
     assert process.returncode == 0, said
     assert most < MOST_BYTES
     async with connected(variables["RUNFOLD_DATABASE_URL"]) as connection:
         return float(await connection.fetchval(SPENT, name)), most
-
-
-def _most_bytes(process: subprocess.Popen[bytes]) -> int:
-    most = 0
-    with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(process.pid)
-        for each in (parent, *parent.children(recursive=True)):
-            most = max(most, each.memory_info().rss)
-    return most
-
-
-async def _is_ready(client: Client) -> bool:
-    return (await client.ask("GET", "/readyz"))[0] == 200

@@ -7,27 +7,21 @@ from collections.abc import Awaitable, Callable, Sequence
 Call = Callable[[], Awaitable[object]]
 
 
-class Times:
+class Times(list[float]):
     """Durations of one thing, in milliseconds."""
-
-    def __init__(self) -> None:
-        self.all: list[float] = []
 
     @property
     def p50(self) -> float:
-        return self._percentile(0.5)
+        return sorted(self)[len(self) // 2]
 
     @property
     def p99(self) -> float:
-        return self._percentile(0.99)
-
-    def _percentile(self, share: float) -> float:
-        return sorted(self.all)[min(len(self.all) - 1, int(share * len(self.all)))]
+        return sorted(self)[int(0.99 * len(self))]
 
     async def take(self, call: Call) -> None:
         began = time.perf_counter()
         await call()
-        self.all.append(1000 * (time.perf_counter() - began))
+        self.append(1000 * (time.perf_counter() - began))
 
 
 async def timed(call: Call, times: int, *, at_most_s: float = 60.0) -> Times:
@@ -39,8 +33,8 @@ async def timed(call: Call, times: int, *, at_most_s: float = 60.0) -> Times:
     taken = Times()
     await taken.take(call)
     if time.monotonic() < give_up:
-        taken.all.clear()
-    while not taken.all or (len(taken.all) < times and time.monotonic() < give_up):
+        taken.clear()
+    while not taken or (len(taken) < times and time.monotonic() < give_up):
         await taken.take(call)
     return taken
 

@@ -9,7 +9,7 @@ of a text. `PAGES` follows the cursors to the end of a list.
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
@@ -35,7 +35,6 @@ REMEMBERED: Final = ("next_cursor", "timeline_next_cursor", "command_id")
 Frame: TypeAlias = tuple[str, list[str]]
 """The lines of one, after its id."""
 _NAMES: Final = re.compile(r"\{([a-z ]+)\}")
-_WORDS: Final = re.compile(r'error_description="[^"]*"')
 
 
 class Asking:
@@ -47,23 +46,21 @@ class Asking:
         self._tokens = {who: token(**({"sub": who} | claims)) for who, claims in BEARERS.items()}
 
     def all(self, client: httpx.Client, lines: list[str]) -> dict[str, Any]:
-        """The answers to these requests, one after the other, by line."""
         assert len(set(lines)) == len(lines)
         return {line: self.answer(client, line) for line in lines}
 
     def answer(self, client: httpx.Client, line: str) -> Any:
-        """What is kept of the answer to a request."""
         if line.startswith("PAGES "):
             return [*self._pages(client, line.removeprefix("PAGES "))]
         answer = self.send(client, line)
         headers = {name: answer.headers[name] for name in KEPT if name in answer.headers}
         headers |= {name: "(there)" for name in SEEN if name in answer.headers}
         if "www-authenticate" in headers:
-            headers["www-authenticate"] = _WORDS.sub("…", headers["www-authenticate"])
+            said = headers["www-authenticate"]
+            headers["www-authenticate"] = re.sub('error_description="[^"]*"', "…", said)
         return {"status": answer.status_code, "headers": headers, "body": self._body(answer)}
 
     def send(self, client: httpx.Client, line: str) -> httpx.Response:
-        """The answer to a request."""
         answer = client.send(self._request(client, line))
         if answer.headers.get("content-type") == "application/json" and answer.content:
             self._names |= {
@@ -75,15 +72,9 @@ class Asking:
         return answer
 
     @contextmanager
-    def streamed(
-        self, client: httpx.Client, line: str
-    ) -> Iterator[Iterator[tuple[str, list[str]]]]:
-        """The frames of a stream, each with its id."""
-        answer = client.send(self._request(client, line), stream=True)
-        try:
+    def streamed(self, client: httpx.Client, line: str) -> Iterator[Iterator[Frame]]:
+        with closing(client.send(self._request(client, line), stream=True)) as answer:
             yield self._frames(answer.iter_lines())
-        finally:
-            answer.close()
 
     def _frames(self, lines: Iterator[str]) -> Iterator[Frame]:
         place = ""
@@ -99,7 +90,8 @@ class Asking:
                 frame = []
 
     def _request(self, client: httpx.Client, line: str) -> httpx.Request:
-        asked, *parts = self._named(line).split(" | ")
+        line = _NAMES.sub(lambda found: self._names.get(found[1], found[0]), line)
+        asked, *parts = line.split(" | ")
         method, path = asked.split(" ", 1)
         said = {name: value for name, _, value in (part.partition(" ") for part in parts)}
         who, body = said.pop("as", "viewer"), said.pop("body", None)
@@ -114,8 +106,11 @@ class Asking:
     def _body(self, answer: httpx.Response) -> Any:
         path = answer.url.path
         if "json" not in answer.headers.get("content-type", "") or not answer.content:
-            lines = answer.text.splitlines()
-            return [line for line in lines if path != "/metrics" or line.startswith("# TYPE")]
+            return [
+                line
+                for line in answer.text.splitlines()
+                if path != "/metrics" or line.startswith("# TYPE")
+            ]
         if path == "/openapi.json":
             return answer.json()
         body = self._plain.json(answer.text)
@@ -134,6 +129,3 @@ class Asking:
             answer = self.send(client, f"GET {path}{more}{bar}{parts}")
             cursor = answer.json()["next_cursor"]
             yield self._plain.json(answer.text)
-
-    def _named(self, line: str) -> str:
-        return _NAMES.sub(lambda found: self._names.get(found[1], found[0]), line)

@@ -21,15 +21,12 @@ DEADLINE_S: Final = 240
 
 
 class Call(NamedTuple):
-    """A command: its arguments, the variables it sees besides, and its input."""
-
     arguments: Sequence[str]
     variables: Mapping[str, str] = NONE
     stdin: str = ""
 
 
 def call_all(calls: Sequence[Call]) -> list[Finished]:
-    """What came of these commands, in this order."""
     done = subprocess.run(
         [sys.executable, "-m", __name__],
         input=json.dumps(calls).encode(),
@@ -49,8 +46,8 @@ def _import_all() -> None:
 
 
 def _done(call: Call) -> tuple[int, str, str]:
-    with TemporaryFile() as given, TemporaryFile() as out, TemporaryFile() as err:
-        given.write(call.stdin.encode())
+    with TemporaryFile("w+") as given, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        given.write(call.stdin)
         given.seek(0)
         child = os.fork()
         if child == 0:
@@ -58,9 +55,9 @@ def _done(call: Call) -> tuple[int, str, str]:
                 os.dup2(file.fileno(), number)
             _ended(call)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        for file in (out, err):
-            file.seek(0)
-        return status, out.read().decode(), err.read().decode()
+        out.seek(0)
+        err.seek(0)
+        return status, out.read(), err.read()
 
 
 def _ended(call: Call) -> None:

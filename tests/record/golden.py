@@ -2,8 +2,6 @@
 
 import json
 import os
-from collections.abc import Iterator
-from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,32 +27,31 @@ def check(name: str, found: dict[str, Any]) -> None:
         return
     known: dict[str, Any] = json.loads(path.read_text("utf-8"))
     report = [
-        "\n    ".join([each, *islice(differences, MOST)])
+        "\n    ".join([each, *differences[:MOST]])
         for each in {**known, **found}
-        if (differences := list(_differences(known.get(each), found.get(each), "")))
+        if (differences := _differences(_flat(known.get(each)), _flat(found.get(each))))
     ]
     if report:
         head = f"{len(report)} of {len(known)} in {name} differ (file -> now)"
         pytest.fail("\n".join([head, *report]), pytrace=False)
 
 
-def _differences(known: Any, found: Any, at: str) -> Iterator[str]:
-    match known, found:
-        case dict(), dict():
-            for key in {**known, **found}:
-                yield from _differences(known.get(key), found.get(key), f"{at}.{key}")
-            if known.keys() != found.keys():
-                yield f"{at or 'all of it'}: {_short([*known])} -> {_short([*found])}"
-        case list(), list():
-            for number, (one, other) in enumerate(zip_longest(known, found)):
-                yield from _differences(one, other, f"{at}[{number}]")
-            if len(known) != len(found):
-                yield f"{at or 'all of it'}: {len(known)} -> {len(found)} of them"
-        case _:
-            if (known, type(known)) != (found, type(found)):
-                yield f"{at or 'all of it'}: {_short(known)} -> {_short(found)}"
+def _differences(known: dict[str, str], found: dict[str, str]) -> list[str]:
+    both = ((at, known.get(at, "nothing"), found.get(at, "nothing")) for at in {**known, **found})
+    return [
+        f"{at or 'all of it'}: {one[:WIDTH]} -> {other[:WIDTH]}"
+        for at, one, other in both
+        if one != other
+    ]
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= WIDTH else f"{text[:WIDTH]}…"
+def _flat(value: Any, at: str = "") -> dict[str, str]:
+    """What stands at each place, as JSON, so that 1, 1.0 and true differ."""
+    if not value or not isinstance(value, dict | list):
+        return {at: json.dumps(value, ensure_ascii=False)}
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    return {
+        place: text
+        for name, each in parts
+        for place, text in _flat(each, f"{at}[{name!r}]").items()
+    }

@@ -5,7 +5,6 @@ so what is moved or written anew in them changes nothing here.
 """
 
 import asyncio
-import signal
 import socket
 import subprocess
 import time
@@ -63,7 +62,7 @@ class Servers:
 
 
 def api_variables(database_url: str, directory: Path | None = None) -> dict[str, str]:
-    """The settings of an API that signs, always with the same key, if it has a directory for it."""
+    """The settings of an API; it signs, always with the same key, where it has a directory."""
     variables = {"RUNFOLD_DATABASE_URL": database_url, "RUNFOLD_AUTH_HS256_SECRET": SECRET}
     if directory is not None:
         key = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
@@ -82,17 +81,25 @@ def token(sub: str | None, secret: str = SECRET, **claims: Any) -> str:
 
 
 def done(*arguments: str, variables: Mapping[str, str], stdin: bytes = b"") -> None:
-    """Run a command that ends well."""
     finished = runfold(*arguments, variables=variables, stdin=stdin)
     assert finished.status == 0, finished
 
 
 @contextmanager
+def _ending_well(
+    *arguments: str, variables: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    with running(*arguments, variables=variables) as process:
+        yield process
+        process.terminate()
+        _, said = process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == 0, said.decode()
+
+
+@contextmanager
 def projecting(variables: Mapping[str, str]) -> Iterator[None]:
-    """A worker for as long as the block runs."""
-    with running("projector", variables=variables) as worker:
+    with _ending_well("projector", variables=variables):
         yield
-        _end_well(worker)
 
 
 @contextmanager
@@ -101,7 +108,7 @@ def serving(variables: Mapping[str, str]) -> Iterator[httpx.Client]:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with (
-        running("api", "--port", str(port), variables=variables) as server,
+        _ending_well("api", "--port", str(port), variables=variables) as server,
         httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=DEADLINE_S) as client,
     ):
 
@@ -113,14 +120,6 @@ def serving(variables: Mapping[str, str]) -> Iterator[httpx.Client]:
 
         wait(answers, "the API to answer")
         yield client
-        client.close()
-        _end_well(server)
-
-
-def _end_well(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, said.decode()
 
 
 def fill(variables: Mapping[str, str], history: bytes, bad: Sequence[Record]) -> None:
@@ -132,11 +131,8 @@ def fill(variables: Mapping[str, str], history: bytes, bad: Sequence[Record]) ->
     count = history.count(b"\n")
 
     async def is_projected() -> bool:
-        connection = await asyncpg.connect(variables["RUNFOLD_DATABASE_URL"])
-        try:
-            return bool(await connection.fetchval(PROJECTED) == count)
-        finally:
-            await connection.close()
+        async with asyncpg.create_pool(variables["RUNFOLD_DATABASE_URL"], min_size=1) as pool:
+            return bool(await pool.fetchval(PROJECTED) == count)
 
     wait(is_projected, "the history in the views")
     for place in dict.fromkeys((each.topic, each.partition) for each in bad):
@@ -147,5 +143,4 @@ def fill(variables: Mapping[str, str], history: bytes, bad: Sequence[Record]) ->
 
 
 def wait(condition: Callable[[], object], what: str) -> None:
-    """Return once the condition holds."""
     asyncio.run(until(condition, DEADLINE_S, what))

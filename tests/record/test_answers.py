@@ -45,16 +45,15 @@ def test_what_is_answered_while_a_worker_is_there(servers: Servers, tmp_path: Pa
         with projecting(variables), serving(variables | signing) as client:
             fill(variables, history.EXTRA, [*history.bad("live.")])
             asking = Asking()
-            wait(lambda: is_all_reported(asking, client), "the worker to report where it is")
+
+            def is_all_reported() -> bool:
+                told = asking.send(client, "GET /v1/ops/projection | as operator").json()
+                return all(each["end"] == (each["position"] or 0) for each in told["partitions"])
+
+            wait(is_all_reported, "the worker to report where it is")
             found = asking.all(client, REQUESTS["live"])
             found |= decided_and_followed(asking, client, variables)
     golden.check("live.json", found)
-
-
-def is_all_reported(asking: Asking, client: httpx.Client) -> bool:
-    """Whether the worker has said of all partitions that it is at their end."""
-    told = asking.send(client, "GET /v1/ops/projection | as operator").json()
-    return all(each["end"] == (each["position"] or 0) for each in told["partitions"])
 
 
 def decided_and_followed(

@@ -30,51 +30,43 @@ _TOKEN: Final = re.compile(r"ey[\w-]+\.[\w-]+\.[\w-]+")
 _UNPINNED: Final = re.compile(r"(?m)[\d.]+ MiB|(?<= message=).*|(?<=^message:).*")
 
 
-class Calls:
-    """Commands that find files of this directory and, by the heading they stand under, settings."""
+def answers(directory: Path, settings: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """What came of the commands under these headings, which have these settings, by line."""
+    lines = [(what, line) for what in settings for line in COMMANDS[what]]
+    assert len(set(lines)) == len(lines)
+    finished = call_all([_call(directory, settings[what], line) for what, line in lines])
+    plain = Plain()
 
-    def __init__(self, directory: Path, settings: dict[str, dict[str, str]]) -> None:
-        self._directory, self._settings, self._plain = str(directory), settings, Plain()
+    def text(said: str, what: str) -> Any:
+        if said.startswith("{"):
+            return plain.json(said)
+        for place in (settings[what].get(name) for name in SERVERS):
+            said = said.replace(place.rpartition("@")[2], "<server>") if place else said
+        said = _TOKEN.sub(lambda found: _claims(found[0]), said.replace(str(directory), "{dir}"))
+        return _UNPINNED.sub("(any)", plain.moments(said)).splitlines()
 
-    def all(self) -> dict[str, Any]:
-        """What came of the commands under these headings, by line."""
-        lines = [(what, line) for what in self._settings for line in COMMANDS[what]]
-        assert len(set(lines)) == len(lines)
-        finished = call_all([self._call(what, line) for what, line in lines])
-        return {
-            f"{line} | {what}": self._kept(what, line, each)
-            for (what, line), each in zip(lines, finished, strict=True)
-        }
-
-    def _call(self, what: str, line: str) -> Call:
-        words = shlex.split(self._here(line).partition("=>")[0], comments=True)
-        given: dict[str, str] = {}
-        while words and words[0].startswith("RUNFOLD_"):
-            name, _, given[name] = words.pop(0).partition("=")
-        return Call(words, self._settings[what] | given, TOMBSTONE)
-
-    def _here(self, line: str) -> str:
-        return line.replace("{dir}", self._directory)
-
-    def _kept(self, what: str, line: str, finished: Finished) -> dict[str, Any]:
-        assert "Traceback" not in finished.err, finished.err
-        assert "hunter2" not in finished.err
+    def kept(what: str, line: str, each: Finished) -> dict[str, Any]:
+        assert "Traceback" not in each.err, each.err
+        assert "hunter2" not in each.err
         words, _, named = line.partition("=>")
-        out = "(any)" if "generate" in words else self._text(what, finished.out)
-        if finished.status == 0:
-            err = "(any)" if "rebuild" in words else self._text(what, finished.err)
+        out = "(any)" if "generate" in words else text(each.out, what)
+        if each.status == 0:
+            err = "(any)" if "rebuild" in words else text(each.err, what)
             return {"status": 0, "out": out, "err": err}
-        *before, last = finished.err.splitlines()
-        is_named = [each for each in named.split() if self._here(each).lower() in last.lower()]
-        return {"status": finished.status, "out": out, "lines": len(before) + 1, "named": is_named}
+        *before, last = each.err.replace(str(directory), "{dir}").lower().splitlines()
+        is_named = [name for name in named.split() if name.lower() in last]
+        return {"status": each.status, "out": out, "lines": len(before) + 1, "named": is_named}
 
-    def _text(self, what: str, text: str) -> Any:
-        if text.startswith("{"):
-            return self._plain.json(text)
-        for place in (self._settings[what].get(name) for name in SERVERS):
-            text = text.replace(place.rpartition("@")[2], "<server>") if place else text
-        text = _TOKEN.sub(lambda found: _claims(found[0]), text.replace(self._directory, "{dir}"))
-        return _UNPINNED.sub("(any)", self._plain.moments(text)).splitlines()
+    told = zip(lines, finished, strict=True)
+    return {f"{line} | {what}": kept(what, line, each) for (what, line), each in told}
+
+
+def _call(directory: Path, settings: dict[str, str], line: str) -> Call:
+    words = shlex.split(line.replace("{dir}", str(directory)).partition("=>")[0], comments=True)
+    given: dict[str, str] = {}
+    while words and words[0].startswith("RUNFOLD_"):
+        name, _, given[name] = words.pop(0).partition("=")
+    return Call(words, settings | given, TOMBSTONE)
 
 
 def _claims(token: str) -> str:
@@ -89,7 +81,7 @@ def test_what_is_said_of_wrong_usage_and_of_what_is_missing(
     places = (servers.postgres.url, servers.bootstrap)
     settings = dict.fromkeys(("wrong usage", "wrong settings", "servers away"), AWAY)
     settings |= {"no settings": {}, "no schema": dict(zip(SERVERS, places, strict=True))}
-    found = Calls(tmp_path, settings).all()
+    found = answers(tmp_path, settings)
     same, packed, other = (tmp_path / name for name in ("a.jsonl", "b.jsonl.zst", "c.jsonl"))
     with zstandard.open(packed, "rb") as file:
         assert file.read() == same.read_bytes() != other.read_bytes()
@@ -100,7 +92,7 @@ def test_what_is_said_over_the_history(servers: Servers, seeded: str, tmp_path: 
     files_in(tmp_path)
     with servers.database(seeded) as name:
         settings = {"over the history": servers.variables(name, "record.")}
-        found = Calls(tmp_path, settings).all()
+        found = answers(tmp_path, settings)
     golden.check("commands.json", found)
 
 
