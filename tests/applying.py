@@ -53,13 +53,20 @@ class Worker:
         await self._applier.apply(slices(records, SLICE_BYTES))
 
 
+@asynccontextmanager
+async def viewing(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the database's owner, who sees the views."""
+    connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def fetch(database_url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
     """What the owner of a database gets for a statement."""
-    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    try:
+    async with viewing(database_url) as owner:
         return list(await owner.fetch(statement, *arguments))
-    finally:
-        await owner.close()
 
 
 @asynccontextmanager

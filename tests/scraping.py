@@ -55,11 +55,8 @@ class Scrape:
 
     def each(self, name: str, **labels: str) -> list[float]:
         """The values of the series that have these labels."""
-        return [
-            value
-            for found, given, value in self._samples()
-            if found == name and labels.items() <= given.items()
-        ]
+        named = ((given, value) for found, given, value in self._samples() if found == name)
+        return [value for given, value in named if labels.items() <= given.items()]
 
     def by(self, name: str, label: str) -> dict[str, float]:
         """The values of a metric, by one of its labels."""

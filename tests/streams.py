@@ -113,11 +113,7 @@ class Client:
 
 @asynccontextmanager
 async def following(
-    served: Served,
-    *projects: str,
-    place: str | None = None,
-    seconds: int = 3600,
-    **query: str,
+    served: Served, *projects: str, place: str | None = None, seconds: int = 3600, **query: str
 ) -> AsyncIterator[Client]:
     """A client that has been told that it follows; `projects` are those of its token."""
     headers = bearer(served.settings, projects or ("*",), seconds=seconds)

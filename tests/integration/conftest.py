@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from api import stream
 from tests.api_rows import Client, serving
-from tests.applying import Worker, workers
+from tests.applying import Worker, viewing, workers
 from tests.deciding import Case, Told, key_file
 from tests.stack import databases
 from tests.stack.servers import EmbeddedPostgres
@@ -32,9 +32,8 @@ async def shared_url(postgres: EmbeddedPostgres, database_template: str) -> Asyn
 @pytest_asyncio.fixture(loop_scope="module")
 async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
     """The owner of the shared database, who sees the views."""
-    connection = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
-    yield connection
-    await connection.close()
+    async with viewing(shared_url) as connection:
+        yield connection
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
