@@ -49,7 +49,6 @@ class Worker:
             self._applier.positions |= await positions.read(connection, wanted)
 
     async def poll(self, records: Sequence[Record]) -> None:
-        """Apply one poll."""
         await self._applier.apply(slices(records, SLICE_BYTES))
 
 

@@ -116,7 +116,6 @@ class Case:
         return Approver(self.client, subject, run=self.run, **how)
 
     async def decide(self, body: Any = None, **how: Any) -> httpx.Response:
-        """The answer to Alice."""
         return await self.approver().decide(body, **how)
 
     async def events(self) -> list[Event[ApprovalDecided]]:
@@ -152,7 +151,6 @@ class Outbox:
         self.topic = f"{self.prefix}approval-command"
 
     async def open(self) -> "Outbox":
-        """Make the topic."""
         await topics.create_topic(self.bootstrap, self.topic)
         return self
 

@@ -38,7 +38,6 @@ def settings_of(database_url: str, bootstrap: str, prefix: str) -> ProjectorSett
 
 
 def variables_of(settings: ProjectorSettings) -> dict[str, str]:
-    """The settings as a command reads them."""
     names = ("database_url", "kafka_bootstrap", "topic_prefix", "group_id", "partitions")
     said = {variable(name): str(getattr(settings, name)) for name in names}
     return said | {"RUNFOLD_LOG_FORMAT": "json"}
@@ -114,7 +113,6 @@ class Line:
         assert tuple(totals or ()) == (0, len(platform.dead), good)
 
     async def positions(self) -> dict[TopicPartition, int]:
-        """The stored positions of partitions with records in them."""
         rows = await self.views.fetch(
             "SELECT topic, partition, next_offset FROM position WHERE next_offset > 0"
         )

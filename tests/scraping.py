@@ -44,7 +44,6 @@ class Scrape:
         self._families: list[Metric] = [*text_string_to_metric_families(text)]
 
     def names(self) -> set[str]:
-        """The names of all series."""
         return {name for name, _, _ in self._samples()}
 
     def total(self, name: str, **labels: str) -> float:

@@ -80,7 +80,6 @@ class Client:
             raise AssertionError("waited for an event") from None
 
     async def runs(self, count: int) -> list[Told]:
-        """So many events of runs."""
         told = [await self.next() for _ in range(count)]
         assert {each.event for each in told} <= {"run"}, told
         return told

@@ -37,17 +37,14 @@ class Kind:
 
 
 def value(content: bytes) -> Spoil:
-    """A value that is nothing but this."""
     return lambda event: content
 
 
 def bytes_of(change: Callable[[bytes], bytes]) -> Spoil:
-    """A change to the event's bytes."""
     return lambda event: change(written(event))
 
 
 def attribute(name: str, content: Any) -> Spoil:
-    """An envelope attribute that is this."""
     return lambda event: written(event | {name: content})
 
 
@@ -56,7 +53,6 @@ def no_attribute(name: str) -> Spoil:
 
 
 def field(name: str, content: Any) -> Spoil:
-    """A field of `data` that is this."""
     return lambda event: written(event | {"data": event["data"] | {name: content}})
 
 

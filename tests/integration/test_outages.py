@@ -139,18 +139,10 @@ async def test_a_database_that_says_goodbye_fails_one_request_and_not_the_next(
         assert (await case.decide()).status_code == 202
 
 
-async def test_the_relay_outlives_a_fault(
-    database_url: str,
-    broker: EmbeddedBroker,
-    topic_prefix: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_the_relay_outlives_a_fault(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: Any) -> Any:
         raise LookupError("nobody foresaw it")
 
-    outbox = Outbox(database_url, broker.bootstrap, topic_prefix, key_file(tmp_path))
-    await outbox.open()
     database = "database of the outbox"
     async with outbox.api() as client:
         case = Case(client, outbox.told)

@@ -36,7 +36,5 @@ async def test_a_rebuild_is_not_told_and_its_swap_is_a_reset(
             assert active == "second"
             assert (await client.next()).event == "reset"
             assert (await audit(connection)).faults == ()
-            logged = await connection.fetchval(
-                "SELECT count(*) FROM runfold.run_change WHERE run_id = $1", OTHER_RUN
-            )
-            assert logged == 1
+            logged = "SELECT count(*) FROM runfold.run_change WHERE run_id = $1"
+            assert await connection.fetchval(logged, OTHER_RUN) == 1
