@@ -12,31 +12,20 @@ from projector.generations.activation import Target, enter
 from projector.worker import writer_pool
 from projector.writing import positions
 from projector.writing.applying import Applier, slices
-from projector.writing.batch import Batch, Partition, Record
+from projector.writing.batch import Partition, Record
 from tests.records import PREFIX
 
 SLICE_BYTES = 8 * 1_048_576
 MAIN = Target("main")
 
 
-class Committed:
-    """Remembers what was committed."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-
-    def committed(self, batch: Batch) -> None:
-        self.batches.append(batch)
-
-
 class Worker:
     """A worker's database side: polls go in, one after the other."""
 
     def __init__(self, pool: asyncpg.Pool, slot: int) -> None:
-        self.seen = Committed()
         self._pool = pool
         dependencies = Dependencies(pool, asyncio.Event())
-        self._applier = Applier(dependencies, MAIN, PREFIX, slot, [self.seen.committed])
+        self._applier = Applier(dependencies, MAIN, PREFIX, slot)
 
     async def own(self, records: Iterable[Record]) -> None:
         """Take over the partitions these records lie in, where they stand."""

@@ -168,7 +168,7 @@ def test_the_audit_finds_and_names(variables: dict[str, str], named: str, statem
     assert (finished.status, named in finished.out) == (1, True), finished
 
 
-def test_status_says_positions_ends_and_dead_letters(variables: dict[str, str]) -> None:
+def test_status_says_positions_ends_dead_letters_and_workers(variables: dict[str, str]) -> None:
     told = json.loads(done("status", "--json", variables=variables))
     assert (told["generation"], told["lag"], told["workers"]) == ("main", 0, [])
     assert len(told["partitions"]) == 20
@@ -181,10 +181,7 @@ def test_status_says_positions_ends_and_dead_letters(variables: dict[str, str]) 
     named = f"partition topic={PREFIX}run-state partition=0 position="
     assert [line for line in lines if line.startswith(named)]
 
-
-def test_status_says_what_the_database_knows_when_the_broker_is_away(
-    variables: dict[str, str],
-) -> None:
+    # what the database knows is said when the broker is away
     away = {**variables, "RUNFOLD_KAFKA_BOOTSTRAP": "127.0.0.1:1"}
     finished = called("status", "--json", variables=away)
     assert finished.status == 0
@@ -194,8 +191,7 @@ def test_status_says_what_the_database_knows_when_the_broker_is_away(
     assert {it["end"] for it in told["partitions"]} == {None}
     assert sum(it["position"] for it in told["partitions"]) == ALL
 
-
-def test_a_worker_that_is_gone_is_called_so(variables: dict[str, str]) -> None:
+    # a worker that has not reported for long is gone
     partitions = json.dumps([{"topic": f"{PREFIX}project", "partition": 0, "end": 1000}])
     statement = (
         "INSERT INTO runfold.worker (worker_id, host, pid, generation, partitions, seen_at) VALUES"
