@@ -92,9 +92,6 @@ async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked_or_are
     assert all(len(partitions) == 1 for partitions in places.values())
 
     large = b'{"x":"' + b"x" * MAX_MESSAGE_BYTES + b'"}'
+    some = paced([records[0], Record(7, "project", b"p", large)], None)
     with pytest.raises(OperationError, match=r"history\.jsonl, line 7: "):
-        await publish(
-            ours,
-            paced([records[0], Record(7, "project", b"p", large)], None),
-            "history.jsonl, line",
-        )
+        await publish(ours, some, "history.jsonl, line")
