@@ -92,7 +92,6 @@ def problem_of(answer: httpx.Response, status: int, code: str) -> dict[str, Any]
 
 @asynccontextmanager
 async def serving(database_url: str, **others: Any) -> AsyncIterator[Client]:
-    """An API over the database, in this process; `others` are settings."""
     settings = settings_for(database_url, **others)
     app = create_app(settings)
     async with (

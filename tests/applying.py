@@ -12,31 +12,20 @@ from projector.generations.activation import Target, enter
 from projector.worker import writer_pool
 from projector.writing import positions
 from projector.writing.applying import Applier, slices
-from projector.writing.batch import Batch, Partition, Record
+from projector.writing.batch import Partition, Record
 from tests.records import PREFIX
 
 SLICE_BYTES = 8 * 1_048_576
 MAIN = Target("main")
 
 
-class Committed:
-    """Remembers what was committed."""
-
-    def __init__(self) -> None:
-        self.batches: list[Batch] = []
-
-    def committed(self, batch: Batch) -> None:
-        self.batches.append(batch)
-
-
 class Worker:
     """A worker's database side: polls go in, one after the other."""
 
     def __init__(self, pool: asyncpg.Pool, slot: int) -> None:
-        self.seen = Committed()
         self._pool = pool
         dependencies = Dependencies(pool, asyncio.Event())
-        self._applier = Applier(dependencies, MAIN, PREFIX, slot, [self.seen.committed])
+        self._applier = Applier(dependencies, MAIN, PREFIX, slot)
 
     async def own(self, records: Iterable[Record]) -> None:
         """Take over the partitions these records lie in, where they stand."""
@@ -49,17 +38,23 @@ class Worker:
             self._applier.positions |= await positions.read(connection, wanted)
 
     async def poll(self, records: Sequence[Record]) -> None:
-        """Apply one poll."""
         await self._applier.apply(slices(records, SLICE_BYTES))
+
+
+@asynccontextmanager
+async def viewing(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection of the database's owner, who sees the views."""
+    connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def fetch(database_url: str, statement: str, *arguments: Any) -> list[asyncpg.Record]:
     """What the owner of a database gets for a statement."""
-    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    try:
+    async with viewing(database_url) as owner:
         return list(await owner.fetch(statement, *arguments))
-    finally:
-        await owner.close()
 
 
 @asynccontextmanager

@@ -41,14 +41,9 @@ CLAIMS: Final[dict[str, Any]] = {
     "arguments_sha256": ARGUMENTS,
 }
 
+CALL: Final = ("project_id", "run_id", "run_version", "tool_name", "arguments_sha256")
 EXPECTED: Final = Expected(
-    issuer="runfold",
-    audience="engine",
-    project_id="p1",
-    run_id=RUN_ID,
-    run_version=7,
-    tool_name="kubectl_delete",
-    arguments_sha256=ARGUMENTS,
+    issuer="runfold", audience="engine", **{name: CLAIMS[name] for name in CALL}
 )
 
 
@@ -58,10 +53,7 @@ def approval(**changes: object) -> Approval:
 
 
 def forged(
-    payload: bytes | dict[str, Any],
-    key: Any = KEY,
-    algorithm: str = "EdDSA",
-    **header: object,
+    payload: bytes | dict[str, Any], key: Any = KEY, algorithm: str = "EdDSA", **header: object
 ) -> str:
     """A token of any claims, signed with any key; the header is the genuine one with changes."""
     text = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from unittest.mock import patch
 
 from projector import cli
@@ -26,14 +27,8 @@ class Finished:
 
 def runfold(*arguments: str, variables: Mapping[str, str] = NONE, stdin: bytes = b"") -> Finished:
     """Run a command to its end, with these RUNFOLD_ variables and no others."""
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        capture_output=True,
-        env=environment(variables),
-        timeout=120,
-        check=False,
-    )
+    how: dict[str, Any] = {"env": environment(variables), "capture_output": True, "timeout": 120}
+    done = subprocess.run([*COMMAND, *arguments], input=stdin, check=False, **how)
     return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -62,13 +57,8 @@ def running(
     *arguments: str, variables: Mapping[str, str] = NONE
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A command that goes on, its input and output in pipes; killed if it still does at the end."""
-    with subprocess.Popen(
-        [*COMMAND, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(variables),
-    ) as process:
+    pipes: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen([*COMMAND, *arguments], env=environment(variables), **pipes) as process:
         try:
             yield process
         finally:

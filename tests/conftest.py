@@ -26,7 +26,6 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """The run's PostgreSQL, without fsync."""
     with EmbeddedPostgres(durable=False) as server:
         yield server
 

@@ -35,15 +35,11 @@ APPROVE: Final = {"decision": "approve"}
 REJECT: Final = {"decision": "reject", "reason": "too risky"}
 
 DECIDED: Final = """
-    INSERT INTO runfold.command (
-        command_id, run_id, project_id, run_version, decision, approver_id, new_state, decided_at,
-        event
-    )
-    VALUES (gen_random_uuid(), $1, $2, 7, 'reject', 'carol', 'cancelled',
-        '2026-05-18T06:01:48Z', '{}')
+    INSERT INTO runfold.command (command_id, run_id, project_id, run_version, decision, approver_id,
+        new_state, decided_at, event)
+    VALUES (gen_random_uuid(), $1, $2, 7, 'reject', 'carol', 'cancelled', now(), '{}')
 """
 """Somebody who takes no lock decides on a run of a project."""
-
 
 DECISIONS_THAT_WAIT: Final = """
     SELECT FROM pg_stat_activity WHERE datname = current_database()
@@ -94,15 +90,10 @@ class Approver:
         self._bearer = {"Authorization": f"Bearer {token}"}
 
     async def decide(
-        self,
-        body: Any = None,
-        *,
-        run: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        **query: str,
+        self, body: Any = None, *, run: str = "", headers: Mapping[str, str] = NONE, **query: str
     ) -> httpx.Response:
         """The answer to a decision; a body that is no bytes is sent as JSON."""
-        said = {"Content-Type": "application/json", **self._bearer, **(headers or {})}
+        said = {"Content-Type": "application/json", **self._bearer, **headers}
         sent = {"content": body} if isinstance(body, bytes) else {"json": body or APPROVE}
         path = f"/v1/runs/{run or self._run}/decision"
         return await self._http.post(path, params=query or None, headers=said, **sent)
@@ -125,7 +116,6 @@ class Case:
         return Approver(self.client, subject, run=self.run, **how)
 
     async def decide(self, body: Any = None, **how: Any) -> httpx.Response:
-        """The answer to Alice."""
         return await self.approver().decide(body, **how)
 
     async def events(self) -> list[Event[ApprovalDecided]]:
@@ -161,7 +151,6 @@ class Outbox:
         self.topic = f"{self.prefix}approval-command"
 
     async def open(self) -> "Outbox":
-        """Make the topic."""
         await topics.create_topic(self.bootstrap, self.topic)
         return self
 

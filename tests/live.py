@@ -10,6 +10,7 @@ import asyncpg
 from aiokafka import TopicPartition
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from contracts.settings import variable
 from contracts.topics import topic_name
 from projector.kafka.publishing import HEADERS
 from projector.kafka.topics import create_topics
@@ -20,6 +21,9 @@ from tests.stack import topics
 from tests.stack.waiting import until
 
 DEADLINE_S = 60
+ACCOUNTED = "SELECT sum(applied + dead + tombstones)::int FROM position"
+RUNS = "SELECT listing, summary FROM run ORDER BY created_at DESC, run_id DESC"
+TOTALS = "SELECT sum(gaps)::int, sum(dead)::int, sum(applied)::int FROM position"
 
 
 def settings_of(database_url: str, bootstrap: str, prefix: str) -> ProjectorSettings:
@@ -27,22 +31,16 @@ def settings_of(database_url: str, bootstrap: str, prefix: str) -> ProjectorSett
     return ProjectorSettings(
         database_url=database_url,
         kafka_bootstrap=bootstrap,
+        partitions=3,
         topic_prefix=prefix,
         group_id=f"{prefix}group",
-        partitions=3,
     )
 
 
 def variables_of(settings: ProjectorSettings) -> dict[str, str]:
-    """The settings as a command reads them."""
-    return {
-        "RUNFOLD_DATABASE_URL": settings.database_url,
-        "RUNFOLD_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
-        "RUNFOLD_TOPIC_PREFIX": settings.topic_prefix,
-        "RUNFOLD_GROUP_ID": settings.group_id,
-        "RUNFOLD_PARTITIONS": str(settings.partitions),
-        "RUNFOLD_LOG_FORMAT": "json",
-    }
+    names = ("database_url", "kafka_bootstrap", "topic_prefix", "group_id", "partitions")
+    said = {variable(name): str(getattr(settings, name)) for name in names}
+    return said | {"RUNFOLD_LOG_FORMAT": "json"}
 
 
 @asynccontextmanager
@@ -63,13 +61,9 @@ async def produce(
 ) -> int:
     """Send records to their topics by key; return how many."""
     sent = [
-        topics.Record(
-            settings.topic_prefix + record.topic,
-            None if record.key is None else record.key.encode(),
-            record.value,
-            headers=HEADERS,
-        )
-        for record in records
+        topics.Record(settings.topic_prefix + each.topic, key, each.value, headers=HEADERS)
+        for each in records
+        for key in [None if each.key is None else each.key.encode()]
     ]
     await topics.send(settings.kafka_bootstrap, sent, codec)
     return len(sent)
@@ -79,10 +73,7 @@ async def applied(connection: asyncpg.Connection, count: int) -> None:
     """Wait until the views account for this many records."""
 
     async def accounted() -> bool:
-        total = await connection.fetchval(
-            "SELECT sum(applied + dead + tombstones)::int FROM position"
-        )
-        return (total or 0) >= count
+        return (await connection.fetchval(ACCOUNTED) or 0) >= count
 
     await until(accounted, DEADLINE_S, f"{count} records in the views")
 
@@ -105,9 +96,7 @@ class Line:
     async def check(self) -> None:
         """Everything sent so far is in the views or parked, and nothing twice."""
         platform = load(self.sent)
-        rows = await self.views.fetch(
-            "SELECT listing, summary FROM run ORDER BY created_at DESC, run_id DESC"
-        )
+        rows = await self.views.fetch(RUNS)
         expected = run_list(platform)
         listed = [json.loads(row["listing"])["run_id"] for row in rows]
         assert listed == [run["run_id"] for run in expected]
@@ -120,13 +109,10 @@ class Line:
         rows = await self.views.fetch("SELECT topic, reason, value FROM runfold.dead_letter")
         assert Counter(tuple(row) for row in rows) == parked
         good = sum(it.value is not None for it in self.sent) - len(platform.dead)
-        totals = await self.views.fetchrow(
-            "SELECT sum(gaps)::int, sum(dead)::int, sum(applied)::int FROM position"
-        )
+        totals = await self.views.fetchrow(TOTALS)
         assert tuple(totals or ()) == (0, len(platform.dead), good)
 
     async def positions(self) -> dict[TopicPartition, int]:
-        """The stored positions of partitions with records in them."""
         rows = await self.views.fetch(
             "SELECT topic, partition, next_offset FROM position WHERE next_offset > 0"
         )

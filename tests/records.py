@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 PREFIX = "awooop."
@@ -17,13 +17,7 @@ class FakeRecord:
     offset: int
     key: bytes | None = None
     value: bytes | None = None
-    headers: Sequence[tuple[str, bytes | None]] = field(default_factory=tuple)
-
-
-@dataclass
-class Timed(FakeRecord):
-    """A record with a timestamp, as the broker delivers it."""
-
+    headers: Sequence[tuple[str, bytes | None]] = ()
     timestamp: int = 0
 
 

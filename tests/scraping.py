@@ -44,7 +44,6 @@ class Scrape:
         self._families: list[Metric] = [*text_string_to_metric_families(text)]
 
     def names(self) -> set[str]:
-        """The names of all series."""
         return {name for name, _, _ in self._samples()}
 
     def total(self, name: str, **labels: str) -> float:
@@ -55,11 +54,8 @@ class Scrape:
 
     def each(self, name: str, **labels: str) -> list[float]:
         """The values of the series that have these labels."""
-        return [
-            value
-            for found, given, value in self._samples()
-            if found == name and labels.items() <= given.items()
-        ]
+        named = ((given, value) for found, given, value in self._samples() if found == name)
+        return [value for given, value in named if labels.items() <= given.items()]
 
     def by(self, name: str, label: str) -> dict[str, float]:
         """The values of a metric, by one of its labels."""

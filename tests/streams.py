@@ -80,7 +80,6 @@ class Client:
             raise AssertionError("waited for an event") from None
 
     async def runs(self, count: int) -> list[Told]:
-        """So many events of runs."""
         told = [await self.next() for _ in range(count)]
         assert {each.event for each in told} <= {"run"}, told
         return told
@@ -113,11 +112,7 @@ class Client:
 
 @asynccontextmanager
 async def following(
-    served: Served,
-    *projects: str,
-    place: str | None = None,
-    seconds: int = 3600,
-    **query: str,
+    served: Served, *projects: str, place: str | None = None, seconds: int = 3600, **query: str
 ) -> AsyncIterator[Client]:
     """A client that has been told that it follows; `projects` are those of its token."""
     headers = bearer(served.settings, projects or ("*",), seconds=seconds)

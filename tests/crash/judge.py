@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from projector.operations.audit import audit
 from projector.writing.batch import Partition
+from tests.api_rows import serving
 from tests.crash.site import Site
 from tests.crash.traffic import Ends
-from tests.property.answers import asking, differences
+from tests.property.answers import differences
 from tests.reference import Record, load
 from tests.stack.topics import read
 
@@ -59,6 +60,6 @@ async def judge(site: Site, ends: Ends, log: Sequence[Logged] | None = None) -> 
         known = len(platform.events), len(platform.dead), platform.tombstones
         assert tuple(totals) == (*known, sum(ends.values()) - len(log))
         assert (await audit(connection)).faults == ()
-    async with asking(site.database_url) as asker:
-        assert (await differences(asker, platform))[:9] == []
+    async with serving(site.database_url) as client:
+        assert (await differences(client, platform))[:9] == []
     return Counter(each.record for each in log)

@@ -37,17 +37,14 @@ class Kind:
 
 
 def value(content: bytes) -> Spoil:
-    """A value that is nothing but this."""
     return lambda event: content
 
 
 def bytes_of(change: Callable[[bytes], bytes]) -> Spoil:
-    """A change to the event's bytes."""
     return lambda event: change(written(event))
 
 
 def attribute(name: str, content: Any) -> Spoil:
-    """An envelope attribute that is this."""
     return lambda event: written(event | {name: content})
 
 
@@ -56,7 +53,6 @@ def no_attribute(name: str) -> Spoil:
 
 
 def field(name: str, content: Any) -> Spoil:
-    """A field of `data` that is this."""
     return lambda event: written(event | {"data": event["data"] | {name: content}})
 
 
@@ -92,19 +88,16 @@ MALFORMED = {
     "trailing comma": bytes_of(lambda event: event[:-1] + b",}"),
 }
 
+NEEDED = ("specversion", "id", "source", "type", "time", "data")
 ENVELOPE = {
-    "no specversion": no_attribute("specversion"),
+    **{f"no {name}": no_attribute(name) for name in NEEDED},
     "other specversion": attribute("specversion", "0.3"),
     "specversion as number": attribute("specversion", 1.0),
-    "no id": no_attribute("id"),
     "empty id": attribute("id", ""),
     "long id": attribute("id", "x" * 201),
     "id as number": attribute("id", 7),
-    "no source": no_attribute("source"),
     "empty source": attribute("source", ""),
-    "no type": no_attribute("type"),
     "type as list": attribute("type", []),
-    "no time": no_attribute("time"),
     "time without offset": attribute("time", "2026-05-18T06:00:00"),
     "time as number": attribute("time", 1779084000),
     "time as number in text": attribute("time", "1779084000"),
@@ -115,7 +108,6 @@ ENVELOPE = {
     "version as flag": attribute("entityversion", True),
     "version beyond 64 bits": attribute("entityversion", 2**63),
     "subject as number": attribute("subject", 7),
-    "no data": no_attribute("data"),
     "data null": attribute("data", None),
     "data as list": attribute("data", []),
     "data as text": attribute("data", "{}"),
@@ -130,19 +122,12 @@ UNKNOWN_TYPE = {
 
 # (topic, field, contents)
 PAYLOAD: tuple[tuple[str, str, list[Any]], ...] = (
-    (
-        "run-state",
-        "run_id",
-        ["00000000000000000000000000000000", "{00000000-0000-0000-0000-000000000000}", None],
-    ),
+    ("run-state", "run_id", ["0" * 32, "{00000000-0000-0000-0000-000000000000}", None]),
     ("run-state", "project_id", ["", "p" * 129]),
     ("run-state", "agent_id", ["a" * 201]),
     ("run-state", "state", ["Running", "", "running\n", "a" * 33]),
-    (
-        "run-state",
-        "created_at",
-        ["2026-05-18", "2026-05-18T06:00", "1779084000", "2026-05-18T06:00:00+24:00"],
-    ),
+    ("run-state", "created_at", ["2026-05-18", "2026-05-18T06:00", "1779084000"]),
+    ("run-state", "created_at", ["2026-05-18T06:00:00+24:00"]),
     ("run-state", "started_at", ["2026-13-01T00:00:00Z", ""]),
     ("run-state", "heartbeat_at", ["0001-01-01T00:00:00+00:01"]),
     ("run-state", "is_shadow", ["false", None]),

@@ -47,15 +47,9 @@ def inbound(world: World) -> Data:
 def source_envelope(world: World) -> Data:
     """Mostly one that names incidents, in a list or alone; else one that looks like it."""
     if world.chance(0.25):
-        shapes: tuple[Data, ...] = (
-            {},
-            {"source_refs": None},
-            {"source_refs": []},
-            {"source_refs": "x"},
-            {"source_refs": {}},
-            {"incident_ids": world.incident()},
-        )
-        return world.pick(shapes)
+        refs: tuple[Any, ...] = (None, [], "x", {})
+        shapes: list[Data] = [{}, *({"source_refs": odd} for odd in refs)]
+        return world.pick([*shapes, {"incident_ids": world.incident()}])
     given = [named_incident(world) for _ in range(world.rng.randint(0, 3))]
     alone = world.chance(0.3) and len(given) == 1
     return {"source_refs": {"incident_ids": given[0] if alone else given}, "raw": [1.5, None]}

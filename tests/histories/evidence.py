@@ -30,9 +30,7 @@ def gate_result(world: World) -> Data:
 def legacy_call(world: World) -> Data:
     data: Data = {"id": number_or_text(world), "created_at": world.time()}
     if world.chance(0.9):
-        data["incident_id"] = world.pick(
-            (*world.incidents, *world.incidents, None, "INC-20260518-AB")
-        )
+        data["incident_id"] = world.pick((*world.incidents * 2, None, "INC-20260518-AB"))
     world.optional(data, "project_id", world.projects)
     world.optional(data, "session_id", ("s",))
     world.optional(data, "flywheel_node", ("observe", ""))
@@ -57,11 +55,11 @@ def evidence(world: World) -> Data:
     world.optional(data, "tool_name", TOOLS)
     world.optional(data, "required_scope", ("read", "read", "read", "write", ""))
     world.optional(data, "mode", ("dry_run", "x" * 600, ""))
-    world.optional(data, "success", (True, True, True, False))
-    world.optional(data, "allowed", (True, True, True, False))
+    for name in ("success", "allowed"):
+        world.optional(data, name, (True, True, True, False))
     world.optional(data, "verification_result_preview", ("success", "degraded", ""))
-    world.optional(data, "writes_incident_state", (False, False, False, True))
-    world.optional(data, "writes_auto_repair_result", (False, False, False, True))
+    for name in ("writes_incident_state", "writes_auto_repair_result"):
+        world.optional(data, name, (False, False, False, True))
     return data
 
 

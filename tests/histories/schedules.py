@@ -60,7 +60,6 @@ def place(log: list[Record]) -> Iterator[Delivery]:
 
 
 def cut(own: list[Delivery], rng: Random) -> Iterator[Poll]:
-    """The deliveries in polls of 1 to a dozen."""
     start = 0
     while start < len(own):
         end = start + rng.randint(1, LONGEST_POLL)
@@ -69,5 +68,4 @@ def cut(own: list[Delivery], rng: Random) -> Iterator[Poll]:
 
 
 def deliveries(polls: list[list[Poll]]) -> list[Delivery]:
-    """All deliveries of a schedule, worker after worker."""
     return [delivery for worker in polls for poll in worker for delivery in poll]

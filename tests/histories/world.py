@@ -89,7 +89,6 @@ class World:
         return self.pick(IN_DATA[instant])
 
     def time(self) -> str:
-        """A timestamp for `data`."""
         return self.at(self.instant())
 
     def far_time(self) -> str:

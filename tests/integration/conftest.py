@@ -5,6 +5,7 @@ what its tests share with `pytest_asyncio.fixture(scope="module", loop_scope="mo
 """
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -13,10 +14,10 @@ import pytest_asyncio
 
 from api import stream
 from tests.api_rows import Client, serving
-from tests.applying import Worker, workers
-from tests.deciding import Case, Told, key_file
+from tests.applying import Worker, viewing, workers
+from tests.deciding import Case, Outbox, Told, key_file
 from tests.stack import databases
-from tests.stack.servers import EmbeddedPostgres
+from tests.stack.servers import EmbeddedBroker, EmbeddedPostgres
 from tests.streams import Platform, Served, listening
 
 
@@ -32,9 +33,8 @@ async def shared_url(postgres: EmbeddedPostgres, database_template: str) -> Asyn
 @pytest_asyncio.fixture(loop_scope="module")
 async def owner(shared_url: str) -> AsyncIterator[asyncpg.Connection]:
     """The owner of the shared database, who sees the views."""
-    connection = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
-    yield connection
-    await connection.close()
+    async with viewing(shared_url) as connection:
+        yield connection
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -59,6 +59,17 @@ async def case(signing: Client, told: Told) -> Case:
     case = Case(signing, told)
     await case.waits()
     return case
+
+
+@pytest.fixture
+def server(broker: EmbeddedBroker) -> str:
+    """Where the topic of decisions is: on the embedded broker, but for what both must do."""
+    return broker.bootstrap
+
+
+@pytest.fixture
+async def outbox(database_url: str, server: str, topic_prefix: str, tmp_path: Path) -> Outbox:
+    return await Outbox(database_url, server, topic_prefix, key_file(tmp_path)).open()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -20,29 +20,22 @@ from api.database import open_pool
 from api.parameters import Parameters
 from api.problems import Problem
 from api.queries import approvals, catalogue, runs
-from api.queries.catalogue import (
-    REVISION_CURSORS,
-    EventParameters,
-    RevisionKey,
-    RevisionParameters,
-)
+from api.queries.catalogue import EventParameters, RevisionKey, RevisionParameters
 from api.queries.run_filter import RunParameters
 from api.queries.runs import RUN_CURSORS, RunKey
 from api.reading import AS_OF, Snapshot, Views
 from contracts import buckets
 from contracts.health import Outage
 from projector.writing.counters import moments
+from tests.applying import viewing
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 RUNS = 20_000
 PAGE = 20
 VIEWER = frozenset({Role.VIEWER})
-BEARERS = [
-    Bearer("all", None, VIEWER),
-    Bearer("one", ("p1",), VIEWER),
-    Bearer("three", ("p1", "p2", "nowhere"), VIEWER),
-]
+SEEN = {"all": None, "one": ("p1",), "three": ("p1", "p2", "nowhere")}
+BEARERS = [Bearer(name, projects, VIEWER) for name, projects in SEEN.items()]
 HOT = "INC-20260518-HOT00"
 
 # Rows as the projector would make them, as far as the plans go.
@@ -91,10 +84,9 @@ async def views(filled: str) -> AsyncIterator[Views]:
 
 
 async def fill(database_url: str, *then: str) -> None:
-    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    for statement in (FILL, *then):
-        await owner.execute(statement)
-    await owner.close()
+    async with viewing(database_url) as owner:
+        for statement in (FILL, *then):
+            await owner.execute(statement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +149,14 @@ IS_PREPARED: Final = "SELECT EXISTS (SELECT FROM pg_prepared_statements WHERE na
 MOST_COUNTERS: Final = 300
 """Stored counts of one incident in a range of time, of which a thousand of its runs are."""
 
+FROM, TO = datetime(2026, 5, 20, 3, 4, 5, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
 WHERE: list[dict[str, Any]] = [
-    {
-        "state": states,
-        "remediation_status": statuses,
-        "incident_id": incident,
-        "created_after": after,
-        "created_before": before,
-    }
-    for states, statuses, incident, (after, before) in itertools.product(
+    {"state": states, "remediation_status": statuses, "incident_id": incident, **range_}
+    for states, statuses, incident, range_ in itertools.product(
         [None, ["failed"]],
         [None, ["blocked", "observed"]],
         [None, HOT, "INC-20260518-NONE"],
-        [
-            (None, None),
-            (datetime(2026, 5, 20, 3, 4, 5, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)),
-        ],
+        [{}, {"created_after": FROM, "created_before": TO}],
     )
 ]
 MIDDLE = RunKey(datetime(2026, 5, 28, tzinfo=UTC), UUID(int=0))
@@ -216,16 +200,14 @@ ANALYZED = """
 
 
 async def test_plans_made_for_empty_views_are_good_for_any(database_url: str) -> None:
-    owner = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    await owner.execute(AUTOVACUUM_OFF)
-    async with open_pool(database_url) as pool:
+    async with viewing(database_url) as owner, open_pool(database_url) as pool:
+        await owner.execute(AUTOVACUUM_OFF)
         views, bearer = Views(pool, Outage("database")), BEARERS[0]
         await test_the_run_list_reads_no_more_than_its_page(views, bearer)
         await fill(database_url)
         assert pool.get_size() == 1
         await test_the_run_list_reads_no_more_than_its_page(views, bearer)
         assert await owner.fetchval(ANALYZED) == 0
-    await owner.close()
 
 
 @OF_BEARERS
@@ -235,7 +217,7 @@ async def test_other_lists_read_no_more_than_their_page(views: Views, bearer: Be
     for status, after in itertools.product((None, "active", "rare", "none"), places):
         async with explaining(views, bearer) as explained:
             bound = RevisionParameters(lifecycle_status=status).bound()
-            cursor = after and REVISION_CURSORS.after(after, bound)
+            cursor = after and catalogue.REVISION_CURSORS.after(after, bound)
             asked = RevisionParameters(lifecycle_status=status, limit=PAGE, cursor=cursor)
             await catalogue.revisions(explained, asked)
         assert read(explained.nodes, "contract_revision") <= PAGE + ranges * (PAGE + 1)

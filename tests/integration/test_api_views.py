@@ -43,11 +43,9 @@ def many() -> list[tuple[str, dict[str, Any]]]:
             ("conversation-event", least("conversation-event", event_id=uuid, run_id=RUN)),
             ("mcp-gateway-audit", least("mcp-gateway-audit", call_id=f"n{n:03}")),
             ("mcp-legacy-audit", least("mcp-legacy-audit", id=f"r{n:03}", incident_id=INCIDENT)),
-            (
-                "remediation-evidence",
-                least("remediation-evidence", id=1000 + n, work_item_id=f"w{n}"),
-            ),
         ]
+        evidence = least("remediation-evidence", id=1000 + n, work_item_id=f"w{n}")
+        found.append(("remediation-evidence", evidence))
     return found
 
 
@@ -216,11 +214,8 @@ def promised(path: str, status: str) -> Draft202012Validator:
 async def test_every_answer_has_its_promised_shape(client: Client) -> None:
     runs = (await client.get("/v1/runs", per_page=200))["runs"]
     letters = (await client.get("/v1/ops/dead-letters", roles=["operator"]))["dead_letters"]
-    ids: dict[str, list[Any]] = {
-        "run_id": [run["run_id"] for run in runs],
-        "command_id": [OTHER],
-        "id": [letter["id"] for letter in letters],
-    }
+    ids: dict[str, list[Any]] = {"command_id": [OTHER], "id": [each["id"] for each in letters]}
+    ids["run_id"] = [run["run_id"] for run in runs]
     assert all(ids.values())
     for path, operation in GETS.items():
         names = [name for name in ids if f"{{{name}}}" in path]
@@ -229,9 +224,8 @@ async def test_every_answer_has_its_promised_shape(client: Client) -> None:
             answer = await client.ask(concrete, roles=["operator"])
             assert answer.status_code == 200, concrete
             promised(path, "200").validate(answer.json())
-            assert answer.headers.keys() >= {
-                it.lower() for it in operation["responses"]["200"]["headers"]
-            }
+            headers = operation["responses"]["200"]["headers"]
+            assert answer.headers.keys() >= {name.lower() for name in headers}
 
 
 async def test_every_member_is_required_and_every_problem_has_its_shape(client: Client) -> None:

@@ -123,53 +123,32 @@ def test_the_audit_of_what_a_worker_read_is_clean(variables: dict[str, str]) -> 
     assert "1 tombstones, 0 gaps" in summary
 
 
-OUTDATED = "missing or outdated"
+COUNTER = "level, bucket, project_id, state, status, slot"
+LEVELS = (buckets.OF_ALL_TIME, *(level.number for level in buckets.OF_RUNS))
+# what the audit says of it: what was done to the views
 DAMAGES = {
-    "a skipped record": (
-        f"UPDATE position SET next_offset = next_offset + 1"
-        f" WHERE topic = '{PREFIX}run-state' AND partition = 1",
-        f"{PREFIX}run-state[1]: ",
-    ),
-    "a lost dead letter": (
-        "DELETE FROM runfold.dead_letter WHERE id = (SELECT max(id) FROM runfold.dead_letter)",
-        f"{PREFIX}project[0]: 2 dead letters counted, 1 kept",
-    ),
-    "a dead letter out of nowhere": (
-        'INSERT INTO runfold.dead_letter (topic, partition, "offset", headers, value, reason,'
-        " message, generations) VALUES ('elsewhere', 7, 1, '[]', '', 'malformed', '', '{main}')",
-        "elsewhere[7]: 1 dead letters outside what was read",
-    ),
+    f"{PREFIX}run-state[1]: ": "UPDATE position SET next_offset = next_offset + 1"
+    f" WHERE topic = '{PREFIX}run-state' AND partition = 1",
+    f"{PREFIX}project[0]: 2 dead letters counted, 1 kept": "DELETE FROM runfold.dead_letter"
+    " WHERE id = (SELECT max(id) FROM runfold.dead_letter)",
+    "elsewhere[7]: 1 dead letters outside what was read": "INSERT INTO runfold.dead_letter"
+    ' (topic, partition, "offset", headers, value, reason, message, generations)'
+    " VALUES ('elsewhere', 7, 1, '[]', '', 'malformed', '', '{main}')",
     **{
-        f"a wrong count at level {level}": (
-            f"UPDATE run_counter SET total = total + 1"
-            f" WHERE (level, bucket, project_id, state, status, slot) = ("
-            f"  SELECT level, bucket, project_id, state, status, slot"
-            f"  FROM run_counter WHERE level = {level} LIMIT 1)",
-            f"run_counter: level {level} ",
-        )
-        for level in (buckets.OF_ALL_TIME, *(level.number for level in buckets.OF_RUNS))
+        f"run_counter: level {level} ": "UPDATE run_counter SET total = total + 1"
+        f" WHERE ({COUNTER}) = (SELECT {COUNTER} FROM run_counter WHERE level = {level} LIMIT 1)"
+        for level in LEVELS
     },
-    "a count of what is gone": (
-        "INSERT INTO run_counter VALUES (0, '-infinity', 'ghost', 'running', 'no_evidence', 0, 1)",
-        "run_counter: level 0 -infinity ghost running no_evidence: stands at 1, a recount gives 0",
-    ),
-    "a wrong count of an incident": (
-        "UPDATE incident_counter SET total = 99 WHERE incident LIKE 'INC-%'",
-        "incident_counter: INC-",
-    ),
-    "a wrong count of contracts": (
-        "UPDATE contract_counter SET total = total + 1 WHERE lifecycle_status = 'active'",
-        "contract_counter: ",
-    ),
-    "a lost link": ("DELETE FROM run_incident WHERE incident LIKE 'INC-%'", OUTDATED),
-    "a lost link by digest": ("DELETE FROM run_incident WHERE incident LIKE '#%'", OUTDATED),
-    "an outdated link": ("UPDATE run_incident SET state = 'lost'", OUTDATED),
-    "a link the run does not make": (
-        "INSERT INTO run_incident SELECT 'INC-20990101-GHOST', run_id, project_id, state, status,"
-        " created_at FROM run LIMIT 1",
-        "run_incident: INC-20990101-GHOST of run ",
-    ),
+    "run_counter: level 0 -infinity ghost running no_evidence: stands at 1, a recount gives 0": ""
+    "INSERT INTO run_counter VALUES (0, '-infinity', 'ghost', 'running', 'no_evidence', 0, 1)",
+    "incident_counter: INC-": "UPDATE incident_counter SET total = 99 WHERE incident LIKE 'INC-%'",
+    "contract_counter: ": "UPDATE contract_counter SET total = total + 1"
+    " WHERE lifecycle_status = 'active'",
+    "run_incident: INC-20990101-GHOST of run ": "INSERT INTO run_incident"
+    " SELECT 'INC-20990101-GHOST', run_id, project_id, state, status, created_at FROM run LIMIT 1",
 }
+OUTDATED = [f"DELETE FROM run_incident WHERE incident LIKE '{prefix}%'" for prefix in ("INC-", "#")]
+OUTDATED += ["UPDATE run_incident SET state = 'lost'"]
 
 
 async def execute(variables: dict[str, str], statement: str) -> str:
@@ -179,15 +158,17 @@ async def execute(variables: dict[str, str], statement: str) -> str:
         return str(await connection.execute(statement))
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_the_audit_finds_and_names(variables: dict[str, str], damage: str) -> None:
-    statement, named = DAMAGES[damage]
+@pytest.mark.parametrize(
+    ("named", "statement"),
+    [*DAMAGES.items(), *(("missing or outdated", each) for each in OUTDATED)],
+)
+def test_the_audit_finds_and_names(variables: dict[str, str], named: str, statement: str) -> None:
     assert not asyncio.run(execute(variables, statement)).endswith(" 0")
     finished = called("audit", variables=variables)
     assert (finished.status, named in finished.out) == (1, True), finished
 
 
-def test_status_says_positions_ends_and_dead_letters(variables: dict[str, str]) -> None:
+def test_status_says_positions_ends_dead_letters_and_workers(variables: dict[str, str]) -> None:
     told = json.loads(done("status", "--json", variables=variables))
     assert (told["generation"], told["lag"], told["workers"]) == ("main", 0, [])
     assert len(told["partitions"]) == 20
@@ -200,10 +181,7 @@ def test_status_says_positions_ends_and_dead_letters(variables: dict[str, str]) 
     named = f"partition topic={PREFIX}run-state partition=0 position="
     assert [line for line in lines if line.startswith(named)]
 
-
-def test_status_says_what_the_database_knows_when_the_broker_is_away(
-    variables: dict[str, str],
-) -> None:
+    # what the database knows is said when the broker is away
     away = {**variables, "RUNFOLD_KAFKA_BOOTSTRAP": "127.0.0.1:1"}
     finished = called("status", "--json", variables=away)
     assert finished.status == 0
@@ -213,8 +191,7 @@ def test_status_says_what_the_database_knows_when_the_broker_is_away(
     assert {it["end"] for it in told["partitions"]} == {None}
     assert sum(it["position"] for it in told["partitions"]) == ALL
 
-
-def test_a_worker_that_is_gone_is_called_so(variables: dict[str, str]) -> None:
+    # a worker that has not reported for long is gone
     partitions = json.dumps([{"topic": f"{PREFIX}project", "partition": 0, "end": 1000}])
     statement = (
         "INSERT INTO runfold.worker (worker_id, host, pid, generation, partitions, seen_at) VALUES"

@@ -27,13 +27,9 @@ def server() -> Iterator[EmbeddedPostgres]:
     """A server set up as the compose file sets up its own: its roles are every database's."""
     script = yaml.safe_load(COMPOSE.read_text("utf-8"))["configs"]["logins"]["content"]
     with EmbeddedPostgres() as postgres:
-        subprocess.run(
-            [BINARIES / "psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", postgres.url],
-            check=True,
-            input=script,
-            text=True,
-            env={f"{who}_PASSWORD": password for who, password in PASSWORDS.items()},
-        )
+        psql = [str(BINARIES / "psql"), "--no-psqlrc", "--set=ON_ERROR_STOP=1", postgres.url]
+        said = {f"{who}_PASSWORD": password for who, password in PASSWORDS.items()}
+        subprocess.run(psql, check=True, input=script, text=True, env=said)
         migrate(postgres.url)
         yield postgres
 

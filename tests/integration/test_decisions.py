@@ -101,29 +101,20 @@ async def test_a_version_is_decided_on_once_and_the_next_anew(case: Case) -> Non
     assert (again.status_code, again.json()["command_id"] != made["command_id"]) == (202, True)
 
 
-VERSIONS: list[tuple[dict[str, Any], str | bytes | None, bool]] = [
-    ({"run_version": -1}, None, False),
-    ({"run_version": 1}, None, False),
-    ({}, '"{before}"', False),
-    ({}, '"{now}7"', False),
-    ({}, 'W/"{now}"', False),
-    ({}, '"*"', False),
-    ({}, '""{now}""', False),
-    ({}, '"a", ""', False),
-    ({}, b"\xff", False),
-    ({"run_version": 0}, '"{before}"', False),
-    ({"run_version": -1}, '"{now}"', False),
-    ({"run_version": 0}, '"{now}"', True),
-    ({}, '"{before}", "{now}"', True),
-    ({}, "*", True),
+WRONG_MATCHES: Any = ('"{before}"', '"{now}7"', 'W/"{now}"', '"*"', '""{now}""', '"a", ""', b"\xff")
+VERSIONS: list[tuple[int | None, str | bytes | None, bool]] = [
+    *((more, None, False) for more in (-1, 1)),
+    *((None, match, False) for match in WRONG_MATCHES),
+    *((0, '"{before}"', False), (-1, '"{now}"', False), (0, '"{now}"', True)),
+    *((None, '"{before}", "{now}"', True), (None, "*", True)),
 ]
 
 
 async def test_the_version_that_was_looked_at(case: Case) -> None:
     """A body's version is said as what it is more or less than the present one."""
-    for body, match, right in VERSIONS:
+    for more, match, right in VERSIONS:
         now = case.version
-        said = {name: now + more for name, more in body.items()}
+        said = {} if more is None else {"run_version": now + more}
         named = match.format(before=now - 1, now=now) if isinstance(match, str) else match
         headers: Any = {} if named is None else {"If-Match": named}
         answer = await case.decide(APPROVE | said, headers=headers)
@@ -182,12 +173,11 @@ async def test_what_cannot_be_signed_can_only_be_rejected(case: Case, shared_url
 
 
 async def test_decisions_that_wait_for_one_run_are_no_outage_for_another(
-    case: Case, shared_url: str, monkeypatch: pytest.MonkeyPatch
+    case: Case, shared_url: str, owner: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "ACQUIRE_TIMEOUT_S", 0.5)
     other = Case(case.client, case.told)
     await other.waits()
-    owner = await asyncpg.connect(shared_url, server_settings={"search_path": "g_main"})
     held = owner.transaction()
     await held.start()
     await lock(owner, Kind.RUN, [case.run])
@@ -206,7 +196,6 @@ async def test_decisions_that_wait_for_one_run_are_no_outage_for_another(
     metrics = Scrape((await case.client.http.get("/metrics")).text)
     assert metrics.total("runfold_api_dependency_failures_total", dependency="database") == before
     await held.rollback()
-    await owner.close()
     answers = await asyncio.gather(*waiting_for_it)
     assert sorted(each.status_code for each in answers) == [202, 409, 409, 409, 409]
 

@@ -11,12 +11,7 @@ import pytest_asyncio
 
 from api.decisions.deciding import KEPT_HOURS
 from contracts.locks import ACTIVATION, Kind, lock
-from contracts.read_model import (
-    ALL_PROJECTS_SETTING,
-    COMMANDER_ROLE,
-    PROJECTS_SETTING,
-    READER_ROLE,
-)
+from contracts.read_model import ALL_PROJECTS_SETTING, COMMANDER_ROLE, PROJECTS_SETTING, READER_ROLE
 from tests.api_rows import Client, problem_of, serving
 from tests.applying import fetch
 from tests.deciding import APPROVE, DECIDED, DECISIONS_THAT_WAIT, REJECT, Case, Told
@@ -44,13 +39,8 @@ async def test_the_same_request_is_answered_as_at_first(case: Case, key: dict[st
     # the same run and body make it the same request, however these are written
     same = {"decision": "approve", "reason": "é"}
     written = b' {"reason": "\\u00e9", "run_version": null, "decision": "approve"}'
-    hows: list[tuple[Any, dict[str, Any]]] = [
-        (same, {}),
-        (written, {}),
-        (same, {"project_id": "p0"}),
-        (same, {"headers": key | {"If-Match": '"6"'}}),
-    ]
-    for body, how in hows:
+    hows: list[dict[str, Any]] = [{"project_id": "p0"}, {"headers": key | {"If-Match": '"6"'}}]
+    for body, how in ((same, {}), (written, {}), *((same, how) for how in hows)):
         again = await case.decide(body, **({"headers": key} | how))
         assert (again.status_code, again.content) == (202, first.content)
         assert again.headers["content-type"] == first.headers["content-type"]
@@ -95,10 +85,8 @@ async def test_answers_are_forgotten_in_time(
     case: Case, other: Case, key: dict[str, str], owner: asyncpg.Connection
 ) -> None:
     await case.decide(headers=key)
-    await owner.execute(
-        "UPDATE runfold.idempotency SET created_at = created_at - make_interval(hours => $1)",
-        KEPT_HOURS,
-    )
+    earlier = "UPDATE runfold.idempotency SET created_at = created_at - make_interval(hours => $1)"
+    await owner.execute(earlier, KEPT_HOURS)
     await other.decide(headers={"Idempotency-Key": "next"})
     keys = await owner.fetch("SELECT key FROM runfold.idempotency")
     assert [row["key"] for row in keys] == ["next"]
@@ -137,7 +125,6 @@ async def test_a_decision_waits_for_what_is_in_its_way(
     ends: str,
     answer: tuple[int, str] | None,
 ) -> None:
-
     async def is_waiting() -> bool:
         return bool(await fetch(case.client.settings.database_url, DECISIONS_THAT_WAIT))
 

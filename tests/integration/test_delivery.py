@@ -93,11 +93,8 @@ async def test_what_lag_tools_see_follows_the_positions(line: Line) -> None:
         event = least("project", project_id=f"p{number}")
         await line.send([Record("project", f"p{number}", as_bytes(event))])
     stored = await line.positions()
-    kafka = AIOKafkaConsumer(
-        bootstrap_servers=line.settings.kafka_bootstrap,
-        group_id=line.settings.group_id,
-        enable_auto_commit=False,
-    )
+    where = {"bootstrap_servers": line.settings.kafka_bootstrap}
+    kafka = AIOKafkaConsumer(**where, group_id=line.settings.group_id, enable_auto_commit=False)
 
     async def told() -> bool:
         return {each: await kafka.committed(each) for each in stored} == stored

@@ -9,6 +9,7 @@ from contracts.read_model import metadata
 from projector.generations import schema
 from projector.generations.diff import MOST_NAMED, Diff, diff
 from tests.api_rows import of_history, project
+from tests.applying import viewing
 from tests.histories import history
 
 
@@ -16,13 +17,12 @@ from tests.histories import history
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A database with two generations that say the same."""
     await project(database_url, of_history(history(5, size=400)))
-    opened = await asyncpg.connect(database_url)
-    for statement in schema.creation("other", complete=True):
-        await opened.execute(statement)
-    for table in metadata.tables:
-        await opened.execute(f"INSERT INTO g_other.{table} SELECT * FROM g_main.{table}")
-    yield opened
-    await opened.close()
+    async with viewing(database_url) as opened:
+        for statement in schema.creation("other", complete=True):
+            await opened.execute(statement)
+        for table in metadata.tables:
+            await opened.execute(f"INSERT INTO g_other.{table} SELECT * FROM g_main.{table}")
+        yield opened
 
 
 async def found(connection: asyncpg.Connection) -> Diff:
@@ -36,11 +36,8 @@ async def named(connection: asyncpg.Connection) -> list[str]:
 
 async def one(connection: asyncpg.Connection, table: str, key: str, where: str = "true") -> str:
     """The first row of a table, by its key."""
-    return str(
-        await connection.fetchval(
-            f"SELECT {key} FROM g_other.{table} WHERE {where} ORDER BY {key} LIMIT 1"
-        )
-    )
+    first = f"SELECT {key} FROM g_other.{table} WHERE {where} ORDER BY {key} LIMIT 1"
+    return str(await connection.fetchval(first))
 
 
 async def test_runs_and_fields_are_named(connection: asyncpg.Connection) -> None:
@@ -65,10 +62,8 @@ async def test_evidence_of_no_incident_and_no_project_is_of_no_run(
 ) -> None:
     entity = await one(connection, "evidence", "entity")
     for views in ("g_main", "g_other"):
-        await connection.execute(
-            f"UPDATE {views}.evidence SET incident_id = NULL, project_id = NULL WHERE entity = $1",
-            entity,
-        )
+        nobodys = f"UPDATE {views}.evidence SET incident_id = NULL, project_id = NULL"
+        await connection.execute(f"{nobodys} WHERE entity = $1", entity)
     await connection.execute("UPDATE g_other.evidence SET id = 'x' WHERE entity = $1", entity)
     assert await named(connection) == [f"no run: evidence {entity} differs in id"]
 

@@ -125,11 +125,8 @@ async def test_no_setting_of_a_request_shows_another_projects_row(
     bearers: list[list[str] | None] = [[MINE], [], [MINE, *AWKWARD], None]
     for projects, operator in itertools.product(bearers, [None, "on", "off"]):
         literal = await reader.fetchval("SELECT $1::text[]::text", projects)
-        settings = {
-            PROJECTS_SETTING: literal,
-            ALL_PROJECTS_SETTING: all_projects,
-            OPERATOR_SETTING: operator,
-        }
+        settings = {PROJECTS_SETTING: literal, ALL_PROJECTS_SETTING: all_projects}
+        settings |= {OPERATOR_SETTING: operator}
         for table in OF_PROJECTS:
             nobodys = {None} if table.name == "evidence" else set()
             assert await see(reader, table, settings) <= {*(projects or []), *nobodys}, table.name

@@ -28,10 +28,6 @@ def ours(broker: EmbeddedBroker, topic_prefix: str) -> KafkaSettings:
     return KafkaSettings(kafka_bootstrap=broker.bootstrap, topic_prefix=topic_prefix)
 
 
-def some(number: int, value: bytes = b"{}") -> Record:
-    return Record(number, "project", b"p", value)
-
-
 async def test_missing_topics_are_made_also_by_two_at_once_and_then_are_there(
     bootstrap: str, topic_prefix: str
 ) -> None:
@@ -47,7 +43,7 @@ async def test_missing_topics_are_made_also_by_two_at_once_and_then_are_there(
     assert [(it.name, it.state) for it in again] == [(n, TopicState.EXISTS) for n in names]
     # One at a time: after a batch of several the embedded broker calls the end too low.
     for number in range(3):
-        await publish(ours, paced([some(number)], None), "record")
+        await publish(ours, paced([Record(number, "project", b"p", b"{}")], None), "record")
     ends = await broker_ends(ours)
     assert ends.keys() == {(name, n) for name in names for n in range(PARTITIONS)}
     assert [end for end in ends.values() if end] == [3]
@@ -96,5 +92,6 @@ async def test_records_arrive_by_key_as_they_are_and_no_faster_than_asked_or_are
     assert all(len(partitions) == 1 for partitions in places.values())
 
     large = b'{"x":"' + b"x" * MAX_MESSAGE_BYTES + b'"}'
+    some = paced([records[0], Record(7, "project", b"p", large)], None)
     with pytest.raises(OperationError, match=r"history\.jsonl, line 7: "):
-        await publish(ours, paced([some(1), some(7, large)], None), "history.jsonl, line")
+        await publish(ours, some, "history.jsonl, line")

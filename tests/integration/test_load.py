@@ -34,6 +34,10 @@ BOUND_BYTES = 300 * 1_000_000
 
 RUNS, EVIDENCE, OTHERS = 5_000, 100, 10_000
 INCIDENT = "INC-20260518-HOT1"
+COUNTED = """
+    SELECT status, sum(total)::int FROM run_counter WHERE level = 0
+    GROUP BY status HAVING sum(total) <> 0
+"""
 
 
 def backlog() -> Iterator[Record]:
@@ -105,16 +109,9 @@ async def test_no_poll_of_a_hot_incident_takes_long_and_every_run_is_right(
                 slowest = max(slowest, time.monotonic() - began)
     assert slowest < 5
     assert len(await fetch(database_url, "SELECT FROM item")) == OTHERS
-    counted = await fetch(
-        database_url,
-        "SELECT status, sum(total)::int FROM run_counter WHERE level = 0"
-        " GROUP BY status HAVING sum(total) <> 0",
-    )
-    assert [tuple(row) for row in counted] == [("observed", RUNS)]
+    assert [tuple(row) for row in await fetch(database_url, COUNTED)] == [("observed", RUNS)]
     rows = await fetch(database_url, "SELECT status, summary FROM run")
     assert len(rows) == RUNS
-    summaries = [orjson.loads(row["summary"]) for row in rows]
-    assert {
-        (row["status"], it["total"], it["latest_preview"])
-        for row, it in zip(rows, summaries, strict=True)
-    } == {("observed", EVIDENCE, f"look {EVIDENCE - 1}")}
+    told = ((row["status"], orjson.loads(row["summary"])) for row in rows)
+    shown = {(status, it["total"], it["latest_preview"]) for status, it in told}
+    assert shown == {("observed", EVIDENCE, f"look {EVIDENCE - 1}")}

@@ -2,8 +2,8 @@
 hold against the database."""
 
 import asyncio
+import sys
 
-import asyncpg
 import httpx
 import pytest
 
@@ -13,6 +13,7 @@ from contracts.metrics import ApiMetrics
 from projector.demo.process import free_port
 from projector.worker import run_worker
 from tests.api_rows import bearer, project
+from tests.applying import fetch
 from tests.live import settings_of
 from tests.records import record
 from tests.scraping import Scrape, catalogue, scrape
@@ -25,9 +26,8 @@ DECISIONS = """
     INSERT INTO runfold.command (command_id, run_id, project_id, run_version, decision,
         approver_id, new_state, decided_at, event, published_at)
     SELECT gen_random_uuid(), $1, 'p', n, 'approve', 'a', 'running', now() - age, '', published
-    FROM (
-        VALUES (1, interval '9 s', NULL), (2, '5 s', NULL), (3, '1 d', now())
-    ) AS made (n, age, published)
+    FROM (VALUES (1, interval '9 s', NULL), (2, '5 s', NULL), (3, '1 d', now()))
+        AS made (n, age, published)
 """
 
 
@@ -54,9 +54,17 @@ async def test_a_worker_tells_of_a_database_that_is_away() -> None:
         await worker
 
 
+async def test_without_the_extra_the_setting_of_traces_says_so(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
+    settings = settings_of(database_url, "127.0.0.1:1", "x.").model_copy(update={"tracing": True})
+    with pytest.raises(SettingError, match=r"RUNFOLD_TRACING: .*runfold\[otel\]"):
+        await run_worker(settings)
+
+
 async def test_the_api_tells_what_it_has_answered(database_url: str) -> None:
     await project(database_url, [record("run-state", 0, least("run-state")), *BAD])
-    owner = await asyncpg.connect(database_url)
     async with (
         listening(database_url, stream_connections=7) as served,
         httpx.AsyncClient(base_url=served.url, headers=bearer(served.settings)) as http,
@@ -66,13 +74,12 @@ async def test_the_api_tells_what_it_has_answered(database_url: str) -> None:
         assert seen.each("runfold_api_server_problems_total", code="internal") == [0]
         assert seen.total("runfold_outbox_pending") == 0
         assert seen.total("runfold_outbox_age_seconds") == 0
-        await owner.execute(DECISIONS, RUN)
+        await fetch(database_url, DECISIONS, RUN)
         for path in (RUN, OTHER, RUN, "counts?wait_for=t:0:9&wait_timeout=0"):
             await http.get(f"/v1/runs/{path}")
         await http.get("/some/where")
         async with following(served), following(served):
             told = (await http.get("/metrics")).text
-    await owner.close()
     seen = Scrape(told)
     route = "/v1/runs/{run_id}"
     assert seen.total("runfold_api_requests_total", route=route, status="200") == 2

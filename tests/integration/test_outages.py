@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from api import stream
 from api.decisions.relay import Relay
 from projector.migrate import migrate
-from tests.api_rows import Client, bearer, problem_of, serving
+from tests.api_rows import bearer, problem_of, serving
 from tests.deciding import Case, Outbox, Told, key_file
 from tests.scraping import Scrape
 from tests.stack.goodbye import goodbyes
@@ -80,16 +80,15 @@ async def test_a_broker_that_is_away_is_waited_for_and_keeps_nobody_waiting(
             assert time.monotonic() - began < 3
         # what was decided outlives the API
         async with outbox.api() as client:
-            await until(lambda: up(client, "broker", False), 30, "the outage to be told")
+            await until(lambda: up(client.http, "broker", False), 30, "the outage to be told")
             await asyncio.to_thread(broker.start)
             await outbox.leaves()
             assert (await client.get(path))["status"] == "published"
-            await until(lambda: up(client, "broker"), 30, "its end to be told")
+            await until(lambda: up(client.http, "broker"), 30, "its end to be told")
 
 
-async def up(api: Client | httpx.AsyncClient, dependency: str, wanted: bool = True) -> bool:
+async def up(http: httpx.AsyncClient, dependency: str, wanted: bool = True) -> bool:
     """Whether the API says that this is there, or that it is not where that is wanted."""
-    http = api.http if isinstance(api, Client) else api
     told = Scrape((await http.get("/metrics")).text)
     return bool(told.total("runfold_api_dependency_up", dependency=dependency)) is wanted
 
@@ -139,18 +138,10 @@ async def test_a_database_that_says_goodbye_fails_one_request_and_not_the_next(
         assert (await case.decide()).status_code == 202
 
 
-async def test_the_relay_outlives_a_fault(
-    database_url: str,
-    broker: EmbeddedBroker,
-    topic_prefix: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_the_relay_outlives_a_fault(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_: Any) -> Any:
         raise LookupError("nobody foresaw it")
 
-    outbox = Outbox(database_url, broker.bootstrap, topic_prefix, key_file(tmp_path))
-    await outbox.open()
     database = "database of the outbox"
     async with outbox.api() as client:
         case = Case(client, outbox.told)
@@ -158,7 +149,7 @@ async def test_the_relay_outlives_a_fault(
         with monkeypatch.context() as patched, capture_logs() as lines:
             patched.setattr(Relay, "_publish", broken)
             assert (await case.decide()).status_code == 202
-            await until(lambda: up(client, database, False), 20, "the fault to be seen")
+            await until(lambda: up(client.http, database, False), 20, "the fault to be seen")
         assert any(line["log_level"] == "error" and line["exc_info"] for line in lines)
         await outbox.leaves()
-        await until(lambda: up(client, database), 20, "the end of it to be seen")
+        await until(lambda: up(client.http, database), 20, "the end of it to be seen")

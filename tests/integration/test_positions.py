@@ -1,10 +1,9 @@
 """Whoever no longer stands where the stored position does writes nothing."""
 
-import asyncpg
 import pytest
 
 from projector.errors import PositionConflict
-from tests.applying import workers
+from tests.applying import fetch, workers
 from tests.records import record
 from tests.unit.event_samples import least
 
@@ -19,8 +18,7 @@ async def test_a_poll_that_another_worker_has_applied_leaves_nothing_behind(
         await other.poll(given)
         with pytest.raises(PositionConflict):
             await stale.poll(given)
-    views = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
-    [counted] = await views.fetch("SELECT next_offset, applied, dead FROM position")
+    [counted] = await fetch(database_url, "SELECT next_offset, applied, dead FROM position")
     assert tuple(counted) == (2, 1, 1)
-    assert await views.fetchval("SELECT generations FROM runfold.dead_letter") == ["main"]
-    await views.close()
+    [letter] = await fetch(database_url, "SELECT generations FROM runfold.dead_letter")
+    assert letter[0] == ["main"]

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -14,23 +13,11 @@ from api.decisions.relay import MOST
 from contracts.envelope import CONTENT_TYPE
 from tests.api_rows import problem_of, serving
 from tests.applying import fetch
-from tests.deciding import APPROVE, REJECT, Approver, Outbox, events, key_file, waiting
-from tests.stack.servers import EmbeddedBroker
+from tests.deciding import APPROVE, REJECT, Approver, Outbox, events, waiting
 from tests.stack.waiting import until
 from tests.unit.event_samples import RUN
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-@pytest.fixture
-def server(broker: EmbeddedBroker) -> str:
-    """Where the topic is: on the embedded broker, but for what both brokers must do."""
-    return broker.bootstrap
-
-
-@pytest.fixture
-async def outbox(database_url: str, server: str, topic_prefix: str, tmp_path: Path) -> Outbox:
-    return await Outbox(database_url, server, topic_prefix, key_file(tmp_path)).open()
 
 
 def ids(count: int) -> list[str]:

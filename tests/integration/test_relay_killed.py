@@ -2,20 +2,20 @@
 
 import asyncio
 import random
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from projector.demo.process import free_port
 from tests.api_rows import SECRET, Client, serving, settings_for
 from tests.command import running
-from tests.deciding import REJECT, Approver, Outbox, events, key_file, waiting
+from tests.deciding import REJECT, Approver, Outbox, events, waiting
 from tests.kafka.server import KafkaServer
+from tests.live import settings_of, variables_of
 from tests.stack.waiting import until
 
 KILLS = 8
@@ -29,8 +29,7 @@ class Apis:
 
     def start(self) -> tuple[subprocess.Popen[bytes], str]:
         """A new one, and its URL."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         variables = self._variables | {"RUNFOLD_API_PORT": str(port)}
         process = self._stack.enter_context(running("api", variables=variables))
         return process, f"http://127.0.0.1:{port}"
@@ -42,20 +41,9 @@ def server(kafka: KafkaServer) -> str:
 
 
 @pytest.fixture
-async def outbox(database_url: str, server: str, topic_prefix: str, tmp_path: Path) -> Outbox:
-    return await Outbox(database_url, server, topic_prefix, key_file(tmp_path)).open()
-
-
-@pytest.fixture
 def apis(outbox: Outbox) -> Iterator[Apis]:
-    variables = {
-        "RUNFOLD_DATABASE_URL": outbox.url,
-        "RUNFOLD_KAFKA_BOOTSTRAP": outbox.bootstrap,
-        "RUNFOLD_TOPIC_PREFIX": outbox.prefix,
-        "RUNFOLD_AUTH_HS256_SECRET": SECRET,
-        "RUNFOLD_APPROVAL_KEY": str(outbox.key),
-        "RUNFOLD_LOG_FORMAT": "json",
-    }
+    variables = variables_of(settings_of(outbox.url, outbox.bootstrap, outbox.prefix))
+    variables |= {"RUNFOLD_AUTH_HS256_SECRET": SECRET, "RUNFOLD_APPROVAL_KEY": str(outbox.key)}
     with ExitStack() as stack:
         yield Apis(stack, variables)
 

@@ -50,9 +50,7 @@ class Slow:
 
 @pytest.mark.parametrize("limited", ["LONGEST_TRANSACTION", "LONGEST_SILENCE"])
 @pytest.mark.parametrize(
-    ("each_s", "sizes"),
-    [(0.3, [4, 2, 2]), (1.2, [2, 1, 1, 1, 1])],
-    ids=["a batch", "one record"],
+    ("each_s", "sizes"), [(0.3, [4, 2, 2]), (1.2, [2, 1, 1, 1, 1])], ids=["a batch", "one record"]
 )
 async def test_what_takes_too_long_is_done_in_smaller_parts(
     database_url: str, monkeypatch: pytest.MonkeyPatch, limited: str, each_s: float, sizes: Any

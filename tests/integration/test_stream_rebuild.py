@@ -1,11 +1,10 @@
 """A rebuild beside a client that follows: it is told of what happens, and of the swap."""
 
-import asyncpg
-
 from projector.generations.diff import diff
 from projector.generations.plan import Options
 from projector.generations.rebuild import activate, rebuild
 from projector.operations.audit import audit
+from tests.applying import viewing
 from tests.histories import history
 from tests.live import applied, produce, running_worker, settings_of
 from tests.reference import Record
@@ -20,9 +19,9 @@ async def test_a_rebuild_is_not_told_and_its_swap_is_a_reset(
     database_url: str, broker: EmbeddedBroker, topic_prefix: str
 ) -> None:
     settings = settings_of(database_url, broker.bootstrap, topic_prefix)
-    connection = await asyncpg.connect(database_url, server_settings={"search_path": "g_main"})
     event = least("run-state", run_id=OTHER_RUN, state="succeeded")
-    async with running_worker(settings), listening(database_url) as served:
+    views, worker = viewing(database_url), running_worker(settings)
+    async with views as connection, worker, listening(database_url) as served:
         await applied(connection, await produce(settings, history(23, size=400, bad=True)))
         async with following(served) as client:
             options = Options(name="second", workers=1, activate=False)
@@ -37,8 +36,5 @@ async def test_a_rebuild_is_not_told_and_its_swap_is_a_reset(
             assert active == "second"
             assert (await client.next()).event == "reset"
             assert (await audit(connection)).faults == ()
-            logged = await connection.fetchval(
-                "SELECT count(*) FROM runfold.run_change WHERE run_id = $1", OTHER_RUN
-            )
-            assert logged == 1
-    await connection.close()
+            logged = "SELECT count(*) FROM runfold.run_change WHERE run_id = $1"
+            assert await connection.fetchval(logged, OTHER_RUN) == 1

@@ -8,9 +8,10 @@ import asyncpg
 
 from contracts.read_model import metadata
 from projector.operations.audit import audit
+from tests.api_rows import Client, serving
 from tests.applying import Worker, workers
 from tests.histories import Delivery, Poll, deliveries, schedule
-from tests.property.answers import Asker, asking, differences
+from tests.property.answers import differences
 from tests.records import PREFIX, FakeRecord
 from tests.reference import Platform, Record, load
 
@@ -24,10 +25,10 @@ EMPTY = "; ".join(f"DELETE FROM {table}" for table in TABLES)
 class Bench:
     """Workers on one database, someone to ask about it, and a way to start anew."""
 
-    def __init__(self, owner: asyncpg.Connection, crew: list[Worker], asker: Asker) -> None:
+    def __init__(self, owner: asyncpg.Connection, crew: list[Worker], client: Client) -> None:
         self._owner = owner
         self._crew = crew
-        self._asker = asker
+        self._client = client
 
     async def check(self, records: list[Record], seed: int, count: int) -> None:
         """Apply a history by `count` workers at once; the views must be the model's."""
@@ -36,7 +37,7 @@ class Bench:
         await asyncio.gather(*(map(apply, self._crew, polls)))
         delivered = [each.record for each in deliveries(polls)]
         platform = load(delivered)
-        found = await differences(self._asker, platform)
+        found = await differences(self._client, platform)
         found += await self._parked(platform)
         found += (await audit(self._owner)).faults
         assert not found, f"seed {seed}, {count} workers:\n" + "\n".join(found[:20])
@@ -68,7 +69,7 @@ async def open_bench(database_url: str) -> AsyncIterator[Bench]:
     """A bench over one database, for any number of histories."""
     owner = await asyncpg.connect(database_url)
     try:
-        async with workers(database_url, MOST_WORKERS) as crew, asking(database_url) as asker:
-            yield Bench(owner, crew, asker)
+        async with workers(database_url, MOST_WORKERS) as crew, serving(database_url) as client:
+            yield Bench(owner, crew, client)
     finally:
         await owner.close()

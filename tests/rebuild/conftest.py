@@ -34,22 +34,17 @@ async def place(database_url: str, bootstrap: str, topic_prefix: str) -> AsyncIt
 
 
 @asynccontextmanager
-async def new_place(server: EmbeddedPostgres, template: str, broker: str) -> AsyncIterator[Place]:
-    name = f"test_{uuid4().hex}"
-    await databases.clone_database(server.url, template, name)
-    settings = settings_of(server.url_of(name), broker, f"{name}.")
+async def new_place(database_url: str, broker: str) -> AsyncIterator[Place]:
+    settings = settings_of(database_url, broker, f"test_{uuid4().hex}.")
     await create_topics(settings, settings.partitions)
     async with place_of(settings) as made:
         yield made
-    await databases.drop_database(server.url, name)
 
 
 @pytest.fixture
-async def bare(
-    postgres: EmbeddedPostgres, database_template: str, bootstrap: str
-) -> AsyncIterator[Place]:
+async def bare(database_url: str, bootstrap: str) -> AsyncIterator[Place]:
     """A place with nothing in its database and nothing in its topics, and no worker."""
-    async with new_place(postgres, database_template, bootstrap) as made:
+    async with new_place(database_url, bootstrap) as made:
         yield made
 
 
@@ -58,7 +53,10 @@ async def filled(
     postgres: EmbeddedPostgres, database_template: str, bootstrap: str
 ) -> AsyncIterator[Place]:
     """A place without a worker whose generation `first` has a history with everything bad in it."""
-    async with new_place(postgres, database_template, bootstrap) as made:
+    name = f"test_{uuid4().hex}"
+    await databases.clone_database(postgres.url, database_template, name)
+    async with new_place(postgres.url_of(name), bootstrap) as made:
         await made.send(history(21, size=400, bad=True))
         await made.rebuild("first")
         yield made
+    await databases.drop_database(postgres.url, name)

@@ -65,10 +65,6 @@ class Place:
     connection: asyncpg.Connection
     sent: int = 0
 
-    @property
-    def variables(self) -> dict[str, str]:
-        return variables_of(self.settings)
-
     async def rebuild(self, name: str, work: Work = in_process, **given: object) -> Diff | None:
         options = Options.asked_for(name, given)
         return await rebuild.rebuild(self.settings, options, lambda _: None, work)
@@ -132,7 +128,7 @@ class Place:
         return finished.err.splitlines()[-1]
 
     async def begun(self, *arguments: str) -> asyncio.subprocess.Process:
-        pipe, variables = asyncio.subprocess.PIPE, environment(self.variables)
+        pipe, variables = asyncio.subprocess.PIPE, environment(variables_of(self.settings))
         return await asyncio.create_subprocess_exec(
             *COMMAND, *arguments, env=variables, stdout=pipe, stderr=pipe
         )

@@ -112,10 +112,7 @@ async def test_nobody_writes_on_behind_a_rebuild_that_was_killed(place: Place) -
         async with asyncio.timeout(30), connected(place.settings.database_url) as resuming:
             await schema.lock(resuming, "second")
     assert await place.states() == {"main": "active", "second": "incomplete"}
-    incomplete = (
-        "generation 'second' is not complete: resume it with `runfold rebuild --name second"
-    )
-    with pytest.raises(OperationError, match=incomplete):
+    with pytest.raises(OperationError, match="'second' is not complete: resume it with `runfold"):
         await place.activate("second")
     await place.drop("second")
     assert await place.connection.fetchval("SELECT count(*) FROM runfold.rebuild") == 0

@@ -14,6 +14,7 @@ from tests.api_rows import serving
 from tests.histories import history
 from tests.rebuild.place import Place
 from tests.stack.waiting import until
+from tests.unit.event_samples import as_bytes, least
 
 LETTERS = """
     SELECT id, topic, partition, "offset", reason, state, changed_by, changed_at, created_at
@@ -21,13 +22,7 @@ LETTERS = """
     WHERE $1 = ANY(generations)
     ORDER BY topic, partition, "offset"
 """
-DECODABLE = (
-    b'{"specversion":"1.0","id":"e1","source":"s","type":"awooop.project.upserted.v1",'
-    b'"time":"2026-05-18T06:00:00Z","entityversion":1,"data":{"project_id":"late",'
-    b'"display_name":"Late","created_at":"2026-05-18T06:00:00Z"}}'
-)
-
-
+DECODABLE = as_bytes(least("project", project_id="late"))
 DROP_WAITS = """
     SELECT count(*) FROM pg_locks
     WHERE NOT granted AND relation = 'g_second.run'::regclass AND mode = 'AccessExclusiveLock'
@@ -54,13 +49,10 @@ async def test_dead_letters_keep_their_numbers_and_what_was_decided(filled: Plac
     await decided(filled, discard, first["id"], "ann")
     await filled.rebuild("second", activate=False)
     # as if today's code could read what that of both generations could not
-    await filled.connection.execute(
-        "UPDATE runfold.dead_letter SET value = $1, topic = $2 WHERE id = $3",
-        DECODABLE,
-        f"{filled.settings.topic_prefix}project",
-        second["id"],
-    )
-    await decided(filled, retry, second["id"], filled.settings.topic_prefix, "bob")
+    prefix = filled.settings.topic_prefix
+    mended = "UPDATE runfold.dead_letter SET value = $1, topic = $2 WHERE id = $3"
+    await filled.connection.execute(mended, DECODABLE, f"{prefix}project", second["id"])
+    await decided(filled, retry, second["id"], prefix, "bob")
     known = await letters(filled, "first")
     found = "SELECT count(*) FROM g_second.project WHERE project_id = 'late'"
     assert await filled.connection.fetchval(found) == 0
@@ -74,10 +66,8 @@ async def test_dead_letters_keep_their_numbers_and_what_was_decided(filled: Plac
     assert (back["state"], back["changed_by"]) == ("discarded", "cid")
 
     # as if only yesterday's code could use it
-    await filled.connection.execute(
-        "UPDATE runfold.dead_letter SET state = 'retried', changed_by = 'ann' WHERE id = $1",
-        third["id"],
-    )
+    retried = "UPDATE runfold.dead_letter SET state = 'retried', changed_by = 'ann' WHERE id = $1"
+    await filled.connection.execute(retried, third["id"])
     await filled.rebuild("later")
     (kept,) = [each for each in await letters(filled, "later") if each["id"] == third["id"]]
     assert (kept["state"], kept["changed_by"]) == ("parked", None)

@@ -14,7 +14,7 @@ from projector.kafka.publishing import paced, publish
 from projector.kafka.topics import create_topics
 from tests.api_rows import Client, serving
 from tests.command import running
-from tests.live import settings_of
+from tests.live import settings_of, variables_of
 from tests.rebuild.place import Place, place_of
 
 BEFORE = 10_000
@@ -68,7 +68,7 @@ async def test_a_reader_sees_no_error_and_no_step_back(
         place.sent += (await publish(settings, paced(some, rate), "event")).total()
 
     async with place_of(settings) as place:
-        with running("projector", variables=place.variables) as worker:
+        with running("projector", variables=variables_of(settings)) as worker:
             await send(BEFORE)
             await place.caught_up()
             async with watched(place) as asked:

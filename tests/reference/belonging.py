@@ -25,8 +25,7 @@ def states(platform: Platform, run: Event) -> set[tuple[Any, str]]:
         (event.data["state_changed_at"], event.data["state"])
         for event in platform.events
         if event.topic == "run-state"
-        and event.data["run_id"] == run.data["run_id"]
-        and event.data["project_id"] == run.data["project_id"]
+        and all(event.data[name] == run.data[name] for name in ("run_id", "project_id"))
     }
 
 
@@ -78,16 +77,15 @@ def referred(source_envelope: Row | None) -> list[str]:
 
 
 def items(platform: Platform, run: Event) -> list[Row]:
-    """The remediation items that bear on the run, newest first."""
     return bearing(platform, run, "remediation-evidence")
 
 
 def legacy_records(platform: Platform, run: Event) -> list[Row]:
-    """The legacy records that bear on the run, newest first."""
     return bearing(platform, run, "mcp-legacy-audit")
 
 
 def bearing(platform: Platform, run: Event, topic: str) -> list[Row]:
+    """The rows of a topic that bear on the run, newest first."""
     ids, projects = incident_ids(platform, run), {None, run.data["project_id"]}
     return [
         row

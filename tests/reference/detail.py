@@ -85,13 +85,11 @@ def mcp_legacy(platform: Platform, run: Event) -> dict[str, Any]:
     groups: dict[tuple[str | None, str | None], list[Row]] = {}
     for record in records:
         groups.setdefault((record["mcp_server"], record["tool_name"]), []).append(record)
+    # Null comes before any text.
+    pairs = sorted(groups, key=lambda it: (-len(groups[it]), *((p is not None, p) for p in it)))
     by_server_tool = [
         {"mcp_server": server, "tool_name": tool, **successes(groups[server, tool])}
-        # Null comes before any text.
-        for server, tool in sorted(
-            groups,
-            key=lambda pair: (-len(groups[pair]), *((part is not None, part) for part in pair)),
-        )
+        for server, tool in pairs
     ]
     return {
         "schema_version": "awooop_run_legacy_mcp_evidence_v1",

@@ -48,7 +48,6 @@ def text(low: int, high: int) -> Check:
 
 
 def integer(low: int) -> Check:
-    """A whole JSON number from `low` up to the largest signed 64 bit integer."""
     return that(lambda value: type(value) is int and low <= value <= INT64, "an integer in bounds")
 
 
@@ -90,7 +89,6 @@ def decimal(value: Any) -> Any:
 
 
 def cost(value: Any) -> Any:
-    """A decimal from 0 up."""
     number = decimal(value)
     require(number >= 0, "not a decimal from 0 up")
     return number

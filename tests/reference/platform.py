@@ -21,8 +21,6 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that could not be used, and why."""
-
     record: Record
     reason: str
 
@@ -51,7 +49,6 @@ class Platform:
 
 
 def load(records: Iterable[Record]) -> Platform:
-    """Reads records in any order, each as often as it comes."""
     events: list[Event] = []
     dead: list[DeadLetter] = []
     tombstones = 0
@@ -68,7 +65,6 @@ def load(records: Iterable[Record]) -> Platform:
 
 
 def winners_of(topic: str, events: list[Event]) -> list[Event]:
-    """The winners of this topic, in its order."""
     best: dict[tuple[str, ...], Event] = {}
     for event in events:
         if event.topic == topic:

@@ -23,21 +23,10 @@ def test_items_of_one_instant_stand_by_rank_and_tie_key() -> None:
         event("step-journal", step_id="B", step_seq=2, tool_name="x"),
         event("conversation-event", run_id=RUN),
     )
-    assert told == [
-        "State: running",
-        "Run created",
-        "Run started",
-        "slack inbound event",
-        "Step 2: x",
-        "Step 2: get",
-        "Step 10: get",
-        "MCP: get",
-        "Legacy MCP: unknown",
-        "ADR-100 remediation dry run",
-        "Human approval: approved",
-        "SLACK: Outcome",
-        "Run ended",
-    ]
+    wanted = ["State: running", "Run created", "Run started", "slack inbound event", "Step 2: x"]
+    wanted += ["Step 2: get", "Step 10: get", "MCP: get", "Legacy MCP: unknown"]
+    wanted += ["ADR-100 remediation dry run", "Human approval: approved", "SLACK: Outcome"]
+    assert told == [*wanted, "Run ended"]
 
 
 @pytest.mark.parametrize(
@@ -64,33 +53,21 @@ def test_outbound_titles(preview: str | None, message_type: str, label: str) -> 
     assert titles(event("run-state"), message)[-1] == f"SLACK: {label}"
 
 
+NOTE = {"tool_name": "operator_console.note"}
+FAILED = {"duration_ms": 0, "error_message": "x" * 600}
+SUCCESS = {"verification_result_preview": "success"}
+AGAIN = {"run_id": RUN, "is_duplicate": True, "content_preview": "x"}
 ERROR = f"incident={INCIDENT} agent=-- node=-- duration_ms=0 error="
 
 
 @pytest.mark.parametrize(
     ("topic", "data", "expected"),
     [
-        (
-            "step-journal",
-            {"tool_name": "operator_console.note"},
-            {"kind": "approval", "title": "Step 0: operator_console.note"},
-        ),
-        (
-            "mcp-legacy-audit",
-            {"duration_ms": 0, "error_message": "x" * 600},
-            {"summary": ERROR.ljust(500, "x")},
-        ),
-        (
-            "remediation-evidence",
-            {"allowed": False, "verification_result_preview": "success"},
-            {"status": "failed"},
-        ),
+        ("step-journal", NOTE, {"kind": "approval", "title": "Step 0: operator_console.note"}),
+        ("mcp-legacy-audit", FAILED, {"summary": ERROR.ljust(500, "x")}),
+        ("remediation-evidence", SUCCESS | {"allowed": False}, {"status": "failed"}),
         ("conversation-event", {"run_id": RUN}, {"status": "received", "summary": None}),
-        (
-            "conversation-event",
-            {"run_id": RUN, "is_duplicate": True, "content_preview": "x"},
-            {"status": "duplicate", "summary": "x"},
-        ),
+        ("conversation-event", AGAIN, {"status": "duplicate", "summary": "x"}),
     ],
 )
 def test_what_an_item_says(topic: str, data: dict[str, Any], expected: dict[str, Any]) -> None:

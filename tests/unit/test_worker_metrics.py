@@ -11,7 +11,7 @@ from prometheus_client import generate_latest
 from contracts.health import Outage
 from projector.operations.metrics import Metrics
 from projector.writing.batch import Partition
-from tests.records import Timed
+from tests.records import FakeRecord
 from tests.scraping import Scrape
 
 HERE = Partition("t", 0)
@@ -45,9 +45,9 @@ def seen(metrics: Metrics) -> Scrape:
     return Scrape(generate_latest(metrics.registry).decode())
 
 
-def polled(partition: Partition, *ages: float) -> list[Timed]:
+def polled(partition: Partition, *ages: float) -> list[FakeRecord]:
     return [
-        Timed(*partition, offset, timestamp=int((NOW - age) * 1000))
+        FakeRecord(*partition, offset, timestamp=int((NOW - age) * 1000))
         for offset, age in enumerate(ages)
     ]
 
