@@ -188,6 +188,8 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._applier.positions.clear()
             self._committed = {}
             await self._guarded(self._seek(Partition(*each) for each in assigned))
+            # nothing of a new assignment has been fetched yet
+            self._handled_at = time.time()
         self._log.info("partitions assigned", partitions=len(assigned))
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
@@ -221,16 +223,27 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
         outages = database.ended
         while not self._dependencies.stopping.is_set():
             await pause(self._dependencies.stopping, WATCH_SECONDS)
+            if self._ended:
+                return
             await self._check_broker()
+            if self._ended or self._dependencies.stopping.is_set():
+                return
             await self._commit()
             self._metrics.assess(self.kafka, self.read_to())
-            async with self._turn:
+            try:
+                # a poll in hand may wait for the database for as long as it is away
+                await asyncio.wait_for(self._turn.acquire(), WATCH_SECONDS)
+            except TimeoutError:
+                continue
+            try:
                 if self._ended:
                     return
                 if outages != database.ended:
                     outages = database.ended
                     await self._guarded(self._seek_elsewhere())
                 await self._check_rests()
+            finally:
+                self._turn.release()
 
     async def _check_broker(self) -> None:
         """Tell from the answers to fetches whether the broker is there."""
@@ -313,13 +326,15 @@ class Consumer(ConsumerRebalanceListener):  # type: ignore[misc]
             rests(self._rests, self._applier.positions, await self._client_positions()),
         )
         for partition, rest in self._rests.items():
-            if rest.times == TO_CHECK and known[partition].times < TO_CHECK:
-                self.kafka.seek(TopicPartition(*partition), rest.position)
+            at = TopicPartition(*partition)
+            is_due = rest.times == TO_CHECK and known[partition].times < TO_CHECK
+            if is_due and at in self.kafka.assignment():
+                self.kafka.seek(at, rest.position)
 
     async def _client_positions(self) -> dict[Partition, int]:
         """Return the offsets the client will deliver next, where it knows them by itself."""
         found = {}
-        for partition, position in self._applier.positions.items():
+        for partition, position in [*self._applier.positions.items()]:
             at = TopicPartition(*partition)
             if at in self.kafka.assignment() and self.kafka.highwater(at) != position:
                 try:

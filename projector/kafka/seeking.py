@@ -120,11 +120,11 @@ class Seeker:
         The broker then delivers the new log from its start, all of which seems to be known.
         """
         for partition, some in by_partition(records):
-            position = known.get(partition, 0)
-            if (
-                next(some).offset < position
-                and kafka.highwater(TopicPartition(*partition)) < position
-            ):
+            at, position = TopicPartition(*partition), known.get(partition, 0)
+            if next(some).offset >= position or at not in kafka.assignment():
+                continue
+            end = kafka.highwater(at)
+            if end is not None and end < position:
                 raise PositionBeyondLog(*partition, position)
 
     async def _in(self, target: Target, question: Callable[[Connection], Awaitable[T]]) -> T:

@@ -9,6 +9,7 @@ import asyncpg
 from contracts.decoding import Reason, Undecodable, decode
 from contracts.errors import OperationError
 from contracts.health import pause
+from contracts.locks import ACTIVATION
 from projector.dependencies import Connection, Dependencies
 from projector.generations import schema
 from projector.generations.activation import ENTER, ActiveGenerationChanged, Target, enter
@@ -30,6 +31,8 @@ LIST: Final = """
 """
 
 SHOW: Final = "SELECT * FROM runfold.dead_letter WHERE id = $1"
+
+HOLD_ACTIVE: Final = "SELECT pg_advisory_xact_lock_shared($1)"
 
 TAKE: Final = "SELECT topic, value, state FROM runfold.dead_letter WHERE id = $1 FOR UPDATE"
 
@@ -171,6 +174,8 @@ async def carry_out(dependencies: Dependencies, prefix: str) -> None:
 async def _carry_out_next(connection: Connection, prefix: str) -> bool:
     """Do what was asked of one dead letter that no other worker has in hand, if there is one."""
     async with connection.transaction():
+        # before the letter: a swap holds this lock while it waits for letters
+        await connection.execute(HOLD_ACTIVE, ACTIVATION)
         row = await connection.fetchrow(REQUESTED)
         if row is None:
             return False
